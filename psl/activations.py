@@ -1,0 +1,85 @@
+"""Surrogate activations of the pairwise softmax loss, in the log domain.
+
+The ranking metric counts pairs with the Heaviside step ``delta(d) = 1[d >= 0]`` of the score
+difference ``d = f(u, j) - f(u, i)``.  The softmax loss replaces it by ``exp(d)``; PSL by a tighter
+``sigma(d)`` (equation 4.2).  Losses only ever need ``log sigma(d)``, so that is what lives here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from psl.errors import UnknownNameError
+
+__all__ = ["ACTIVATIONS", "Activation", "activation_names", "get_activation"]
+
+
+@dataclass(frozen=True)
+class Activation:
+    """A surrogate ``sigma`` of the step function, known by its logarithm.
+
+    Attributes
+    ----------
+    name : str
+        Name used by every loss, command and record.
+    log : callable
+        ``d -> log sigma(d)``, elementwise; ``d`` of any shape, dimensionless.  Finite in value and
+        gradient for every finite ``d``: below ``domain`` the argument of the logarithm is held at
+        the smallest normal number of the dtype, and its gradient is zero there.
+    domain : float
+        ``sigma(d) > 0`` for ``d > domain`` (``-inf`` when positive everywhere).
+    below_exp : bool
+        Whether ``delta <= sigma <= exp`` holds on [-1, 1], the hypothesis of Lemma 4.1.
+    """
+
+    name: str
+    log: Callable[[Tensor], Tensor]
+    domain: float
+    below_exp: bool
+
+    def __call__(self, d: Tensor) -> Tensor:
+        """Return ``sigma(d)`` itself; losses use :attr:`log`."""
+        return self.log(d).exp()
+
+
+def _log_one_plus(x: Tensor) -> Tensor:
+    """Return ``log(1 + x)``, held finite (with zero gradient) where ``1 + x`` reaches zero."""
+    return torch.log1p(x.clamp(min=torch.finfo(x.dtype).eps - 1))
+
+
+ACTIVATIONS: dict[str, Activation] = {
+    a.name: a
+    for a in (
+        Activation("exp", lambda d: d, -math.inf, True),
+        Activation("tanh", lambda d: _log_one_plus(torch.tanh(d)), -math.inf, True),
+        Activation("atan", lambda d: _log_one_plus(torch.atan(d)), -math.tan(1.0), True),
+        Activation("relu", _log_one_plus, -1.0, True),
+        # Appendix C.2: sigma = exp(d) + 1, hence log sigma is torch's softplus.
+        Activation("softplus", softplus, -math.inf, False),
+    )
+}
+
+
+def activation_names() -> tuple[str, ...]:
+    """Return the registered names, in the paper's order."""
+    return tuple(ACTIVATIONS)
+
+
+def get_activation(name: str) -> Activation:
+    """Look an activation up by name.
+
+    Raises
+    ------
+    UnknownNameError
+        If the name is unknown; the message lists the valid names and the nearest one.
+    """
+    try:
+        return ACTIVATIONS[name]
+    except KeyError:
+        raise UnknownNameError("activation", name, ACTIVATIONS) from None

@@ -1,0 +1,319 @@
+"""Named datasets: fetch, verify, read, fingerprint.  The default is generated, not fetched.
+
+The public dataset repository of the paper's authors is pinned to one commit.  Setting the
+environment variable ``PSL_DATA_MIRROR`` to a folder or URL with the same layout replaces it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pooch
+
+from psl.errors import DataError, UnknownNameError
+from psl.interactions import Interactions, holdout, synthetic
+from psl.streams import numpy_stream
+
+__all__ = ["DATASETS", "Dataset", "Source", "cache_folder", "fetch", "get_source", "load"]
+
+REPOSITORY = (
+    "https://raw.githubusercontent.com/Tiny-Snow/IR-Benchmark-Dataset/"
+    "18bbbe892301c6013579ae70f3cab9d666878e23"
+)
+LARGEST_MEMBER_BYTES = 512 * 2**20
+AMAZON = "Amazon product reviews, research use; the dataset repository states no licence"
+UNSTATED = "research use; the dataset repository states no licence"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a dataset lies and what it must contain.
+
+    ``users``, ``items`` and ``interactions`` are the expected counts (Table B.1 for the paper's
+    datasets, measured for the others); ``sha256`` and ``size_bytes`` describe the archive and are
+    ``None`` where it is not in the public repository at the pinned commit.
+    """
+
+    name: str
+    setting: str
+    path: str
+    users: int
+    items: int
+    interactions: int
+    sha256: str | None
+    size_bytes: int | None
+    licence: str
+
+    @property
+    def available(self) -> bool:
+        """Whether the archive is in the public repository at the pinned commit."""
+        return self.sha256 is not None
+
+
+def _source(
+    name: str,
+    setting: str,
+    folder: str,
+    counts: tuple[int, int, int],
+    sha256: str | None,
+    size: int | None,
+    licence: str,
+) -> Source:
+    tier = {"iid": f"data_iid/{folder}", "ood": f"data_ood/{folder}-popularity"}[setting]
+    return Source(name, setting, f"{tier}/proc.zip", *counts, sha256, size, licence)
+
+
+DATASETS: dict[tuple[str, str], Source] = {
+    (s.name, s.setting): s
+    for s in (
+        _source(
+            "amazon-beauty",
+            "iid",
+            "amazon2014-beauty",
+            (1237, 719, 25736),
+            "859ef880d3445d8502abc4b7b77f713c2d8f510ff82ebb173af87ce46417f23b",
+            86828,
+            AMAZON,
+        ),
+        _source(
+            "amazon-book",
+            "iid",
+            "amazon2014-book",
+            (135109, 115172, 4042382),
+            None,
+            None,
+            AMAZON,
+        ),
+        _source(
+            "amazon-cd",
+            "ood",
+            "amazon2014-cd",
+            (12784, 13874, 360763),
+            "dd87e147ad34733c49f4b117971d1f927fc331d985450a96d7aaa8ca0a95e08e",
+            1387085,
+            AMAZON,
+        ),
+        _source(
+            "amazon-electronic",
+            "iid",
+            "amazon2014-electronic",
+            (13455, 8360, 234521),
+            "7c67d05b3792aebaa46a7c46af438c574263f9e34e8a4ae67a40de17dc094ee0",
+            1005071,
+            AMAZON,
+        ),
+        _source(
+            "amazon-electronic",
+            "ood",
+            "amazon2014-electronic",
+            (13455, 8360, 234521),
+            "fa9c588acd1d8e3998f5ee05b259fcc0066aba1418413eb7034cb6352e49a9eb",
+            1001409,
+            AMAZON,
+        ),
+        _source(
+            "amazon-health",
+            "iid",
+            "amazon2014-health",
+            (1974, 1200, 48189),
+            "56f9e4b317903b99669b7f8b9ac527a71d30f59e736138a1ae9b8aca4c7e1779",
+            165679,
+            AMAZON,
+        ),
+        _source(
+            "amazon-movie",
+            "iid",
+            "amazon2014-movie",
+            (26968, 18563, 762957),
+            "88a89fd837f441744dd089358ff4f289c1122928c42b94414670d25e6ec369c4",
+            2977160,
+            AMAZON,
+        ),
+        _source(
+            "gowalla",
+            "iid",
+            "gowalla",
+            (29858, 40988, 1027464),
+            "6412ab68a7484a2edf762f715b2397a977b40cfedad7efefd1c493608ffc1bdf",
+            3922436,
+            UNSTATED,
+        ),
+        _source(
+            "gowalla",
+            "ood",
+            "gowalla",
+            (29858, 40988, 1027464),
+            "a7a739e557ae04e4fec119725fbabfdb9c28575a6f863a2060e9de3da456d431",
+            3906550,
+            UNSTATED,
+        ),
+        _source(
+            "movielens-100k",
+            "iid",
+            "movielens-100k",
+            (0, 0, 0),
+            "4ab66c074eb9b253368b5a488974ac89a1fc59adbf0aa3e59bece5cefcd87028",
+            202110,
+            "GroupLens: research use, no redistribution without permission",
+        ),
+        _source("yelp2018", "ood", "yelp2018", (55616, 34945, 1506777), None, None, UNSTATED),
+    )
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A loaded dataset.
+
+    ``liked`` is known for the synthetic dataset only: the user's true preferences, seen or not.
+    """
+
+    name: str
+    setting: str
+    train: Interactions
+    test: Interactions
+    liked: Interactions | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over both splits, the same wherever the data came from."""
+        both = self.train.fingerprint() + self.test.fingerprint()
+        return hashlib.sha256(both.encode()).hexdigest()
+
+
+def get_source(name: str, setting: str = "iid") -> Source:
+    """Look a dataset up; raises UnknownNameError or DataError for a setting it has not."""
+    known = sorted({n for n, _ in DATASETS} | {"synthetic"})
+    if name not in known:
+        raise UnknownNameError("dataset", name, known)
+    if (name, setting) not in DATASETS:
+        has = ", ".join(sorted(s for n, s in DATASETS if n == name)) or "iid (generated)"
+        raise DataError(f"dataset {name!r} has no setting {setting!r}; it has: {has}")
+    return DATASETS[name, setting]
+
+
+def cache_folder() -> Path:
+    """Return the folder of fetched archives: ``$PSL_CACHE``, else the user's cache."""
+    return Path(os.environ.get("PSL_CACHE") or pooch.os_cache("psl"))
+
+
+def fetch(name: str, setting: str = "iid", *, progress: bool = False) -> Path:
+    """Return the path of the verified archive, downloading it into the cache if need be.
+
+    Raises
+    ------
+    DataError
+        If it is not public, cannot be reached, or its digest is not the registered one.
+    """
+    source = get_source(name, setting)
+    mirror = os.environ.get("PSL_DATA_MIRROR", "").strip()
+    local = not mirror.startswith(("http://", "https://")) and mirror
+    if local:
+        path = Path(local).expanduser() / source.path
+        if not path.is_file():
+            raise DataError(f"{name} ({setting}): no file {source.path} in PSL_DATA_MIRROR {local}")
+        _verify(path, source)
+        return path
+    if not source.available and not mirror:
+        raise DataError(
+            f"{name} ({setting}) is not in the public dataset repository; put its archive at "
+            f"{source.path} under a folder and set PSL_DATA_MIRROR to that folder"
+        )
+    url = f"{(mirror or REPOSITORY).rstrip('/')}/{source.path}"
+    known = f"sha256:{source.sha256}" if source.sha256 else None
+    try:
+        saved = pooch.retrieve(
+            url,
+            known_hash=known,
+            fname=f"{name}-{setting}.zip",
+            path=cache_folder(),
+            progressbar=progress,
+        )
+    except (OSError, ValueError) as error:  # requests' errors are OSErrors; bad hash: ValueError
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(f"{name} ({setting}) could not be fetched: {reason}") from error
+    return Path(saved)
+
+
+def load(name: str = "synthetic", setting: str = "iid", *, progress: bool = False) -> Dataset:
+    """Return a dataset by name; ``"synthetic"`` needs no network and no file.
+
+    Raises
+    ------
+    UnknownNameError, DataError
+        See :func:`fetch`; also for an archive that does not hold what it should.
+    """
+    if name == "synthetic":
+        if setting != "iid":
+            raise DataError("the synthetic dataset has the setting 'iid' only")
+        seen, liked = synthetic(numpy_stream(0, "synthetic"))
+        train, test = holdout(seen, 0.2, numpy_stream(0, "synthetic", "test"))
+        return Dataset(name, setting, train, test, liked)
+    source = get_source(name, setting)
+    dataset = read_archive(fetch(name, setting, progress=progress), name, setting)
+    found = (
+        dataset.train.num_users,
+        dataset.train.num_items,
+        len(dataset.train) + len(dataset.test),
+    )
+    expected = (source.users, source.items, source.interactions)
+    if expected != (0, 0, 0) and found != expected:
+        raise DataError(f"{name} ({setting}): users, items, interactions {found} != {expected}")
+    return dataset
+
+
+def read_archive(path: Path, name: str, setting: str = "iid") -> Dataset:
+    """Read ``train.tsv`` and ``test.tsv`` out of a zip archive; nothing is unpacked to disk."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            tables = [_read_table(archive, f"{part}.tsv", path) for part in ("train", "test")]
+    except (zipfile.BadZipFile, EOFError, OSError) as error:
+        raise DataError(f"{path}: not a readable zip archive ({error}); fetch it again") from error
+    num_users, num_items = (1 + max(int(t[:, c].max()) for t in tables) for c in (0, 1))
+    train, test = (Interactions.from_pairs(t[:, 0], t[:, 1], num_users, num_items) for t in tables)
+    return Dataset(name, setting, train, test)
+
+
+def _read_table(archive: zipfile.ZipFile, member: str, path: Path) -> np.ndarray:
+    # A member is found by its base name; a name that climbs out of the archive is simply not used.
+    found = [i for i in archive.infolist() if i.filename.rsplit("/", 1)[-1] == member]
+    if len(found) != 1:
+        raise DataError(f"{path}: expected one {member}, found {len(found)}")
+    if found[0].file_size > LARGEST_MEMBER_BYTES:
+        raise DataError(f"{path}: {member} unpacks to {found[0].file_size} bytes, over the bound")
+    columns = ["user_procid", "item_procid"]
+    try:
+        text = io.BytesIO(archive.read(found[0]))
+        table = pd.read_csv(text, sep="\t")
+    except (ValueError, RuntimeError) as error:
+        raise DataError(f"{path}: {member} is not a table: {error}") from error
+    missing = [c for c in columns if c not in table.columns]
+    if missing:
+        raise DataError(f"{path}: {member} lacks the column {missing[0]!r}")
+    if table.empty:
+        raise DataError(f"{path}: {member} is empty")
+    try:
+        values = table[columns].to_numpy(dtype=np.int64)
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{path}: {member} holds an id that is not an integer") from error
+    if values.min() < 0:
+        raise DataError(f"{path}: {member} holds the negative id {values.min()}")
+    return values
+
+
+def _verify(path: Path, source: Source) -> None:
+    if source.sha256 is None:
+        return
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != source.sha256:
+        raise DataError(
+            f"{path}: SHA-256 is {found[:12]}..., expected {source.sha256[:12]}...; the file is "
+            "truncated or another version"
+        )

@@ -1,0 +1,34 @@
+"""Typed errors: each says in one line what is wrong and what to do; the command exits with 2."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["DataError", "PSLError", "RecordError", "TrainingError", "UnknownNameError"]
+
+
+class PSLError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class DataError(PSLError):
+    """A dataset is missing, unreachable, corrupt or malformed."""
+
+
+class RecordError(PSLError):
+    """A run record is malformed, or a needed one is absent."""
+
+
+class TrainingError(PSLError):
+    """A run cannot go on, e.g. its loss is no longer finite."""
+
+
+class UnknownNameError(PSLError, ValueError):
+    """A name is not registered; the message lists the valid names and the nearest one."""
+
+    def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
+        names = list(known)
+        near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.4)
+        hint = f"; did you mean {near[0]!r}?" if near else "."
+        super().__init__(f"unknown {kind} {name!r}{hint} Valid names: {', '.join(names)}")

@@ -1,0 +1,163 @@
+"""Observed positives as one CSR from users to items; splits and a generator with known truth."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from psl.errors import DataError
+
+__all__ = ["Interactions", "holdout", "synthetic"]
+
+
+@dataclass(frozen=True, eq=False)
+class Interactions:
+    """The set of observed (user, item) pairs, sorted by user then item.
+
+    Attributes
+    ----------
+    indptr : ndarray of int64, shape (users + 1,)
+        User ``u`` owns ``items[indptr[u]:indptr[u + 1]]``.
+    items : ndarray of int64, shape (interactions,)
+    num_items : int
+        Size of the catalogue; items are ``0 .. num_items - 1``.
+    """
+
+    indptr: np.ndarray
+    items: np.ndarray
+    num_items: int
+
+    @classmethod
+    def from_pairs(
+        cls, users: np.ndarray, items: np.ndarray, num_users: int, num_items: int
+    ) -> Interactions:
+        """Build from pairs in any order; repeated pairs count once.
+
+        Raises
+        ------
+        DataError
+            If an id is negative or not below its bound, or there is no pair.
+        """
+        users, items = np.asarray(users, dtype=np.int64), np.asarray(items, dtype=np.int64)
+        if users.shape != items.shape or users.ndim != 1:
+            raise DataError("users and items must be two columns of the same length")
+        if len(users) == 0:
+            raise DataError("no interaction: the split is empty")
+        for what, ids, bound in (("user", users, num_users), ("item", items, num_items)):
+            if ids.min() < 0:
+                raise DataError(f"negative {what} id {ids.min()}: ids count from 0")
+            if ids.max() >= bound:
+                raise DataError(f"{what} id {ids.max()} is not below {bound}")
+        key = np.unique(users * num_items + items)
+        indptr = np.searchsorted(key, np.arange(num_users + 1) * num_items)
+        return cls(indptr, key % num_items, num_items)
+
+    @property
+    def num_users(self) -> int:
+        """Number of users, those without interactions included."""
+        return len(self.indptr) - 1
+
+    def __len__(self) -> int:
+        """Return the number of interactions."""
+        return len(self.items)
+
+    @property
+    def users(self) -> np.ndarray:
+        """User of each interaction, shape (interactions,)."""
+        return np.repeat(np.arange(self.num_users), self.degrees)
+
+    @property
+    def degrees(self) -> np.ndarray:
+        """Interactions of each user, shape (users,)."""
+        return np.diff(self.indptr)
+
+    @property
+    def popularity(self) -> np.ndarray:
+        """Interactions of each item, shape (num_items,)."""
+        return np.bincount(self.items, minlength=self.num_items)
+
+    def of(self, user: int) -> np.ndarray:
+        """Items of one user, ascending."""
+        return self.items[self.indptr[user] : self.indptr[user + 1]]
+
+    def union(self, other: Interactions) -> Interactions:
+        """Return the pairs that are in either set."""
+        if (self.num_users, self.num_items) != (other.num_users, other.num_items):
+            raise DataError("the two sets have different users or items")
+        return Interactions.from_pairs(
+            np.concatenate([self.users, other.users]),
+            np.concatenate([self.items, other.items]),
+            self.num_users,
+            self.num_items,
+        )
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the content, independent of how it was built."""
+        digest = hashlib.sha256(f"{self.num_users},{self.num_items}".encode())
+        digest.update(np.ascontiguousarray(self.indptr, dtype="<i8").tobytes())
+        digest.update(np.ascontiguousarray(self.items, dtype="<i8").tobytes())
+        return digest.hexdigest()
+
+
+def holdout(
+    data: Interactions, fraction: float, rng: np.random.Generator, *, minimum: int = 1
+) -> tuple[Interactions, Interactions]:
+    """Move ``max(floor(fraction * n), minimum)`` random items of each user aside.
+
+    Users with too few interactions to keep one keep all of them.
+
+    Returns
+    -------
+    kept, held : Interactions
+    """
+    degrees = data.degrees
+    count = np.maximum((fraction * degrees).astype(np.int64), minimum)
+    count[count >= degrees] = 0
+    order = np.lexsort((rng.random(len(data)), data.users))
+    place = np.arange(len(data)) - np.repeat(data.indptr[:-1], degrees)
+    held = np.zeros(len(data), dtype=bool)
+    held[order] = place < np.repeat(count, degrees)
+    shape = (data.num_users, data.num_items)
+    return (
+        Interactions.from_pairs(data.users[~held], data.items[~held], *shape),
+        Interactions.from_pairs(data.users[held], data.items[held], *shape),
+    )
+
+
+def synthetic(
+    rng: np.random.Generator,
+    num_users: int = 400,
+    num_items: int = 600,
+    relevant: int = 40,
+    observed: int = 20,
+    dim: int = 8,
+    skew: float = 1.0,
+) -> tuple[Interactions, Interactions]:
+    """Generate long-tailed interactions whose true preferences are known.
+
+    Users and items get Gaussian tastes of dimension ``dim``; a user's ``relevant`` best matches are
+    what the user truly likes.  Of these, ``observed`` are seen, drawn without replacement in
+    proportion to an item exposure that falls off as ``rank ** -skew``.  What is liked but not seen
+    is a false negative, by construction.
+
+    Returns
+    -------
+    seen, liked : Interactions
+        ``seen`` is a subset of ``liked``.
+    """
+    if not 2 <= observed <= relevant <= num_items:
+        raise DataError("need 2 <= observed <= relevant <= num_items")
+    match = rng.standard_normal((num_users, dim)) @ rng.standard_normal((dim, num_items))
+    liked = np.argsort(-match, axis=1, kind="stable")[:, :relevant]
+    exposure = rng.permutation((np.arange(num_items) + 1.0) ** -skew)
+    # Gumbel top-k: a weighted draw without replacement for all users at once.
+    key = np.log(exposure[liked]) + rng.gumbel(size=liked.shape)
+    seen = np.take_along_axis(liked, np.argsort(-key, axis=1)[:, :observed], axis=1)
+
+    def build(rows: np.ndarray) -> Interactions:
+        users = np.repeat(np.arange(num_users), rows.shape[1])
+        return Interactions.from_pairs(users, rows.ravel(), num_users, num_items)
+
+    return build(seen), build(liked)
