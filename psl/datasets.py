@@ -6,11 +6,13 @@ environment variable ``PSL_DATA_MIRROR`` to a folder or URL with the same layout
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import io
 import os
 import zipfile
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +30,6 @@ REPOSITORY = (
     "18bbbe892301c6013579ae70f3cab9d666878e23"
 )
 LARGEST_MEMBER_BYTES = 512 * 2**20
-AMAZON = "Amazon product reviews, research use; the dataset repository states no licence"
-UNSTATED = "research use; the dataset repository states no licence"
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,9 @@ class Source:
     """Where a dataset lies and what it must contain.
 
     ``users``, ``items`` and ``interactions`` are the expected counts (Table B.1 for the paper's
-    datasets, measured for the others); ``sha256`` and ``size_bytes`` describe the archive and are
-    ``None`` where it is not in the public repository at the pinned commit.
+    datasets, measured for the others); ``sha256`` and ``size_bytes`` describe the archive,
+    ``fingerprint`` its content; they are ``None`` where the archive is not in the public repository
+    at the pinned commit.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Source:
     interactions: int
     sha256: str | None
     size_bytes: int | None
+    fingerprint: str | None
     licence: str
 
     @property
@@ -57,115 +59,28 @@ class Source:
         return self.sha256 is not None
 
 
-def _source(
-    name: str,
-    setting: str,
-    folder: str,
-    counts: tuple[int, int, int],
-    sha256: str | None,
-    size: int | None,
-    licence: str,
-) -> Source:
-    tier = {"iid": f"data_iid/{folder}", "ood": f"data_ood/{folder}-popularity"}[setting]
-    return Source(name, setting, f"{tier}/proc.zip", *counts, sha256, size, licence)
-
-
-DATASETS: dict[tuple[str, str], Source] = {
-    (s.name, s.setting): s
-    for s in (
-        _source(
-            "amazon-beauty",
-            "iid",
-            "amazon2014-beauty",
-            (1237, 719, 25736),
-            "859ef880d3445d8502abc4b7b77f713c2d8f510ff82ebb173af87ce46417f23b",
-            86828,
-            AMAZON,
-        ),
-        _source(
-            "amazon-book",
-            "iid",
-            "amazon2014-book",
-            (135109, 115172, 4042382),
-            None,
-            None,
-            AMAZON,
-        ),
-        _source(
-            "amazon-cd",
-            "ood",
-            "amazon2014-cd",
-            (12784, 13874, 360763),
-            "dd87e147ad34733c49f4b117971d1f927fc331d985450a96d7aaa8ca0a95e08e",
-            1387085,
-            AMAZON,
-        ),
-        _source(
-            "amazon-electronic",
-            "iid",
-            "amazon2014-electronic",
-            (13455, 8360, 234521),
-            "7c67d05b3792aebaa46a7c46af438c574263f9e34e8a4ae67a40de17dc094ee0",
-            1005071,
-            AMAZON,
-        ),
-        _source(
-            "amazon-electronic",
-            "ood",
-            "amazon2014-electronic",
-            (13455, 8360, 234521),
-            "fa9c588acd1d8e3998f5ee05b259fcc0066aba1418413eb7034cb6352e49a9eb",
-            1001409,
-            AMAZON,
-        ),
-        _source(
-            "amazon-health",
-            "iid",
-            "amazon2014-health",
-            (1974, 1200, 48189),
-            "56f9e4b317903b99669b7f8b9ac527a71d30f59e736138a1ae9b8aca4c7e1779",
-            165679,
-            AMAZON,
-        ),
-        _source(
-            "amazon-movie",
-            "iid",
-            "amazon2014-movie",
-            (26968, 18563, 762957),
-            "88a89fd837f441744dd089358ff4f289c1122928c42b94414670d25e6ec369c4",
-            2977160,
-            AMAZON,
-        ),
-        _source(
-            "gowalla",
-            "iid",
-            "gowalla",
-            (29858, 40988, 1027464),
-            "6412ab68a7484a2edf762f715b2397a977b40cfedad7efefd1c493608ffc1bdf",
-            3922436,
-            UNSTATED,
-        ),
-        _source(
-            "gowalla",
-            "ood",
-            "gowalla",
-            (29858, 40988, 1027464),
-            "a7a739e557ae04e4fec119725fbabfdb9c28575a6f863a2060e9de3da456d431",
-            3906550,
-            UNSTATED,
-        ),
-        _source(
-            "movielens-100k",
-            "iid",
-            "movielens-100k",
-            (0, 0, 0),
-            "4ab66c074eb9b253368b5a488974ac89a1fc59adbf0aa3e59bece5cefcd87028",
-            202110,
-            "GroupLens: research use, no redistribution without permission",
-        ),
-        _source("yelp2018", "ood", "yelp2018", (55616, 34945, 1506777), None, None, UNSTATED),
+def _registry() -> dict[tuple[str, str], Source]:
+    with (files("psl.paper") / "dataset_sources.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    sources = (
+        Source(
+            row["name"],
+            row["setting"],
+            row["path"],
+            int(row["users"]),
+            int(row["items"]),
+            int(row["interactions"]),
+            row["sha256"] or None,
+            int(row["size_bytes"]) if row["size_bytes"] else None,
+            row["fingerprint"] or None,
+            row["licence"],
+        )
+        for row in rows
     )
-}
+    return {(source.name, source.setting): source for source in sources}
+
+
+DATASETS = _registry()
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,7 +179,7 @@ def load(name: str = "synthetic", setting: str = "iid", *, progress: bool = Fals
         len(dataset.train) + len(dataset.test),
     )
     expected = (source.users, source.items, source.interactions)
-    if expected != (0, 0, 0) and found != expected:
+    if found != expected:
         raise DataError(f"{name} ({setting}): users, items, interactions {found} != {expected}")
     return dataset
 

@@ -68,7 +68,9 @@ def temperature_for_radius(losses: Tensor, eta: Tensor | float, iterations: int 
         raise ValueError("the radius eta must be positive")
     eta = eta.expand(losses.shape[:-1])
     with torch.no_grad():
-        scale = (losses.amax(dim=-1) - losses.amin(dim=-1)).clamp(min=torch.finfo(losses.dtype).tiny)
+        scale = (losses.amax(dim=-1) - losses.amin(dim=-1)).clamp(
+            min=torch.finfo(losses.dtype).tiny
+        )
         low, high = scale.log() - 30, scale.log() + 30
         for _ in range(iterations):
             middle = (low + high) / 2

@@ -52,7 +52,7 @@ class _SampledLoss(torch.autograd.Function):
         return (total / len(users)).to(users.dtype)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         users, items = ctx.saved_tensors
         scale = grad / len(users)
         return users * scale, items * scale, None, None, None, None

@@ -203,7 +203,7 @@ def _train_epoch(
         u, v = state.model.embed(user)
         loss = sampled_loss(u, v, positive, negative, loss_of)
         state.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         state.optimizer.step()
         total += loss.detach() * len(user)
         progress(Progress(epoch, step, len(batches), None, None))
@@ -285,7 +285,9 @@ class _State:
                 about = json.loads(file.metadata()["run"])
                 tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError, TypeError, KeyError, ValueError) as error:
-            raise TrainingError(f"{path}: not a readable checkpoint; delete it ({error})") from error
+            raise TrainingError(
+                f"{path}: not a readable checkpoint; delete it ({error})"
+            ) from error
         if about["config"] != config.as_dict() or about["fingerprint"] != data.fingerprint:
             raise TrainingError(f"{path}: the checkpoint is of another configuration or dataset")
 

@@ -1,0 +1,77 @@
+"""A site that asks nobody: it reads the same over http, from a folder and without a network.
+
+* MathJax comes from the package sphinx-mathjax-offline: one script and its fonts.
+* Jupyter Book puts the scripts of live code (thebe) on every page. They name a remote host, so
+  they go.
+* Two settings that the theme reports as missing are given: the colour mode and the top bar.
+"""
+
+from __future__ import annotations
+
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.config import Config
+from sphinx.errors import ExtensionError
+
+MATHJAX_SCRIPT = "tex-chtml-full.js"
+MATHJAX_FONTS = "output/chtml/fonts/woff-v2"
+
+
+def mathjax_folder() -> Path:
+    """Where the installed copy of MathJax lies."""
+    spec = find_spec("sphinx-mathjax-offline")
+    if spec is None or not spec.submodule_search_locations:
+        raise ExtensionError("sphinx-mathjax-offline is not installed: run `make install`")
+    return Path(spec.submodule_search_locations[0]) / "static" / "mathjax"
+
+
+def set_defaults(app: Sphinx, config: Config) -> None:
+    """Point the pages at the local MathJax and give the theme what it misses."""
+    config.mathjax_path = f"mathjax/{MATHJAX_SCRIPT}"
+    config.html_context.setdefault("default_mode", "auto")
+    config.html_theme_options.setdefault("navbar_persistent", [])
+
+
+def is_thebe(asset: Any) -> bool:
+    """Whether a page's script or style belongs to thebe."""
+    body = (getattr(asset, "attributes", None) or {}).get("body") or ""
+    return "thebe" in str(getattr(asset, "filename", "")) or "THEBE_JS_URL" in body
+
+
+def drop_thebe_files(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
+) -> None:
+    """Take thebe's scripts and styles off a page."""
+    for key in ("script_files", "css_files"):
+        if context.get(key) is not None:
+            context[key][:] = [asset for asset in context[key] if not is_thebe(asset)]
+
+
+def drop_thebe_nodes(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Take thebe's settings out of a page's body."""
+    for node in list(doctree.findall(nodes.raw)):
+        if "text/x-thebe-config" in node.astext() and node.parent is not None:
+            node.parent.remove(node)
+
+
+def copy_mathjax(app: Sphinx, exception: Exception | None) -> None:
+    """Copy the script in use and its fonts beside the pages."""
+    if exception is not None or app.builder.format != "html":
+        return
+    source, target = mathjax_folder(), Path(app.outdir) / "_static" / "mathjax"
+    shutil.copytree(source / MATHJAX_FONTS, target / MATHJAX_FONTS, dirs_exist_ok=True)
+    shutil.copyfile(source / MATHJAX_SCRIPT, target / MATHJAX_SCRIPT)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register with Sphinx."""
+    app.connect("config-inited", set_defaults, priority=900)
+    app.connect("doctree-resolved", drop_thebe_nodes, priority=900)
+    app.connect("html-page-context", drop_thebe_files, priority=900)
+    app.connect("build-finished", copy_mathjax, priority=900)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

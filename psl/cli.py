@@ -1,0 +1,269 @@
+"""The command ``psl``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as Bars
+from rich.table import Table
+
+from psl import claims, datasets, records, reference
+from psl.errors import PSLError
+from psl.training import Progress, RunConfig, train
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+data_app = typer.Typer(no_args_is_help=True, help="Datasets: list, fetch, check.")
+records_app = typer.Typer(no_args_is_help=True, help="Run records: check, show.")
+app.add_typer(data_app, name="data")
+app.add_typer(records_app, name="records")
+
+out, err = Console(), Console(stderr=True)
+Name = Annotated[str, typer.Argument(help="Name of a dataset, as `psl data list` shows it.")]
+Setting = Annotated[str, typer.Option(help="iid or ood.")]
+Results = Annotated[Path, typer.Option(help="Folder of the run records.")]
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+
+
+@data_app.command("list")
+def data_list() -> None:
+    """Show every dataset, its size and licence note."""
+    table = Table("dataset", "setting", "users", "items", "pairs", "archive", "licence")
+    table.add_row("synthetic", "iid", "400", "600", "8,000", "generated", "own")
+    for s in datasets.DATASETS.values():
+        size = f"{s.size_bytes / 1e6:.1f} MB" if s.size_bytes else "not public"
+        counts = (f"{n:,}" for n in (s.users, s.items, s.interactions))
+        table.add_row(s.name, s.setting, *counts, size, s.licence.split(";")[0])
+    out.print(table)
+    out.print("The dataset repository states no licence of its own; the raw data's terms apply.")
+
+
+@data_app.command("fetch")
+def data_fetch(name: Name, setting: Setting = "iid") -> None:
+    """Download an archive into the cache, verified; a second call does nothing."""
+    out.print(str(datasets.fetch(name, setting, progress=True)), soft_wrap=True)
+
+
+@data_app.command("check")
+def data_check(name: Name, setting: Setting = "iid") -> None:
+    """Read a dataset and compare it with the registered counts and fingerprint."""
+    data = datasets.load(name, setting)
+    expected = None if name == "synthetic" else datasets.get_source(name, setting).fingerprint
+    if expected is not None and data.fingerprint != expected:
+        raise datasets.DataError(f"{name} ({setting}): the content is not the registered one")
+    out.print(
+        f"{name} ({setting}): {data.train.num_users:,} users, {data.train.num_items:,} items, "
+        f"{len(data.train):,} training and {len(data.test):,} test interactions\n"
+        f"fingerprint {data.fingerprint}",
+        soft_wrap=True,
+    )
+
+
+@app.command("train")
+def train_command(
+    dataset: Annotated[str, typer.Option(help="Dataset name, or synthetic.")] = "synthetic",
+    setting: Setting = "iid",
+    backbone: Annotated[str, typer.Option(help="mf")] = "mf",
+    loss: Annotated[str, typer.Option(help="bpr, sl, psl-tanh, psl-atan, psl-relu, ...")] = (
+        "psl-relu"
+    ),
+    tuned: Annotated[bool, typer.Option("--tuned", help="lr, decay, tau of the paper.")] = False,
+    tau: Annotated[float | None, typer.Option(help="Temperature, f = cos/2 scale.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Adam's step size.")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="Adam's L2 coefficient.")] = None,
+    protocol: Annotated[str, typer.Option(help="released or clean.")] = "released",
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    epochs: Annotated[int, typer.Option()] = 200,
+    negatives: Annotated[int, typer.Option(help="Items drawn for each positive.")] = 1000,
+    batch_size: Annotated[int, typer.Option()] = 1024,
+    dim: Annotated[int, typer.Option(help="Embedding size.")] = 64,
+    patience: Annotated[int, typer.Option(help="Validations to wait; 0: no early stop.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped run.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the record.")] = False,
+    experiment: Annotated[str, typer.Option(help="File name of the record.")] = "train",
+    results: Results = Path("results"),
+    checkpoints: Annotated[Path, typer.Option(help="Folder of states.")] = Path(".psl"),
+) -> None:
+    """Train one model, select on validation, test once, append one record."""
+    chosen = {"tau": tau, "lr": lr, "weight_decay": weight_decay}
+    given = {k: v for k, v in chosen.items() if v is not None}
+    base = reference.tuned(dataset, setting, backbone, loss) if tuned else {}
+    config = RunConfig(
+        dataset=dataset,
+        setting=setting,
+        backbone=backbone,
+        loss=loss,
+        seed=seed,
+        protocol=protocol,
+        epochs=epochs,
+        negatives=negatives,
+        batch_size=batch_size,
+        dim=dim,
+        patience=patience,
+        **{**base, **given},  # type: ignore[arg-type]
+    )
+    data = datasets.load(dataset, setting, progress=not as_json)
+    checkpoint = checkpoints / f"{config.run_id}.safetensors"
+    if not resume:
+        checkpoint.unlink(missing_ok=True)
+    try:
+        with _bars(config, as_json) as (bars, show):
+            result = train(
+                config,
+                data,
+                device=device,
+                checkpoint=checkpoint,
+                experiment=experiment,
+                progress=show,
+            )
+            bars.stop()
+    except KeyboardInterrupt:
+        err.print("stopped; the same command with --resume goes on after the last whole epoch")
+        raise typer.Exit(130) from None
+    path = results / f"{experiment}.jsonl"
+    records.append(path, result.record)
+    checkpoint.unlink(missing_ok=True)
+    if as_json:
+        _print_json(result.record)
+    else:
+        _show_record(result.record)
+        out.print(f"one record in {path}", soft_wrap=True)
+
+
+class _bars:
+    """Progress on the terminal: the epoch, its steps, loss, validation, rate, time left."""
+
+    def __init__(self, config: RunConfig, quiet: bool) -> None:
+        self.bars = Bars(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=err,
+            disable=quiet,
+        )
+        self.whole = self.bars.add_task(f"{config.loss} epochs", total=config.epochs, note="")
+        self.epoch = self.bars.add_task("steps", total=None, note="")
+        self.validation = "-"
+
+    def __enter__(self) -> tuple[Bars, Any]:
+        self.bars.start()
+        return self.bars, self.show
+
+    def __exit__(self, *_: object) -> None:
+        self.bars.stop()
+
+    def show(self, p: Progress) -> None:
+        if p.loss is None:
+            speed = self.bars.tasks[self.epoch].speed
+            rate = f"{speed:.1f} steps/s" if speed else ""
+            self.bars.update(self.epoch, completed=p.step, total=p.steps, note=rate)
+            return
+        self.validation = f"{p.validation:.4f}" if p.validation is not None else self.validation
+        note = f"loss {p.loss:.4f}  valid NDCG@20 {self.validation}"
+        self.bars.update(self.whole, completed=p.epoch, note=note)
+
+
+@app.command("claims")
+def claims_command(
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
+    mutants: Annotated[bool, typer.Option("--mutants", help="Print the kill matrix.")] = False,
+    results: Results = Path("results"),
+) -> None:
+    """Compute the status of every claim of the ledger."""
+    subject = claims.Subject.real(results)
+    if mutants:
+        matrix = claims.kill_matrix(subject)
+        if as_json:
+            _print_json(matrix)
+        else:
+            table = Table("claim", "mutant", "before", "after", "killed")
+            words = {True: "yes", False: "NO", None: "no evidence yet"}
+            for row in matrix:
+                table.add_row(
+                    row["id"], row["mutant"], row["before"], row["after"], words[row["killed"]]
+                )
+            out.print(table)
+        if any(row["killed"] is False for row in matrix):
+            raise typer.Exit(1)
+        return
+    rows = claims.assess(subject)
+    if as_json:
+        wanted = ("id", "section", "kind", "statement", "status", "check", "evidence", "runs")
+        _print_json(
+            [
+                {k: r[k] for k in wanted}
+                | {"tolerance": r["arguments"].get("tolerance"), "from": r["tolerance_source"]}
+                for r in rows
+            ]
+        )
+        return
+    table = Table("claim", "section", "kind", "status", "evidence")
+    for r in rows:
+        table.add_row(r["id"], str(r["section"]), r["kind"], r["status"], r["evidence"])
+    out.print(table)
+    counts = {s: sum(r["status"] == s for r in rows) for s in claims.STATUSES}
+    out.print(", ".join(f"{n} {s}" for s, n in counts.items() if n))
+
+
+@records_app.command("check")
+def records_check(results: Results = Path("results")) -> None:
+    """Read every record and verify keys, run ids and metric ranges."""
+    out.print(f"{len(records.read(results))} records in {results}: all well-formed")
+
+
+@records_app.command("show")
+def records_show(results: Results = Path("results")) -> None:
+    """Show every record in a line."""
+    table = Table("run", "dataset", "loss", "seed", "recall@20", "ndcg@20", "minutes", "device")
+    for r in records.read(results):
+        c, m = r["config"], r["metrics"]
+        table.add_row(
+            r["run_id"],
+            f"{c['dataset']} ({c['setting']})",
+            c["loss"],
+            str(c["seed"]),
+            f"{m['recall@20']:.4f}",
+            f"{m['ndcg@20']:.4f}",
+            f"{r['seconds'] / 60:.1f}",
+            r["device"],
+        )
+    out.print(table)
+
+
+def _show_record(record: dict[str, Any]) -> None:
+    table = Table("cut-off", "Recall", "NDCG", "MRR")
+    m = record["metrics"]
+    for k in sorted({int(name.split("@")[1]) for name in m}):
+        table.add_row(str(k), *(f"{m[f'{x}@{k}']:.4f}" for x in ("recall", "ndcg", "mrr")))
+    out.print(table)
+    out.print(f"best epoch {record['best_epoch']}, {record['seconds']:.0f} s, {record['device']}")
+
+
+def main() -> None:
+    """Run the command; a foreseen error is one line and exit status 2."""
+    try:
+        app()
+    except PSLError as error:
+        err.print(f"psl: {error}", soft_wrap=True, highlight=False, markup=False)
+        sys.exit(2)
+    except OSError as error:
+        err.print(f"psl: {error}", soft_wrap=True, highlight=False, markup=False)
+        sys.exit(2)

@@ -1,0 +1,72 @@
+"""The paper's printed numbers and tuned hyperparameters, read from the packaged tables."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+import pandas as pd
+
+from psl.errors import RecordError
+
+__all__ = ["reported", "table", "tuned"]
+
+
+@cache
+def _read(name: str) -> pd.DataFrame:
+    path = files("psl.paper") / f"{name}.csv"
+    if not path.is_file():
+        raise RecordError(f"the paper's table {name!r} is not packaged")
+    with path.open() as file:
+        return pd.read_csv(file)
+
+
+def table(name: str) -> pd.DataFrame:
+    """Return a packaged table by file name without suffix, e.g. ``"table1_iid"``."""
+    return _read(name).copy()
+
+
+def reported(name: str, **where: str) -> float:
+    """Return the one value of a table in the row with these entries.
+
+    Raises
+    ------
+    RecordError
+        If no row, or more than one, has them.
+    """
+    rows = _read(name)
+    for column, entry in where.items():
+        rows = rows[rows[column] == entry]
+    if len(rows) != 1:
+        raise RecordError(f"{name}: {len(rows)} rows with {where}, expected one")
+    return float(rows["value"].iloc[0])
+
+
+def tuned(dataset: str, setting: str, backbone: str, loss: str) -> dict[str, float]:
+    """Return ``lr``, ``weight_decay`` and ``tau`` of Tables B.2, B.3 (or the follow-up's, health).
+
+    PSL-softplus has no row: the paper does not print its values, and the ones of ``psl-relu`` are
+    returned.  A loss without temperature has no ``tau``.
+    """
+    name = {
+        "iid": "table_b2_hyperparameters_iid",
+        "ood": "table_b3_hyperparameters_ood",
+    }.get(setting)
+    if name is None:
+        raise RecordError(f"no tuned hyperparameters for the setting {setting!r}")
+    if dataset == "amazon-health" and setting == "iid":
+        name = "followup_table11_hyperparameters_health"
+    names = {"psl-softplus": "psl-relu"}
+    if dataset == "amazon-health" and loss.startswith("psl-"):
+        names[loss] = "psl-relu"
+    rows = _read(name)
+    wanted = {"dataset": dataset, "backbone": backbone, "loss": names.get(loss, loss)}
+    for column, entry in wanted.items():
+        rows = rows[rows[column] == entry]
+    if len(rows) != 1:
+        raise RecordError(
+            f"no tuned hyperparameters for {dataset} ({setting}), {backbone}, {loss}; "
+            "give --tau, --lr and --weight-decay"
+        )
+    row = rows.iloc[0]
+    return {k: float(row[k]) for k in ("lr", "weight_decay", "tau") if pd.notna(row[k])}

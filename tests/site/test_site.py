@@ -1,0 +1,154 @@
+"""The built site in a real browser, over http and from the folder.
+
+No console error, no request to others, every image there and described, every formula typeset.
+Build first (`make book`); without a site or a browser these tests are skipped and say so.
+"""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SITE = Path(__file__).parents[2] / "book" / "_build" / "html"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
+PAGES = sorted(
+    page.relative_to(SITE).as_posix()
+    for page in SITE.rglob("*.html")
+    if "_static" not in page.parts and "_sources" not in page.parts
+)
+WITH_MATHS = {"notebooks/01-pairwise.html", "notebooks/02-surrogates.html", "notebooks/03-dro.html"}
+
+pytestmark = [
+    pytest.mark.skipif(not PAGES, reason="the book has not been built: make book"),
+    pytest.mark.skipif(BROWSER is None, reason=f"no browser among {', '.join(BROWSERS)}"),
+]
+
+LOOK = """() => {
+  const images = [...document.images];
+  const drawings = [...document.querySelectorAll('.bd-article svg')].filter(
+    s => s.getBoundingClientRect().width > 100 && !s.closest('mjx-container, button'));
+  return {
+    formulas: document.querySelectorAll('.math').length,
+    typeset: document.querySelectorAll('mjx-container').length,
+    mistakes: [...document.querySelectorAll('mjx-merror, [data-mjx-error]')]
+      .map(e => e.textContent),
+    broken: images.filter(i => !(i.complete && i.naturalWidth > 0)).map(i => i.src),
+    undescribed: images.filter(i => !i.closest('.navbar-brand, .sidebar-primary-item'))
+      .filter(i => !i.alt.trim() || /\\.(png|svg|jpe?g)$/.test(i.alt)).map(i => i.src),
+    unnamed: drawings.filter(
+      s => !s.getAttribute('aria-label') && !s.getAttribute('aria-labelledby')
+        && !s.querySelector('title') && s.getAttribute('aria-hidden') !== 'true'
+    ).map(s => s.outerHTML.slice(0, 80)),
+    fonts: [...document.fonts].filter(f => f.status === 'error').map(f => f.family),
+    wide: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+    heading: document.querySelectorAll('.bd-article h1').length,
+  }
+}"""
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """A server that does not log."""
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def bases() -> Iterator[dict[str, str]]:
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=str(SITE))
+    )
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield {"http": f"http://127.0.0.1:{server.server_address[1]}/", "file": SITE.as_uri() + "/"}
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as tool:
+        browser = tool.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def settle(page) -> None:
+    """Wait until formulas are typeset and fonts are there."""
+    page.evaluate("""async () => {
+      if (window.MathJax && window.MathJax.startup) await window.MathJax.startup.promise;
+      await document.fonts.ready;
+    }""")
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("way", ["http", "file"])
+def test_page(browser, bases: dict[str, str], way: str, name: str) -> None:
+    base, strangers, complaints = bases[way], [], []
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.on(
+        "request",
+        lambda r: None if r.url.startswith((base, "data:", "blob:")) else strangers.append(r.url),
+    )
+    page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("requestfailed", lambda r: complaints.append(f"{r.url}: {r.failure}"))
+    page.on("response", lambda r: complaints.append(r.url) if r.status >= 400 else None)
+    try:
+        page.goto(base + name, wait_until="load")
+        if name == "index.html":  # sends the reader on to the first page
+            page.wait_for_url("**/book/index.html")
+            page.wait_for_load_state("load")
+        # Lazy images load when they are looked at.
+        page.evaluate(
+            "() => document.images.length && [...document.images].forEach(i => i.loading = 'eager')"
+        )
+        settle(page)
+        page.wait_for_function("() => [...document.images].every(i => i.complete)")
+        seen = page.evaluate(LOOK)
+    finally:
+        page.close()
+    assert not strangers, "the page asks others"
+    assert not complaints
+    for fault in ("mistakes", "broken", "undescribed", "unnamed", "fonts"):
+        assert not seen[fault], fault
+    assert seen["wide"] <= 1, "the page scrolls sideways"
+    if seen["formulas"] or name in WITH_MATHS:
+        assert seen["typeset"] >= max(1, seen["formulas"]), "formulas are not typeset"
+    if name.startswith(("book/", "notebooks/")):
+        assert seen["heading"] == 1
+
+
+@pytest.mark.parametrize("way", ["http", "file"])
+def test_search_finds_a_word(browser, bases: dict[str, str], way: str) -> None:
+    page = browser.new_page()
+    try:
+        page.goto(f"{bases[way]}search.html?q=softmax", wait_until="load")
+        page.wait_for_selector("#search-results li", timeout=10_000)
+        assert page.locator("#search-results li").count() >= 1
+    finally:
+        page.close()
+
+
+def test_nothing_of_the_site_names_a_content_network() -> None:
+    hosts = ("unpkg.com", "cdn.jsdelivr.net", "cdnjs.cloudflare.com", "fonts.googleapis.com")
+    found = {
+        (page, host)
+        for page in PAGES
+        for host in hosts
+        if f'src="https://{host}' in (text := (SITE / page).read_text("utf-8"))
+        or f'href="https://{host}' in text
+    }
+    assert not found
+
+
+def test_size_stays_small() -> None:
+    size = sum(path.stat().st_size for path in SITE.rglob("*") if path.is_file())
+    assert size < 25_000_000, f"the site weighs {size / 1e6:.1f} MB"

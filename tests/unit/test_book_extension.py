@@ -1,0 +1,110 @@
+"""The book's extension: what a number depends on makes it computed again; blanks end the build."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+EXTENSIONS = Path(__file__).parents[2] / "book" / "_ext"
+sys.path.insert(0, str(EXTENSIONS))
+import companion  # noqa: E402
+
+CONF = f"""
+import sys
+sys.path.insert(0, {str(EXTENSIONS)!r})
+extensions = ["myst_nb", "companion"]
+exclude_patterns = ["build", "book"]
+nb_execution_mode = "cache"
+nb_execution_raise_on_error = True
+"""
+FIGURE = """
+import base64
+from IPython.display import Image
+Image(base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII="))
+"""
+
+
+def project(root: Path, *cells: nbformat.NotebookNode) -> Path:
+    """Write a book of one page, and a module beside it."""
+    (root / "conf.py").write_text(CONF, "utf-8")
+    (root / "psl").mkdir()
+    (root / "psl" / "losses.py").write_text("VALUE = 1\n", "utf-8")
+    notebook = new_notebook(cells=[new_markdown_cell("# Page", id="title"), *cells])
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "", "language": "python"}
+    nbformat.write(notebook, root / "index.ipynb")
+    return root
+
+
+def build(root: Path) -> subprocess.CompletedProcess[str]:
+    """Build it without -W: what is refused is refused in any build."""
+    return subprocess.run(
+        [sys.executable, "-m", "sphinx", "-b", "html", "-d", "build/trees", ".", "build/html"],
+        cwd=root,
+        env={**os.environ, "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_digest_follows_content_and_names_only(tmp_path: Path) -> None:
+    module = tmp_path / "psl" / "losses.py"
+    module.parent.mkdir()
+    module.write_text("a = 1", "utf-8")
+    first = companion.digest(tmp_path)
+    os.utime(module, (1, 1))
+    (tmp_path / "notes.txt").write_text("no ingredient", "utf-8")
+    assert companion.digest(tmp_path) == first
+    seen = {first}
+    for name in ("psl/paper/table.csv", "psl/paper/claims.yml", "results/table1.jsonl"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("1", "utf-8")
+        seen.add(companion.digest(tmp_path))
+    module.write_text("a = 2", "utf-8")
+    seen.add(companion.digest(tmp_path))
+    (tmp_path / "requirements.lock").write_text("torch==1\n", "utf-8")
+    seen.add(companion.digest(tmp_path))
+    module.rename(module.with_name("other.py"))
+    seen.add(companion.digest(tmp_path))
+    assert len(seen) == 7
+
+
+def test_a_change_of_the_module_is_computed_again(tmp_path: Path) -> None:
+    code = "import sys; sys.path.insert(0, '.')\nimport psl.losses as l; print('value', l.VALUE)"
+    root = project(tmp_path, new_code_cell(code, id="value"))
+    page = root / "build" / "html" / "index.html"
+    assert build(root).returncode == 0
+    assert "value 1" in page.read_text("utf-8")
+    assert "Executed" not in build(root).stdout
+    (root / "psl" / "losses.py").write_text("VALUE = 22\n", "utf-8")
+    assert build(root).returncode == 0
+    assert "value 22" in page.read_text("utf-8")
+    assert len(list((root / companion.CACHE).iterdir())) == 2
+
+
+def test_a_missing_glue_key_ends_the_build_each_time(tmp_path: Path) -> None:
+    root = project(tmp_path, new_markdown_cell("Gap {glue:text}`index.ipynb::gap:.2f`", id="gap"))
+    for _ in range(2):
+        done = build(root)
+        assert done.returncode != 0
+        assert "gap" in done.stderr
+        assert "The book would show blanks" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("settings", "accepted"), [({}, False), ({"image": {"alt": "A single black dot."}}, True)]
+)
+def test_an_image_needs_an_alternative(tmp_path: Path, settings: dict, accepted: bool) -> None:
+    cell = new_code_cell(FIGURE, id="figure", metadata={"mystnb": settings})
+    done = build(project(tmp_path, cell))
+    assert (done.returncode == 0) is accepted, done.stderr
+    assert ("no text alternative" in done.stderr) is not accepted
