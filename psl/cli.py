@@ -164,13 +164,13 @@ class _bars:
         self.validation = "-"
 
     def __enter__(self) -> tuple[Bars, Any]:
-        self.bars.start()
         return self.bars, self.show
 
     def __exit__(self, *_: object) -> None:
         self.bars.stop()
 
     def show(self, p: Progress) -> None:
+        self.bars.start()  # not before the first step: a refused run shows its one line only
         if p.loss is None:
             speed = self.bars.tasks[self.epoch].speed
             rate = f"{speed:.1f} steps/s" if speed else ""

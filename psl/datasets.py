@@ -143,6 +143,8 @@ def fetch(name: str, setting: str = "iid", *, progress: bool = False) -> Path:
         )
     url = f"{(mirror or REPOSITORY).rstrip('/')}/{source.path}"
     known = f"sha256:{source.sha256}" if source.sha256 else None
+    # The library logs each address at level INFO; the progress bar and the error say enough.
+    pooch.get_logger().setLevel("WARNING")
     try:
         saved = pooch.retrieve(
             url,

@@ -1,0 +1,1 @@
+"""Speed against a plain reference, measured side by side and printed as ratios."""

@@ -1,0 +1,118 @@
+"""The command as a person uses it: exit status, one clear line, nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from psl.cli import main
+
+TINY = ("--epochs", "2", "--negatives", "20", "--dim", "8")
+
+
+@dataclass(frozen=True)
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def psl(tmp_path: Path, monkeypatch, capsys) -> Callable[..., Done]:
+    """Run the command in this process, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: str, **environment: str) -> Done:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "argv", ["psl", *arguments])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as exit_:
+            main()
+        shown = capsys.readouterr()
+        return Done(exit_.value.code or 0, shown.out, shown.err)
+
+    return run
+
+
+def assert_refused(done: Done, *words: str) -> None:
+    assert done.returncode == 2, done
+    message = done.stderr.strip()
+    assert message.startswith("psl: ") and "\n" not in message and "Traceback" not in message
+    for word in words:
+        assert word in message
+
+
+def test_train_appends_one_record_and_leaves_no_state(psl, tmp_path: Path) -> None:
+    done = psl("train", *TINY, "--json")
+    assert done.returncode == 0, done.stderr
+    record = json.loads(done.stdout)
+    lines = (tmp_path / "results" / "train.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [record]
+    assert record["config"]["epochs"] == 2 and record["best_epoch"] == 2
+    assert not list(tmp_path.glob(".psl/*.safetensors"))
+    assert psl("records", "check").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("train", "--dataset", "amazon-helth"), ("did you mean 'amazon-health'", "gowalla")),
+        (("train", "--loss", "psl-rel"), ("did you mean 'psl-relu'", "bpr")),
+        (("train", "--backbone", "mff"), ("did you mean 'mf'",)),
+        (("train", "--tau", "-1"), ("tau must be positive",)),
+        (("train", "--tuned"), ("no tuned hyperparameters",)),
+        (("train", "--device", "abacus"), ("unknown device",)),
+        (("data", "fetch", "yelp2018", "--setting", "ood"), ("PSL_DATA_MIRROR",)),
+        (("records", "show"), ("no run record",)),
+    ],
+)
+def test_bad_input_is_one_line_and_status_two(
+    psl, tmp_path: Path, arguments: tuple[str, ...], words: tuple[str, ...]
+) -> None:
+    assert_refused(psl(*arguments, PSL_DATA_MIRROR=""), *words)
+    assert not (tmp_path / "results").exists()
+
+
+def test_corrupt_archive(psl, tmp_path: Path) -> None:
+    target = tmp_path / "data_iid" / "amazon2014-health" / "proc.zip"
+    target.parent.mkdir(parents=True)
+    with zipfile.ZipFile(target, "w") as archive:
+        archive.writestr("train.tsv", "user_procid\titem_procid\n0\t0\n")
+    done = psl("data", "check", "amazon-health", PSL_DATA_MIRROR=str(tmp_path))
+    assert_refused(done, "SHA-256")
+
+
+def test_unreachable_address_says_so(psl, tmp_path: Path) -> None:
+    done = psl(
+        *("data", "fetch", "amazon-health"),
+        PSL_DATA_MIRROR="http://127.0.0.1:9/nowhere",
+        PSL_CACHE=str(tmp_path / "cache"),
+    )
+    assert_refused(done, "could not be fetched")
+    assert not list(tmp_path.glob("cache/*.zip"))
+
+
+def test_claims_are_json_and_every_mutant_with_evidence_dies(psl, tmp_path: Path) -> None:
+    rows = json.loads(psl("claims", "--json").stdout)
+    keys = {"id", "section", "kind", "statement", "status", "check", "tolerance", "evidence"}
+    assert all(keys <= row.keys() for row in rows)
+    done = psl("claims", "--mutants", "--json")
+    assert done.returncode == 0
+    matrix = json.loads(done.stdout)
+    assert {row["id"] for row in matrix} == {row["id"] for row in rows}
+    assert sum(row["killed"] is True for row in matrix) >= 19
+
+
+def test_the_installed_command_starts() -> None:
+    command = Path(sys.executable).with_name("psl")
+    done = subprocess.run([command, "--help"], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and "claims" in done.stdout
