@@ -1,0 +1,251 @@
+"""Figures of the book: tables and arrays in, a matplotlib figure out.  Drawing never computes.
+
+Nothing here trains, evaluates or derives; the caller displays or saves the figure it gets.  Lines
+carry their names at their ends, so no figure needs colour alone to be read.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.resources import as_file, files
+from typing import Any
+
+import matplotlib.style
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+__all__ = [
+    "COLOURS",
+    "LABELS",
+    "activations",
+    "compare",
+    "learning_curves",
+    "slack",
+    "temperatures",
+    "use_style",
+    "weights",
+]
+
+# Each has a contrast of at least 4.5 with white, so that a label can wear the colour of its line.
+COLOURS: dict[str, str] = {
+    "bpr": "#6b6b6b",
+    "sl": "#1a1a1a",
+    "psl-tanh": "#946200",
+    "psl-atan": "#00755a",
+    "psl-relu": "#c0390a",
+    "psl-softplus": "#a8417f",
+    "llpauc": "#0b6e91",
+    "advinfonce": "#2456b4",
+    "bsl": "#7446b0",
+}
+
+LABELS: dict[str, str] = {
+    "bpr": "BPR",
+    "sl": "SL",
+    "psl-tanh": "PSL-tanh",
+    "psl-atan": "PSL-atan",
+    "psl-relu": "PSL-relu",
+    "psl-softplus": "PSL-softplus",
+    "llpauc": "LLPAUC",
+    "advinfonce": "AdvInfoNCE",
+    "bsl": "BSL",
+    "step": "step",
+}
+
+_STYLES = {"psl-tanh": "-.", "psl-atan": (0, (6, 1.5)), "psl-softplus": (0, (4, 1, 1, 1, 1, 1))}
+_METRICS = {"ndcg": "NDCG", "recall": "Recall", "mrr": "MRR"}
+
+
+def use_style() -> None:
+    """Apply the style of the book; inside a notebook, draw figures as SVG without a date."""
+    with as_file(files("psl") / "figures.mplstyle") as path:
+        matplotlib.style.use(path)
+    ipython = sys.modules.get("IPython")
+    if ipython is not None and ipython.get_ipython() is not None:
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+        set_matplotlib_formats("svg", metadata={"Date": None})
+
+
+def activations(d: np.ndarray, curves: Mapping[str, np.ndarray]) -> Figure:
+    """Draw surrogate activations over the score difference.
+
+    Parameters
+    ----------
+    d : ndarray, shape (D,)
+        Score differences, ascending.
+    curves : mapping of str to ndarray, shape (D,)
+        Values by loss name; the name ``"step"`` is the function they bound.
+    """
+    return _over_difference(d, curves, "activation σ(d)")
+
+
+def weights(d: np.ndarray, curves: Mapping[str, np.ndarray]) -> Figure:
+    """Draw the weight that each loss gives to a pair; arguments as :func:`activations`."""
+    return _over_difference(d, curves, "normalised gradient weight")
+
+
+def learning_curves(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
+    """Draw validation NDCG@20 over epochs.
+
+    Parameters
+    ----------
+    curves : mapping of str to sequence of mapping
+        By loss name: points with the keys ``"epoch"`` and ``"ndcg@20"``.
+    """
+    figure, axes = _one_panel("epoch", "validation NDCG@20")
+    ends = []
+    for name, points in curves.items():
+        x = [float(point["epoch"]) for point in points]
+        y = [float(point["ndcg@20"]) for point in points]
+        if x:
+            axes.plot(x, y, color=_colour(name), linestyle=_STYLES.get(name, "-"))
+            ends.append((name, x[-1], y[-1]))
+    _label_ends(axes, ends)
+    return figure
+
+
+def compare(table: pd.DataFrame) -> Figure:
+    """Draw the paper's value (dashed, hollow) beside ours (solid), one panel a metric.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns ``loss``, ``metric``, ``paper``, ``ours``; several rows of one loss and metric,
+        e.g. seeds, are drawn on one line.
+    """
+    losses = list(dict.fromkeys(table["loss"]))
+    metrics = list(dict.fromkeys(table["metric"]))
+    figure = Figure(figsize=(6.4, 1.6 + 0.42 * max(len(losses), 1)))
+    if not metrics:
+        figure.text(0.5, 0.5, "no record to show", ha="center", va="center")
+        return figure
+    panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
+    for axes, metric in zip(panels, metrics, strict=True):
+        rows = table[table["metric"] == metric]
+        at = [losses.index(loss) for loss in rows["loss"]]
+        colours = [_colour(loss) for loss in rows["loss"]]
+        axes.hlines(at, rows["paper"], rows["ours"], color="#bbbbbb", linewidth=1)
+        for y, colour, paper, ours in zip(at, colours, rows["paper"], rows["ours"], strict=True):
+            axes.vlines(paper, y - 0.34, y + 0.34, color=colour, linestyle=(0, (2, 1.2)))
+            axes.plot([ours], [y], "o", color=colour)
+        axes.set_title(_metric(metric))
+        axes.set_yticks(range(len(losses)), [LABELS.get(loss, loss) for loss in losses])
+        axes.set_ylim(len(losses) - 0.4, -0.6)
+        axes.margins(x=0.12)
+        axes.locator_params(axis="x", nbins=4)
+    figure.supxlabel("solid mark: ours;  dashed line: the paper's value", fontsize=10)
+    return figure
+
+
+def slack(
+    tau: np.ndarray, curves: Mapping[str, np.ndarray], ylabel: str = "mean slack, nats"
+) -> Figure:
+    """Draw how far each surrogate lies above the metric, over the temperature (both axes log).
+
+    Parameters
+    ----------
+    tau : ndarray, shape (T,)
+        Temperatures, ascending.
+    curves : mapping of str to ndarray, shape (T,)
+        Slack by loss name, positive.
+    ylabel : str
+    """
+    figure, axes = _one_panel("temperature τ", ylabel)
+    axes.set(xscale="log", yscale="log")
+    for name, y in curves.items():
+        axes.plot(tau, y, color=_colour(name), linestyle=_STYLES.get(name, "-"))
+    # All slacks meet at large temperatures: the names stand at the left.
+    _label_ends(axes, [(name, tau[0], y[0]) for name, y in curves.items()], side="left")
+    return figure
+
+
+def temperatures(
+    eta: np.ndarray,
+    tau: np.ndarray,
+    saturation: np.ndarray,
+    labels: Sequence[str],
+    xlabel: str = "radius η, nats",
+) -> Figure:
+    """Draw the optimal multiplier over the radius, one line a (user, positive) pair.
+
+    Parameters
+    ----------
+    eta : ndarray, shape (E,)
+        Radii, ascending.
+    tau : ndarray, shape (pairs, E)
+        Multipliers; values that are not positive are left out.
+    saturation : ndarray, shape (pairs,)
+        The radius at which each multiplier reaches zero, marked on the axis.
+    labels : sequence of str
+    xlabel : str
+    """
+    figure, axes = _one_panel(xlabel, "optimal multiplier τ*")
+    axes.set(xscale="log", yscale="log")
+    colours = ["#1a1a1a", "#c0390a", "#00755a", "#2456b4", "#946200", "#a8417f"]
+    starts = []
+    for k, (line, label) in enumerate(zip(tau, labels, strict=True)):
+        colour = colours[k % len(colours)]
+        seen = line > 0
+        axes.plot(eta[seen], line[seen], color=colour)
+        axes.axvline(saturation[k], color=colour, linewidth=1, linestyle=(0, (1, 2)))
+        starts.append((label, eta[seen][0], line[seen][0], colour))
+    _place(axes, starts, side="left")
+    return figure
+
+
+def _colour(name: str) -> str:
+    return COLOURS.get(name, "#444444")
+
+
+def _metric(name: str) -> str:
+    head, _, cut = name.partition("@")
+    return _METRICS.get(head, head) + (f"@{cut}" if cut else "")
+
+
+def _one_panel(xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
+    figure = Figure()
+    axes = figure.subplots()
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    return figure, axes
+
+
+def _over_difference(d: np.ndarray, curves: Mapping[str, np.ndarray], ylabel: str) -> Figure:
+    figure, axes = _one_panel("score difference d = f(u, j) − f(u, i)", ylabel)
+    for name, y in curves.items():
+        style = ":" if name == "step" else _STYLES.get(name, "-")
+        axes.plot(d, y, color=_colour(name), linestyle=style)
+    _label_ends(axes, [(name, d[-1], y[-1]) for name, y in curves.items()])
+    return figure
+
+
+def _label_ends(axes: Axes, ends: Sequence[tuple[str, float, float]], side: str = "right") -> None:
+    _place(axes, [(LABELS.get(n, n), x, y, _colour(n)) for n, x, y in ends], side)
+
+
+def _place(axes: Axes, ends: Sequence[tuple[str, float, float, str]], side: str) -> None:
+    """Write names beside the line ends, moved apart where they would overlap."""
+    if not ends:
+        return
+    axes.margins(x=0.02)
+    to_unit = axes.transScale + axes.transLimits
+    height = [float(to_unit.transform((x, y))[1]) for _, x, y, _ in ends]
+    order = sorted(range(len(ends)), key=lambda k: height[k])
+    step, placed = 0.075, [0.0] * len(ends)
+    last = -1.0
+    for k in order:
+        last = placed[k] = max(height[k], last + step)
+    # Pushed over the top: move the stack down again.
+    ceiling = 1.02
+    for k in reversed(order):
+        placed[k] = min(placed[k], ceiling)
+        ceiling = placed[k] - step
+    for (label, _, _, colour), y in zip(ends, placed, strict=True):
+        x, align = (1.015, "left") if side == "right" else (0.0, "left")
+        axes.text(x, y, label, transform=axes.transAxes, color=colour, va="center", ha=align)
+    if side == "left":
+        low, high = axes.get_xlim()
+        axes.set_xlim(low * (low / high) ** 0.22, high)
