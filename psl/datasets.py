@@ -10,14 +10,15 @@ import csv
 import hashlib
 import io
 import os
+import warnings
 import zipfile
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
-import pooch
 
 from psl.errors import DataError, UnknownNameError
 from psl.interactions import Interactions, holdout, synthetic
@@ -116,7 +117,7 @@ def get_source(name: str, setting: str = "iid") -> Source:
 
 def cache_folder() -> Path:
     """Return the folder of fetched archives: ``$PSL_CACHE``, else the user's cache."""
-    return Path(os.environ.get("PSL_CACHE") or pooch.os_cache("psl"))
+    return Path(os.environ.get("PSL_CACHE") or _pooch().os_cache("psl"))
 
 
 def fetch(name: str, setting: str = "iid", *, progress: bool = False) -> Path:
@@ -143,10 +144,8 @@ def fetch(name: str, setting: str = "iid", *, progress: bool = False) -> Path:
         )
     url = f"{(mirror or REPOSITORY).rstrip('/')}/{source.path}"
     known = f"sha256:{source.sha256}" if source.sha256 else None
-    # The library logs each address at level INFO; the progress bar and the error say enough.
-    pooch.get_logger().setLevel("WARNING")
     try:
-        saved = pooch.retrieve(
+        saved = _pooch().retrieve(
             url,
             known_hash=known,
             fname=f"{name}-{setting}.zip",
@@ -223,6 +222,16 @@ def _read_table(archive: zipfile.ZipFile, member: str, path: Path) -> np.ndarray
     if values.min() < 0:
         raise DataError(f"{path}: {member} holds the negative id {values.min()}")
     return values
+
+
+def _pooch() -> Any:
+    """Import the downloader where it is needed: a notebook without widgets gets no warning."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        import pooch
+    # It logs each address at level INFO; the progress bar and the error say enough.
+    pooch.get_logger().setLevel("WARNING")
+    return pooch
 
 
 def _verify(path: Path, source: Source) -> None:

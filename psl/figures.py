@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 __all__ = [
     "COLOURS",
@@ -104,6 +105,7 @@ def learning_curves(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure
         if x:
             axes.plot(x, y, color=_colour(name), linestyle=_STYLES.get(name, "-"))
             ends.append((name, x[-1], y[-1]))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
     _label_ends(axes, ends)
     return figure
 
@@ -158,6 +160,9 @@ def slack(
     axes.set(xscale="log", yscale="log")
     for name, y in curves.items():
         axes.plot(tau, y, color=_colour(name), linestyle=_STYLES.get(name, "-"))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:g}")
     # All slacks meet at large temperatures: the names stand at the left.
     _label_ends(axes, [(name, tau[0], y[0]) for name, y in curves.items()], side="left")
     return figure
@@ -185,6 +190,7 @@ def temperatures(
     """
     figure, axes = _one_panel(xlabel, "optimal multiplier τ*")
     axes.set(xscale="log", yscale="log")
+    axes.xaxis.set_major_formatter("{x:g}")
     colours = ["#1a1a1a", "#c0390a", "#00755a", "#2456b4", "#946200", "#a8417f"]
     starts = []
     for k, (line, label) in enumerate(zip(tau, labels, strict=True)):
@@ -231,6 +237,7 @@ def _place(axes: Axes, ends: Sequence[tuple[str, float, float, str]], side: str)
     if not ends:
         return
     axes.margins(x=0.02)
+    axes.get_xlim(), axes.get_ylim()  # settles the limits, which the next line reads
     to_unit = axes.transScale + axes.transLimits
     height = [float(to_unit.transform((x, y))[1]) for _, x, y, _ in ends]
     order = sorted(range(len(ends)), key=lambda k: height[k])
