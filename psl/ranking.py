@@ -67,12 +67,19 @@ def surrogate_chain(
     scores : Tensor, shape (I,)
     positive : Tensor of bool, shape (I,)
     tau : float
-        Temperature, positive.
+        Temperature, positive; the chain holds for every one.
     activation : str
         Name of the PSL activation.
+
+    Raises
+    ------
+    ValueError
+        If there is no positive item, the temperature is not positive, or a shape is wrong.
     """
     if not bool(positive.any()):
         raise ValueError("the user has no positive item")
+    if not tau > 0:
+        raise ValueError(f"tau must be positive, got {tau}")
     d = pairwise_differences(scores.double(), positive)
     rank = (d >= 0).sum(dim=1)
     count = torch.tensor(float(len(rank)), dtype=torch.float64)

@@ -1,0 +1,128 @@
+"""The closed form of the worst case against a conic solver and a one-dimensional dual."""
+
+from __future__ import annotations
+
+import math
+
+import cvxpy as cp
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import minimize_scalar
+
+from psl import dro
+from psl.activations import get_activation
+
+TIGHT = {"tol_gap_abs": 1e-10, "tol_gap_rel": 1e-10, "tol_feas": 1e-10}
+
+
+def instance(seed: int, size: int, activation: str = "relu") -> torch.Tensor:
+    g = torch.Generator().manual_seed(seed)
+    d = 2 * torch.rand(size, generator=g, dtype=torch.float64) - 1
+    return get_activation(activation).log(d)
+
+
+def solve(losses: np.ndarray, eta: float) -> float:
+    q = cp.Variable(len(losses), nonneg=True)
+    uniform = np.full(len(losses), 1 / len(losses))
+    problem = cp.Problem(
+        cp.Maximize(losses @ q), [cp.sum(q) == 1, cp.sum(cp.rel_entr(q, uniform)) <= eta]
+    )
+    return float(problem.solve(solver=cp.CLARABEL, **TIGHT))
+
+
+@pytest.mark.parametrize("activation", ["exp", "tanh", "atan", "relu"])
+@pytest.mark.parametrize("size", [5, 60])
+@pytest.mark.parametrize("share", [0.01, 0.3, 0.95])
+def test_against_the_solver(activation: str, size: int, share: float) -> None:
+    losses = instance(size, size, activation)
+    eta = share * float(dro.saturation_radius(losses))
+    tau = dro.temperature_for_radius(losses, eta)
+    value = float(dro.worst_case(losses, tau) @ losses)
+    span = float(losses.max() - losses.min())
+    assert value == pytest.approx(solve(losses.numpy(), eta), abs=1e-6 * span)
+    # Primal and dual meet, and the dual's minimiser is where the bisection says.
+    assert float(dro.dual_value(losses, eta, tau)) == pytest.approx(value, abs=1e-10 * span)
+    assert float(dro.radius_for_temperature(losses, tau)) == pytest.approx(eta, rel=1e-9)
+    found = minimize_scalar(
+        lambda t: float(dro.dual_value(losses, eta, math.exp(t))),
+        bounds=(math.log(span) - 12, math.log(span) + 12),
+        method="bounded",
+        options={"xatol": 1e-10},
+    )
+    assert float(found.fun) == pytest.approx(value, abs=1e-9 * span)
+    assert math.exp(found.x) == pytest.approx(float(tau), rel=1e-3)
+
+
+@pytest.mark.parametrize("copies", [1, 3])
+def test_saturation(copies: int) -> None:
+    """Beyond log(I/m) all mass lies on the m maximisers, and the value is max l."""
+    losses = torch.cat([instance(1, 20), instance(1, 20).max().repeat(copies - 1)])
+    full = float(dro.saturation_radius(losses))
+    assert full == pytest.approx(math.log(len(losses) / copies))
+    for eta in (full, full + 1):
+        tau = dro.temperature_for_radius(losses, eta)
+        assert float(tau) == 0
+        q = dro.worst_case(losses, tau)
+        assert torch.equal(q > 0, losses == losses.max()) and float(q.sum()) == pytest.approx(1)
+        assert float(dro.dual_value(losses, eta, tau)) == float(losses.max())
+        assert float(dro.radius_for_temperature(losses, tau)) == pytest.approx(full)
+    assert float(dro.worst_case(losses, 1e-9).max()) == pytest.approx(1 / copies)
+
+
+def test_constant_losses_have_nothing_to_shift() -> None:
+    losses = torch.full((7,), 0.3, dtype=torch.float64)
+    assert float(dro.temperature_for_radius(losses, 0.5)) == 0
+    assert torch.allclose(dro.worst_case(losses, 0.0), torch.full_like(losses, 1 / 7))
+
+
+def test_a_batch_is_its_rows() -> None:
+    losses = torch.stack([instance(s, 30) for s in range(4)]).view(2, 2, 30)
+    eta = torch.tensor([[0.1, 0.5], [1.0, 9.0]], dtype=torch.float64)
+    tau = dro.temperature_for_radius(losses, eta)
+    assert tau.shape == (2, 2) and float(tau[1, 1]) == 0
+    for i in range(2):
+        for j in range(2):
+            assert torch.equal(dro.temperature_for_radius(losses[i, j], eta[i, j]), tau[i, j])
+
+
+def test_a_larger_ball_has_a_lower_temperature() -> None:
+    losses = instance(3, 50)
+    eta = torch.linspace(0.01, float(dro.saturation_radius(losses)), 40, dtype=torch.float64)
+    tau = dro.temperature_for_radius(losses.expand(40, -1), eta)
+    assert (tau.diff() < 0).all()
+
+
+def test_envelope() -> None:
+    """The gradient of the supremum in l is the worst case itself, tau* held fixed or not."""
+    losses = instance(4, 12).requires_grad_()
+    tau = dro.temperature_for_radius(losses, 0.4)
+    (slope,) = torch.autograd.grad(dro.dual_value(losses, 0.4, tau), losses)
+    q = dro.worst_case(losses, tau).detach()
+    assert torch.allclose(slope, q, atol=1e-12)
+    flat, step = losses.detach(), 1e-6
+    for k in range(len(flat)):
+        ends = []
+        for side in (step, -step):
+            moved = flat.clone()
+            moved[k] += side
+            t = dro.temperature_for_radius(moved, 0.4)
+            ends.append(float(dro.dual_value(moved, 0.4, t)))
+        assert (ends[0] - ends[1]) / (2 * step) == pytest.approx(float(q[k]), abs=1e-8)
+
+
+def test_at_saturation_gradients_are_finite() -> None:
+    losses = instance(5, 9).requires_grad_()
+    (slope,) = torch.autograd.grad(dro.dual_value(losses, 50.0, 0.0), losses)
+    assert torch.equal(slope, (losses == losses.max()).double())
+
+
+def test_bad_input() -> None:
+    losses = instance(0, 4)
+    with pytest.raises(ValueError, match="eta must be positive"):
+        dro.temperature_for_radius(losses, 0.0)
+    with pytest.raises(ValueError, match="finite"):
+        dro.temperature_for_radius(torch.tensor([0.0, -math.inf]), 0.1)
+    for call in (dro.worst_case, dro.radius_for_temperature):
+        with pytest.raises(ValueError, match="negative"):
+            call(losses, -0.1)

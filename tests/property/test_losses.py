@@ -1,0 +1,153 @@
+"""What must hold of a loss for every batch, whatever its formula."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from psl.losses import (
+    LOSSES,
+    BPRLoss,
+    PairwiseSoftmaxLoss,
+    SoftmaxLoss,
+    bpr_loss,
+    get_loss,
+    pairwise_softmax_loss,
+    softmax_loss,
+)
+
+PSL = ("exp", "tanh", "atan", "relu", "softplus")
+
+
+@st.composite
+def batches(draw: st.DrawFn) -> tuple[Tensor, Tensor]:
+    b, n = draw(st.integers(1, 5)), draw(st.integers(1, 30))
+    g = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
+    return (
+        torch.rand(b, generator=g, dtype=torch.float64) - 0.5,
+        torch.rand(b, n, generator=g, dtype=torch.float64) - 0.5,
+    )
+
+
+taus = st.sampled_from([0.005, 0.025, 0.1, 0.3, 1.0])
+names = st.sampled_from(tuple(LOSSES))
+
+
+@given(batches(), taus, names, st.floats(-3, 3))
+def test_only_differences_count(batch, tau: float, name: str, shift: float) -> None:
+    p, n = batch
+    loss = get_loss(name).build(tau)
+    # At tau = .005 a rounding of 1e-16 in d is 2e-14 in d/tau.
+    assert torch.allclose(loss(p + shift, n + shift), loss(p, n), rtol=1e-9, atol=1e-9)
+
+
+@given(batches(), taus, names, st.randoms(use_true_random=False))
+def test_the_order_of_negatives_does_not_count(batch, tau: float, name: str, random) -> None:
+    p, n = batch
+    order = list(range(n.shape[1]))
+    random.shuffle(order)
+    loss = get_loss(name).build(tau)
+    assert torch.allclose(loss(p, n[:, order]), loss(p, n), rtol=1e-12, atol=1e-12)
+
+
+@given(batches(), taus, names)
+def test_a_better_ranked_positive_costs_less(batch, tau: float, name: str) -> None:
+    p, n = batch
+    p, n = p.requires_grad_(), n.requires_grad_()
+    up, down = torch.autograd.grad(get_loss(name).build(tau)(p, n), (p, n))
+    assert (up <= 0).all() and (down >= 0).all()
+    assert torch.isfinite(up).all() and torch.isfinite(down).all()
+
+
+@given(batches(), taus, st.sampled_from(PSL))
+def test_correction_is_the_log_of_the_count(batch, tau: float, activation: str) -> None:
+    p, n = batch
+    total = pairwise_softmax_loss(p, n, tau, activation)
+    mean = pairwise_softmax_loss(p, n, tau, activation, correction="mean")
+    assert float(total - mean) == pytest.approx(math.log(n.shape[1]), abs=1e-10)
+
+
+@given(batches(), taus, st.sampled_from(PSL), st.integers(0, 29))
+def test_log_weight_takes_an_item_out(batch, tau: float, activation: str, out: int) -> None:
+    p, n = batch
+    if n.shape[1] == 1:
+        return
+    out %= n.shape[1]
+    weight = torch.zeros(n.shape[1], dtype=n.dtype)
+    weight[out] = -math.inf
+    kept = n[:, [j for j in range(n.shape[1]) if j != out]]
+    p, n = p.requires_grad_(), n.requires_grad_()
+    value = pairwise_softmax_loss(p, n, tau, activation, log_weight=weight)
+    expected = pairwise_softmax_loss(p, kept, tau, activation)
+    assert torch.allclose(value, expected, rtol=1e-12, atol=1e-12)
+    (slope,) = torch.autograd.grad(value, n)
+    assert (slope[:, out] == 0).all() and torch.isfinite(slope).all()
+
+
+@given(batches(), taus, names)
+def test_reductions(batch, tau: float, name: str) -> None:
+    p, n = batch
+    loss = get_loss(name).build(tau)
+    loss.reduction = "none"
+    rows = loss(p, n)
+    assert rows.shape == p.shape
+    loss.reduction = "sum"
+    assert torch.allclose(loss(p, n), rows.sum())
+    loss.reduction = "mean"
+    assert torch.allclose(loss(p, n), rows.mean())
+
+
+@given(batches(), taus)
+def test_surrogates_are_ordered_as_lemma_4_1_says(batch, tau: float) -> None:
+    p, n = batch
+    rank = ((n - p[:, None]) >= 0).sum(1).double()
+    upper = softmax_loss(p, n, tau, reduction="none")
+    for activation in ("tanh", "atan", "relu"):
+        value = pairwise_softmax_loss(p, n, tau, activation, reduction="none")
+        assert (value <= upper + 1e-9).all()
+        assert (rank.log() <= value + 1e-9).all()
+
+
+@given(batches(), taus)
+def test_module_and_function_are_one(batch, tau: float) -> None:
+    p, n = batch
+    assert torch.equal(SoftmaxLoss(tau)(p, n), softmax_loss(p, n, tau))
+    assert torch.equal(BPRLoss()(p, n), bpr_loss(p, n))
+    for activation in PSL:
+        module = PairwiseSoftmaxLoss(tau, activation, correction="mean", reduction="sum")
+        assert torch.equal(
+            module(p, n),
+            pairwise_softmax_loss(p, n, tau, activation, correction="mean", reduction="sum"),
+        )
+
+
+@settings(max_examples=30)
+@given(batches(), st.sampled_from(PSL))
+def test_half_precision_loses_digits_not_sense(batch, activation: str) -> None:
+    """The scores are rounded to bfloat16; everything after that is float32."""
+    p, n = (x.bfloat16() for x in batch)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        value = pairwise_softmax_loss(p, n, 0.1, activation)
+    assert value.dtype == torch.float32
+    expected = pairwise_softmax_loss(p.float(), n.float(), 0.1, activation)
+    # One subtraction in bfloat16: 2**-8 of a difference below 1, divided by tau, times sigma'/sigma
+    # of at most a few (the worst is near relu's edge, where the term hardly counts).
+    assert float(value) == pytest.approx(float(expected), abs=0.25)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("activation", PSL)
+def test_the_far_end_of_the_range_is_finite(activation: str, dtype: torch.dtype) -> None:
+    """Perfect separation, d = -1 for every negative: relu's sigma is 0 there."""
+    p = torch.full((2,), 0.5, dtype=dtype, requires_grad=True)
+    n = torch.full((2, 7), -0.5, dtype=dtype, requires_grad=True)
+    value = pairwise_softmax_loss(p, n, 0.005, activation)
+    value.backward()
+    assert torch.isfinite(value)
+    assert p.grad is not None and torch.isfinite(p.grad).all()
+    assert n.grad is not None and torch.isfinite(n.grad).all()
