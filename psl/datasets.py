@@ -31,6 +31,8 @@ REPOSITORY = (
     "18bbbe892301c6013579ae70f3cab9d666878e23"
 )
 LARGEST_MEMBER_BYTES = 512 * 2**20
+# Tables are as long as the largest id: a raw identifier would ask for all memory.
+LARGEST_ID = 2**28
 
 
 @dataclass(frozen=True)
@@ -215,12 +217,13 @@ def _read_table(archive: zipfile.ZipFile, member: str, path: Path) -> np.ndarray
         raise DataError(f"{path}: {member} lacks the column {missing[0]!r}")
     if table.empty:
         raise DataError(f"{path}: {member} is empty")
-    try:
-        values = table[columns].to_numpy(dtype=np.int64)
-    except (ValueError, TypeError) as error:
-        raise DataError(f"{path}: {member} holds an id that is not an integer") from error
+    if not all(pd.api.types.is_integer_dtype(kind) for kind in table[columns].dtypes):
+        raise DataError(f"{path}: {member} holds an id that is not an integer")
+    values = table[columns].to_numpy(dtype=np.int64)
     if values.min() < 0:
         raise DataError(f"{path}: {member} holds the negative id {values.min()}")
+    if values.max() > LARGEST_ID:
+        raise DataError(f"{path}: {member} holds the id {values.max()}: ids count up from 0")
     return values
 
 

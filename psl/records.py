@@ -67,7 +67,7 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def append(path: Path, record: dict[str, Any]) -> None:
-    """Add a record; one of the same run id, code and data is replaced.
+    """Add a record; one of the same run id, data and device is replaced.
 
     Raises
     ------
@@ -77,7 +77,12 @@ def append(path: Path, record: dict[str, Any]) -> None:
     _check(record, "the new record")
     with _lock(path):
         kept = [r for r in read(path) if _identity(r) != _identity(record)] if path.exists() else []
-        lines = [json.dumps(r, sort_keys=True, allow_nan=False) for r in (*kept, record)]
+        try:
+            lines = [json.dumps(r, sort_keys=True, allow_nan=False) for r in (*kept, record)]
+        except ValueError as error:
+            raise RecordError(
+                f"the new record holds a number that is not finite ({error})"
+            ) from error
         replace_file(path, ("\n".join(lines) + "\n").encode())
 
 
@@ -94,7 +99,11 @@ def read(path: Path) -> list[dict[str, Any]]:
         raise RecordError(f"no run record at {path}; `psl train` writes them")
     out = []
     for file in files:
-        for number, line in enumerate(file.read_text().splitlines(), start=1):
+        try:
+            lines = file.read_text(encoding="utf-8").splitlines()
+        except UnicodeDecodeError as error:
+            raise RecordError(f"{file}: not a text file ({error.reason})") from error
+        for number, line in enumerate(lines, start=1):
             try:
                 record = json.loads(line)
             except json.JSONDecodeError as error:

@@ -1,0 +1,103 @@
+"""Metrics against torchmetrics and against loops over sorted Python lists."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torchmetrics.functional.retrieval import retrieval_normalized_dcg, retrieval_recall
+
+from psl.evaluation import evaluate
+from psl.interactions import Interactions
+
+USERS, ITEMS, DIM = 30, 70, 5
+
+
+def world(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, Interactions, Interactions]:
+    g, rng = torch.Generator().manual_seed(seed), np.random.default_rng(seed)
+    u = torch.randn(USERS, DIM, generator=g, dtype=torch.float64)
+    v = torch.randn(ITEMS, DIM, generator=g, dtype=torch.float64)
+    chosen = np.stack([rng.permutation(ITEMS)[:18] for _ in range(USERS)])
+    train = Interactions.from_pairs(
+        np.repeat(np.arange(USERS), 10), chosen[:, :10].ravel(), USERS, ITEMS
+    )
+    # User k has k % 9 relevant items: some have none.
+    rows = [(u_, i) for u_ in range(USERS) for i in chosen[u_, 10 : 10 + u_ % 9]]
+    users, items = np.array(rows).T
+    return u, v, train, Interactions.from_pairs(users, items, USERS, ITEMS)
+
+
+def ours(u: torch.Tensor, v: torch.Tensor, *args: Interactions, **options) -> dict[str, float]:
+    return evaluate(lambda ids: (u[ids], v), *args, **options)
+
+
+def loop(
+    scores: list[list[float]], target: Interactions, masked: Interactions, k: int
+) -> dict[str, float]:
+    recall = ndcg = mrr = 0.0
+    for user, row in enumerate(scores):
+        banned, wanted = set(masked.of(user).tolist()), set(target.of(user).tolist())
+        order = sorted((i for i in range(ITEMS) if i not in banned), key=lambda i: -row[i])[:k]
+        places = [r for r, i in enumerate(order, start=1) if i in wanted]
+        if places:
+            recall += len(places) / len(wanted)
+            ideal = sum(1 / math.log2(1 + r) for r in range(1, min(k, len(wanted)) + 1))
+            ndcg += sum(1 / math.log2(1 + r) for r in places) / ideal
+            mrr += sum(1 / r for r in places) / len(places)
+    return {f"recall@{k}": recall / USERS, f"ndcg@{k}": ndcg / USERS, f"mrr@{k}": mrr / USERS}
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("rows", [1, 7, 512])
+def test_against_loops(seed: int, rows: int) -> None:
+    u, v, train, test = world(seed)
+    got = ours(u, v, test, train, cutoffs=(1, 5, 20, 60), rows=rows)
+    for k in (1, 5, 20, 60):
+        for name, value in loop((u @ v.T).tolist(), test, train, k).items():
+            assert got[name] == pytest.approx(value, abs=1e-12)
+
+
+def test_against_torchmetrics() -> None:
+    u, v, train, test = world(2)
+    got = ours(u, v, test, train, cutoffs=(5, 20))
+    for k in (5, 20):
+        recall, ndcg = [], []
+        for user in range(USERS):
+            score = (v @ u[user]).clone()
+            keep = torch.ones(ITEMS, dtype=torch.bool)
+            keep[train.of(user)] = False
+            wanted = torch.zeros(ITEMS, dtype=torch.bool)
+            wanted[test.of(user)] = True
+            recall.append(float(retrieval_recall(score[keep], wanted[keep], top_k=k)))
+            ndcg.append(float(retrieval_normalized_dcg(score[keep], wanted[keep].long(), top_k=k)))
+        assert got[f"recall@{k}"] == pytest.approx(np.mean(recall), abs=1e-6)
+        assert got[f"ndcg@{k}"] == pytest.approx(np.mean(ndcg), abs=1e-6)
+
+
+def test_masked_items_are_never_recommended() -> None:
+    """With training positives as targets the mask makes every metric zero."""
+    u, v, train, _ = world()
+    assert max(ours(u, v, train, train, cutoffs=(20,)).values()) == 0
+
+
+def test_a_cut_off_beyond_the_catalogue() -> None:
+    u, v, train, test = world()
+    got = ours(u, v, test, train, cutoffs=(ITEMS, 1000))
+    assert got["recall@1000"] == got[f"recall@{ITEMS}"]
+    # Everybody's relevant items are found, and users without any count as 0.
+    assert got["recall@1000"] == pytest.approx((test.degrees > 0).mean())
+
+
+def test_a_perfect_and_a_shuffled_ranking() -> None:
+    _, _, train, test = world()
+    truth = torch.zeros(USERS, ITEMS, dtype=torch.float64)
+    truth[torch.from_numpy(test.users), torch.from_numpy(test.items)] = 1
+    eye = torch.eye(USERS, dtype=torch.float64)
+    perfect = ours(eye, truth.T.contiguous(), test, train, cutoffs=(20,))
+    share = (test.degrees > 0).mean()
+    assert perfect["ndcg@20"] == pytest.approx(share)
+    rng = np.random.default_rng(0)
+    moved = Interactions.from_pairs(test.users, rng.permutation(test.items), USERS, ITEMS)
+    assert ours(eye, truth.T.contiguous(), moved, train, cutoffs=(20,))["ndcg@20"] < 0.3 * share

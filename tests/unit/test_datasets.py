@@ -1,0 +1,225 @@
+"""Archives that are not what they should be, mirrors, and the counts of Table B.1."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import http.server
+import os
+import threading
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from psl import datasets
+from psl.errors import DataError, UnknownNameError
+
+HEADER = "user_procid\titem_procid\n"
+TRAIN, TEST = HEADER + "0\t0\n0\t1\n1\t2\n", HEADER + "0\t2\n1\t0\n"
+MIRROR = os.environ.get("PSL_DATA_MIRROR", "")
+
+
+def write(path: Path, **members: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in members.items():
+            archive.writestr(name.replace("__", "/").replace("_tsv", ".tsv"), text)
+    return path
+
+
+def test_a_good_archive(tmp_path: Path) -> None:
+    # Another folder inside, another column, another order of columns: all of that is harmless.
+    test = "rating\titem_procid\tuser_procid\n5\t2\t0\n1\t0\t1\n"
+    data = datasets.read_archive(
+        write(tmp_path / "a.zip", proc__train_tsv=TRAIN, proc__test_tsv=test), "mine"
+    )
+    assert (data.train.num_users, data.train.num_items) == (2, 3)
+    assert data.train.of(0).tolist() == [0, 1] and data.test.of(0).tolist() == [2]
+    plain = datasets.read_archive(write(tmp_path / "b.zip", train_tsv=TRAIN, test_tsv=TEST), "mine")
+    assert plain.fingerprint == data.fingerprint
+    swapped = datasets.read_archive(
+        write(tmp_path / "c.zip", train_tsv=TEST, test_tsv=TRAIN), "mine"
+    )
+    assert swapped.fingerprint != data.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("members", "words"),
+    [
+        ({"train_tsv": TRAIN}, "expected one test.tsv, found 0"),
+        ({"train_tsv": TRAIN, "test_tsv": TEST, "x__test_tsv": TEST}, "found 2"),
+        ({"train_tsv": "user\titem_procid\n0\t0\n", "test_tsv": TEST}, "lacks the column"),
+        ({"train_tsv": HEADER, "test_tsv": TEST}, "train.tsv is empty"),
+        ({"train_tsv": "", "test_tsv": TEST}, "not a table"),
+        ({"train_tsv": HEADER + "0\tabc\n", "test_tsv": TEST}, "not an integer"),
+        ({"train_tsv": HEADER + "0\t\n", "test_tsv": TEST}, "not an integer"),
+        ({"train_tsv": HEADER + "0\t1.5\n", "test_tsv": TEST}, "not an integer"),
+        ({"train_tsv": HEADER + "0\t99999999999999999999\n", "test_tsv": TEST}, "not an integer"),
+        ({"train_tsv": HEADER + "0\t9999999999\n", "test_tsv": TEST}, "the id 9999999999"),
+        ({"train_tsv": HEADER + "0\t-2\n", "test_tsv": TEST}, "negative id -2"),
+    ],
+)
+def test_bad_members(tmp_path: Path, members: dict[str, str], words: str) -> None:
+    with pytest.raises(DataError, match=words) as caught:
+        datasets.read_archive(write(tmp_path / "a.zip", **members), "mine")
+    assert "a.zip" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_bad_archives(tmp_path: Path) -> None:
+    whole = write(tmp_path / "a.zip", train_tsv=TRAIN * 50, test_tsv=TEST).read_bytes()
+    for content in (b"", b"not a zip", whole[: len(whole) // 2]):
+        (tmp_path / "b.zip").write_bytes(content)
+        with pytest.raises(DataError, match="not a readable zip"):
+            datasets.read_archive(tmp_path / "b.zip", "mine")
+    flipped = bytearray(whole)
+    flipped[60] ^= 255  # inside the first member's compressed bytes
+    (tmp_path / "b.zip").write_bytes(flipped)
+    with pytest.raises(DataError):
+        datasets.read_archive(tmp_path / "b.zip", "mine")
+
+
+def test_a_name_that_climbs_out_writes_nothing(tmp_path: Path) -> None:
+    path = write(tmp_path / "in" / "a.zip", train_tsv=TRAIN, test_tsv=TEST)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("../../escaped.txt", "x")
+    datasets.read_archive(path, "mine")
+    assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == ["a.zip"]
+
+
+def test_a_member_over_the_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "a.zip", train_tsv=TRAIN, test_tsv=TEST)
+    monkeypatch.setattr(datasets, "LARGEST_MEMBER_BYTES", len(TEST) - 1)
+    with pytest.raises(DataError, match="over the bound"):
+        datasets.read_archive(path, "mine")
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Register a dataset ``tiny`` and return the mirror folder that holds it."""
+    path = write(
+        tmp_path / "mirror" / "data_iid" / "tiny" / "proc.zip", train_tsv=TRAIN, test_tsv=TEST
+    )
+    source = datasets.Source(
+        "tiny",
+        "iid",
+        "data_iid/tiny/proc.zip",
+        2,
+        3,
+        5,
+        hashlib.sha256(path.read_bytes()).hexdigest(),
+        path.stat().st_size,
+        None,
+        "own",
+    )
+    monkeypatch.setitem(datasets.DATASETS, ("tiny", "iid"), source)
+    monkeypatch.setenv("PSL_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "mirror"
+
+
+@pytest.fixture
+def served(tiny: Path) -> Iterator[str]:
+    """Serve the mirror on the loopback interface."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None: ...
+
+    handler = functools.partial(Quiet, directory=str(tiny))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_folder_as_mirror(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PSL_DATA_MIRROR", str(tiny))
+    assert len(datasets.load("tiny").train) == 3
+    monkeypatch.setitem(
+        datasets.DATASETS,
+        ("tiny", "iid"),
+        dataclasses.replace(datasets.DATASETS["tiny", "iid"], interactions=6),
+    )
+    with pytest.raises(DataError, match=r"\(2, 3, 5\) != \(2, 3, 6\)"):
+        datasets.load("tiny")
+
+
+def test_an_address_as_mirror(tiny: Path, served: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PSL_DATA_MIRROR", served)
+    assert len(datasets.load("tiny").train) == 3
+    # The second time it is read from the cache.
+    (tiny / "data_iid" / "tiny" / "proc.zip").unlink()
+    assert len(datasets.load("tiny").test) == 2
+
+
+def test_a_wrong_digest_leaves_nothing(
+    tiny: Path, served: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tiny / "data_iid" / "tiny" / "proc.zip", train_tsv=TRAIN + "1\t1\n", test_tsv=TEST)
+    for mirror in (str(tiny), served):
+        monkeypatch.setenv("PSL_DATA_MIRROR", mirror)
+        with pytest.raises(DataError, match=r"SHA-?256|hash") as caught:
+            datasets.load("tiny")
+        assert "\n" not in str(caught.value)
+    assert not [p for p in (tmp_path / "cache").rglob("*") if p.is_file()]
+
+
+def test_a_damaged_cache_is_fetched_again_or_refused(
+    tiny: Path, served: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PSL_DATA_MIRROR", served)
+    cached = datasets.fetch("tiny")
+    cached.write_bytes(cached.read_bytes()[:40])
+    assert len(datasets.load("tiny").train) == 3
+
+
+@pytest.mark.parametrize("mirror", ["http://127.0.0.1:9/nowhere", "/nowhere/at/all"])
+def test_nothing_there(
+    tiny: Path, tmp_path: Path, mirror: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PSL_DATA_MIRROR", mirror)
+    with pytest.raises(DataError, match=r"could not be fetched|no file"):
+        datasets.load("tiny")
+    assert not [p for p in (tmp_path / "cache").rglob("*") if p.is_file()]
+
+
+def test_names() -> None:
+    with pytest.raises(UnknownNameError, match=r"did you mean 'gowalla'.*amazon-book.*synthetic"):
+        datasets.get_source("gowala")
+    with pytest.raises(DataError, match="no setting 'ood'; it has: iid"):
+        datasets.get_source("amazon-book", "ood")
+    with pytest.raises(DataError, match="'iid' only"):
+        datasets.load("synthetic", "ood")
+
+
+def test_every_row_of_the_registry_is_complete() -> None:
+    paper = {
+        *((n, "iid") for n in ("amazon-book", "amazon-electronic", "amazon-movie", "gowalla")),
+        *((n, "ood") for n in ("amazon-cd", "amazon-electronic", "gowalla", "yelp2018")),
+    }
+    small = {(n, "iid") for n in ("amazon-beauty", "amazon-health", "movielens-100k")}
+    assert set(datasets.DATASETS) == paper | small
+    for source in datasets.DATASETS.values():
+        facts = (source.sha256, source.size_bytes, source.fingerprint)
+        assert all(facts) or not any(facts), source
+        assert source.licence and source.path.endswith("/proc.zip")
+        assert min(source.users, source.items, source.interactions) > 0
+
+
+@pytest.mark.skipif(not MIRROR or "://" in MIRROR, reason="PSL_DATA_MIRROR is not a folder")
+@pytest.mark.parametrize(("name", "setting"), datasets.DATASETS)
+def test_the_real_archives(name: str, setting: str) -> None:
+    """Counts, fingerprint, disjoint splits; ``load`` compares the counts with Table B.1."""
+    source = datasets.get_source(name, setting)
+    if not (Path(MIRROR).expanduser() / source.path).is_file():
+        pytest.skip(f"the mirror has no {source.path}")
+    data = datasets.load(name, setting)
+    assert data.fingerprint == source.fingerprint
+    both = data.train.union(data.test)
+    assert len(both) == len(data.train) + len(data.test)
+    share = len(data.test) / len(both)
+    assert 0.15 < share < 0.25
+    assert (data.train.degrees > 0).all()
+    assert np.unique(data.train.items).size <= source.items

@@ -1,0 +1,272 @@
+"""Training: the same seed the same bits, stopped or not; and it learns."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from psl import training
+from psl.backbones import MatrixFactorization
+from psl.datasets import Dataset, load
+from psl.errors import TrainingError, UnknownNameError
+from psl.evaluation import evaluate
+from psl.interactions import Interactions, holdout
+from psl.streams import numpy_stream
+from psl.training import RunConfig, train
+
+SMALL = RunConfig(epochs=4, negatives=16, dim=8, validate_every=1, lr=0.05)
+
+
+@cache
+def data() -> Dataset:
+    return load("synthetic")
+
+
+def run(config: RunConfig = SMALL, **options: Any) -> training.Result:
+    return train(config, data(), device="cpu", **options)
+
+
+def essence(result: training.Result) -> dict[str, Any]:
+    """Return what a run must reproduce: everything but clock, memory and date."""
+    return {
+        k: v
+        for k, v in result.record.items()
+        if k not in ("seconds", "peak_memory_bytes", "created")
+    }
+
+
+def same(one: training.Result, two: training.Result) -> bool:
+    a, b = one.model.state_dict(), two.model.state_dict()
+    return essence(one) == essence(two) and all(torch.equal(a[k], b[k]) for k in a)
+
+
+@pytest.mark.parametrize("loss", ["bpr", "psl-relu"])
+def test_a_seed_decides_every_bit(loss: str) -> None:
+    config = dataclasses.replace(SMALL, loss=loss)
+    torch.manual_seed(1)
+    np.random.seed(1)  # noqa: NPY002  # the global generators must not matter
+    one = run(config)
+    torch.manual_seed(2)
+    np.random.seed(2)  # noqa: NPY002
+    assert same(one, run(config))
+    other = run(dataclasses.replace(config, seed=1))
+    assert other.record["metrics"] != one.record["metrics"]
+
+
+class Stop(Exception):
+    """Stands for Ctrl-C or a kill."""
+
+
+@pytest.mark.parametrize("where", [(2, 3), (3, 0), (4, 1)])
+def test_a_stopped_run_ends_like_one_that_was_not(tmp_path: Path, where: tuple[int, int]) -> None:
+    def stop(p: training.Progress) -> None:
+        if (p.epoch, p.step) == where:
+            raise Stop
+
+    checkpoint = tmp_path / "run.safetensors"
+    config = dataclasses.replace(SMALL, weight_decay=1e-4)
+    with pytest.raises(Stop):
+        run(config, checkpoint=checkpoint, progress=stop)
+    assert checkpoint.exists()
+    epochs = []
+    resumed = run(config, checkpoint=checkpoint, progress=lambda p: epochs.append(p.epoch))
+    assert epochs[0] == where[0], "finished epochs are not trained again"
+    assert same(resumed, run(config))
+
+
+def test_checkpoints_of_others_are_refused(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "run.safetensors"
+    run(checkpoint=checkpoint)
+    kept = checkpoint.read_bytes()
+    with pytest.raises(TrainingError, match="another configuration"):
+        run(dataclasses.replace(SMALL, seed=3), checkpoint=checkpoint)
+    moved = dataclasses.replace(data(), train=data().train.union(data().test))
+    with pytest.raises(TrainingError, match="another configuration or dataset"):
+        train(SMALL, moved, device="cpu", checkpoint=checkpoint)
+    assert checkpoint.read_bytes() == kept
+    for content in (b"", b"junk" * 9, kept[: len(kept) // 2]):
+        checkpoint.write_bytes(content)
+        with pytest.raises(TrainingError, match="not a readable checkpoint; delete it"):
+            run(checkpoint=checkpoint)
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        training, "sampled_loss", lambda u, v, *_, **__: (u.sum() + v.sum()) * float("nan")
+    )
+    with pytest.raises(TrainingError, match=r"the loss is nan in epoch 1 .*lower lr"):
+        run(checkpoint=tmp_path / "run.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+def test_validation_comes_out_of_train_and_protocols_mask_as_they_say(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls: list[tuple[str, str]] = []
+
+    def spy(embed: Any, target: Interactions, masked: Interactions, **options: Any) -> Any:
+        calls.append((target.fingerprint(), masked.fingerprint()))
+        return evaluate(embed, target, masked, **options)
+
+    monkeypatch.setattr(training, "evaluate", spy)
+    fit, valid = holdout(data().train, 0.1, numpy_stream(SMALL.seed, "validation"))
+    final = {}
+    for protocol in training.PROTOCOLS:
+        calls.clear()
+        final[protocol] = run(dataclasses.replace(SMALL, protocol=protocol)).record["metrics"]
+        assert set(calls[:-1]) == {(valid.fingerprint(), fit.fingerprint())}
+        masked = fit if protocol == "released" else data().train
+        assert calls[-1] == (data().test.fingerprint(), masked.fingerprint())
+    # Masking the validation positives takes wrong answers away.
+    assert final["clean"]["ndcg@20"] > final["released"]["ndcg@20"]
+
+
+@pytest.mark.parametrize(
+    ("scores", "best", "last"),
+    [
+        ([0.1, 0.3, 0.2, 0.2, 0.2, 0.9], 2, 5),  # three validations without a new best: stop
+        ([0.1, 0.3, 0.3, 0.2, 0.2, 0.2], 3, 6),  # a later tie wins
+        ([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], 6, 6),
+    ],
+)
+def test_the_best_epoch_is_kept_and_patience_stops(
+    scores: list[float], best: int, last: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items: list[torch.Tensor] = []
+
+    def scripted(embed: Any, *_: Any, **__: Any) -> dict[str, float]:
+        items.append(embed(torch.tensor([0]))[1].detach().clone())
+        return {"ndcg@20": scores[len(items) - 1] if len(items) <= last else 0.0}
+
+    monkeypatch.setattr(training, "evaluate", scripted)
+    result = run(dataclasses.replace(SMALL, epochs=6, patience=3))
+    assert result.record["best_epoch"] == best
+    assert result.record["validation_curve"][-1]["epoch"] == last
+    # The last call tests the model of the best epoch, not the last one.
+    assert torch.equal(items[-1], items[best - 1])
+    assert best == last or not torch.equal(items[-1], items[last - 1])
+
+
+def test_validate_every_validates_the_last_epoch_too() -> None:
+    curve = run(dataclasses.replace(SMALL, epochs=5, validate_every=2)).record["validation_curve"]
+    assert [p["epoch"] for p in curve] == [2, 4, 5]
+
+
+def test_it_learns_and_the_test_split_matters() -> None:
+    config = dataclasses.replace(SMALL, epochs=15, negatives=64, dim=16, lr=0.02)
+    trained = run(config)
+    untrained = run(dataclasses.replace(config, lr=1e-12))
+    ndcg = trained.record["metrics"]["ndcg@20"]
+    assert ndcg > 2 * untrained.record["metrics"]["ndcg@20"]
+    # The same model against test items dealt out to other users: the skill is gone, what stays is
+    # popularity.
+    test = data().test
+    rng = np.random.default_rng(0)
+    dealt = Interactions.from_pairs(
+        test.users, rng.permutation(test.items), test.num_users, test.num_items
+    )
+    fit, _ = holdout(data().train, 0.1, numpy_stream(0, "validation"))
+    shuffled = evaluate(trained.model.embed, dealt, fit)["ndcg@20"]  # type: ignore[operator]
+    assert shuffled < 0.7 * ndcg
+
+
+def test_every_epoch_draws_and_orders_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def spy(u: Any, v: Any, positive: Any, negative: Any, loss: Any) -> torch.Tensor:
+        seen.append((positive, negative))
+        return (u.sum() + v.sum()) * 0
+
+    monkeypatch.setattr(training, "sampled_loss", spy)
+    run(dataclasses.replace(SMALL, epochs=3))
+    steps = len(seen) // 3
+    for k in range(2):
+        for one, two in zip(seen[0], seen[(k + 1) * steps], strict=True):
+            assert not torch.equal(one, two)
+    # Each epoch visits the same pairs, each once.
+    visits = [torch.cat([p for p, _ in seen[e * steps : (e + 1) * steps]]) for e in range(3)]
+    assert all(torch.equal(visits[0].sort().values, v.sort().values) for v in visits)
+
+
+def test_weight_decay_shrinks() -> None:
+    norms = [
+        float(
+            run(dataclasses.replace(SMALL, loss="bpr", weight_decay=w)).model.item.detach().norm()
+        )  # type: ignore[operator]
+        for w in (0.0, 0.1)
+    ]
+    assert norms[1] < norms[0]
+
+
+@pytest.mark.parametrize("score", ["cosine", "inner"])
+def test_scores_of_the_backbone(score: str) -> None:
+    model = MatrixFactorization(
+        40, 50, 6, score=score, init_std=0.3, generator=torch.Generator().manual_seed(0)
+    )
+    users = torch.tensor([3, 3, 7])
+    u, v = model.embed(users)
+    raw_u, raw_v = model.user[users].detach(), model.item.detach()
+    expected = raw_u @ raw_v.T
+    if score == "cosine":
+        expected = expected / raw_u.norm(dim=1)[:, None] / raw_v.norm(dim=1)[None] / 2
+    assert torch.allclose(u @ v.T, expected, atol=1e-6)
+    assert float(torch.cat([model.user, model.item]).detach().std()) == pytest.approx(0.3, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"tau": 0.0}, "tau must be positive"),
+        ({"lr": float("nan")}, "lr must be positive"),
+        ({"init_std": float("inf")}, "init_std must be positive"),
+        ({"epochs": 0}, "epochs must be at least 1"),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"negatives": 0}, "negatives must be at least 1"),
+        ({"dim": -1}, "dim must be at least 1"),
+        ({"weight_decay": -1.0}, "must not be negative"),
+        ({"protocol": "mine"}, "protocol must be one of"),
+    ],
+)
+def test_configurations_that_make_no_sense(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(TrainingError, match=words):
+        RunConfig(**changes)
+
+
+def test_unknown_names() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'psl-tanh'"):
+        RunConfig(loss="psl-tan")
+    with pytest.raises(UnknownNameError, match="unknown backbone 'mlp'"):
+        RunConfig(backbone="mlp")
+
+
+def test_the_run_id_names_the_configuration() -> None:
+    ids = {
+        dataclasses.replace(SMALL, **{f.name: v}).run_id for f, v in ((f, _other(f)) for f in FREE)
+    }
+    assert len(ids | {SMALL.run_id}) == len(FREE) + 1
+
+
+# There is one backbone only.
+FREE = [f for f in dataclasses.fields(RunConfig) if f.name != "backbone"]
+
+
+def _other(field: dataclasses.Field[Any]) -> Any:
+    now = getattr(SMALL, field.name)
+    names = {"loss": "sl", "protocol": "clean"}
+    return names.get(field.name, f"{now}x" if isinstance(now, str) else now + 1)
+
+
+@pytest.mark.gpu
+def test_a_gpu_trains_as_well() -> None:
+    config = dataclasses.replace(SMALL, epochs=15, negatives=64, dim=16, lr=0.02)
+    cpu = run(config).record["metrics"]["ndcg@20"]
+    gpu = train(config, data(), device="cuda").record["metrics"]["ndcg@20"]
+    assert gpu == pytest.approx(cpu, rel=0.15)
