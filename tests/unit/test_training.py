@@ -190,7 +190,8 @@ def test_every_epoch_draws_and_orders_anew(monkeypatch: pytest.MonkeyPatch) -> N
     steps = len(seen) // 3
     for k in range(2):
         for one, two in zip(seen[0], seen[(k + 1) * steps], strict=True):
-            assert not torch.equal(one, two)
+            # A few places agree by chance; drawn from one stream nearly all would.
+            assert float((one == two).double().mean()) < 0.1
     # Each epoch visits the same pairs, each once.
     visits = [torch.cat([p for p, _ in seen[e * steps : (e + 1) * steps]]) for e in range(3)]
     assert all(torch.equal(visits[0].sort().values, v.sort().values) for v in visits)
