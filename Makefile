@@ -23,9 +23,9 @@ export PYTHONNOUSERSITE := 1
 export JUPYTER_PREFER_ENV_PATH := 1
 export IPYTHONDIR := $(CURDIR)/.venv/ipython
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-# Torch's threads wait for one another without burning the time of a core that others want: free on
-# an idle machine, and on a busy one the difference between ten seconds and ten minutes.
-export GOMP_SPINCOUNT ?= 30000
+# Torch's threads wait for one another without burning the time of a core that others want: little
+# lost on an idle machine, and on a busy one the difference between seconds and minutes.
+export GOMP_SPINCOUNT ?= 1000
 
 .DEFAULT_GOAL := help
 .PHONY: help install book test site-test lint bench notebooks clean distclean
