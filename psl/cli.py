@@ -17,7 +17,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.progress import Progress as Bars
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 from psl import claims, datasets, records, reference
 from psl.errors import PSLError
@@ -35,6 +36,11 @@ Setting = Annotated[str, typer.Option(help="iid or ood.")]
 Results = Annotated[Path, typer.Option(help="Folder of the run records.")]
 
 
+def _key(name: str) -> Column:
+    """Return the column that names a row: never cut, whatever the terminal's width."""
+    return Column(name, no_wrap=True, overflow="ignore")
+
+
 def _print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2) + "\n")
 
@@ -42,14 +48,19 @@ def _print_json(value: Any) -> None:
 @data_app.command("list")
 def data_list() -> None:
     """Show every dataset, its size and licence note."""
-    table = Table("dataset", "setting", "users", "items", "pairs", "archive", "licence")
-    table.add_row("synthetic", "iid", "400", "600", "8,000", "generated", "own")
+    columns = ("setting", "users", "items", "pairs", "archive")
+    table = Table(_key("dataset"), *(Column(name, justify="right") for name in columns))
+    table.add_row("synthetic", "iid", "400", "600", "8,000", "generated")
+    notes: dict[str, list[str]] = {"generated here, no licence needed": ["synthetic"]}
     for s in datasets.DATASETS.values():
         size = f"{s.size_bytes / 1e6:.1f} MB" if s.size_bytes else "not public"
         counts = (f"{n:,}" for n in (s.users, s.items, s.interactions))
-        table.add_row(s.name, s.setting, *counts, size, s.licence.split(";")[0])
+        table.add_row(s.name, s.setting, *counts, size)
+        names = notes.setdefault(s.licence, [])
+        names.extend([s.name] if s.name not in names else [])
     out.print(table)
-    out.print("The dataset repository states no licence of its own; the raw data's terms apply.")
+    for licence, names in notes.items():
+        out.print(f"{', '.join(names)}: {licence}.", highlight=False)
 
 
 @data_app.command("fetch")
@@ -194,7 +205,7 @@ def claims_command(
         if as_json:
             _print_json(matrix)
         else:
-            table = Table("claim", "mutant", "before", "after", "killed")
+            table = Table(_key("claim"), "mutant", "before", "after", "killed")
             words = {True: "yes", False: "NO", None: "no evidence yet"}
             for row in matrix:
                 table.add_row(
@@ -215,9 +226,9 @@ def claims_command(
             ]
         )
         return
-    table = Table("claim", "section", "kind", "status", "evidence")
+    table = Table("claim and evidence", _key("status"), show_lines=True)
     for r in rows:
-        table.add_row(r["id"], str(r["section"]), r["kind"], r["status"], r["evidence"])
+        table.add_row(Text(r["id"]).append(f"\n{r['evidence']}", style="dim"), r["status"])
     out.print(table)
     counts = {s: sum(r["status"] == s for r in rows) for s in claims.STATUSES}
     out.print(", ".join(f"{n} {s}" for s, n in counts.items() if n))
@@ -232,7 +243,9 @@ def records_check(results: Results = Path("results")) -> None:
 @records_app.command("show")
 def records_show(results: Results = Path("results")) -> None:
     """Show every record in a line."""
-    table = Table("run", "dataset", "loss", "seed", "recall@20", "ndcg@20", "minutes", "device")
+    table = Table(
+        _key("run"), "dataset", "loss", "seed", "recall@20", "ndcg@20", "minutes", "device"
+    )
     for r in records.read(results):
         c, m = r["config"], r["metrics"]
         table.add_row(

@@ -116,3 +116,13 @@ def test_the_installed_command_starts() -> None:
     command = Path(sys.executable).with_name("psl")
     done = subprocess.run([command, "--help"], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0 and "claims" in done.stdout
+
+
+def test_narrow_terminals_cut_no_name(psl) -> None:
+    """What a person copies from a table is whole at 80 columns."""
+    listed = psl("data", "list", COLUMNS="80").stdout
+    assert "amazon-electronic" in listed and "movielens-100k" in listed
+    assert "GroupLens: research use" in " ".join(listed.split())
+    shown = psl("claims", COLUMNS="80").stdout
+    for row in json.loads(psl("claims", "--json").stdout):
+        assert row["id"] in shown
