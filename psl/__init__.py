@@ -12,15 +12,18 @@ from psl.losses import (
     pairwise_softmax_loss,
     softmax_loss,
 )
+from psl.robust import RobustBPRLoss, robust_bpr_loss
 
 __version__ = "0.1.0"
 
 __all__ = [
     "BPRLoss",
     "PairwiseSoftmaxLoss",
+    "RobustBPRLoss",
     "SoftmaxLoss",
     "__version__",
     "bpr_loss",
     "pairwise_softmax_loss",
+    "robust_bpr_loss",
     "softmax_loss",
 ]

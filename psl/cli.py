@@ -206,7 +206,7 @@ def claims_command(
             _print_json(matrix)
         else:
             table = Table(_key("claim"), "mutant", "before", "after", "killed")
-            words = {True: "yes", False: "NO", None: "no evidence yet"}
+            words = {True: "yes", False: "NO", None: "nothing to upset"}
             for row in matrix:
                 table.add_row(
                     row["id"], row["mutant"], row["before"], row["after"], words[row["killed"]]

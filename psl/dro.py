@@ -76,11 +76,12 @@ def saturation_radius(losses: Tensor) -> Tensor:
     return math.log(losses.shape[-1]) - at_max.to(losses.dtype).log()
 
 
-def temperature_for_radius(losses: Tensor, eta: Tensor | float, iterations: int = 200) -> Tensor:
+def temperature_for_radius(losses: Tensor, eta: Tensor | float, iterations: int = 64) -> Tensor:
     """Return the optimal multiplier ``tau*(eta)`` by bisection on ``log tau``, shape (...).
 
     ``KL(q_tau || uniform)`` decreases in ``tau``, so the root is unique.  At and beyond the
-    saturation radius the multiplier is 0; for constant losses it is 0 as well.
+    saturation radius the multiplier is 0; for constant losses it is 0 as well.  Differentiable in
+    the losses and in the radius (implicit function theorem).
 
     Raises
     ------
@@ -104,7 +105,18 @@ def temperature_for_radius(losses: Tensor, eta: Tensor | float, iterations: int 
             too_far = radius_for_temperature(losses, middle.exp()) > eta
             low, high = torch.where(too_far, middle, low), torch.where(too_far, high, middle)
         tau = ((low + high) / 2).exp()
-    return torch.where(eta >= saturation_radius(losses), torch.zeros_like(tau), tau)
+        saturated = eta >= saturation_radius(losses)
+    if torch.is_grad_enabled() and (losses.requires_grad or eta.requires_grad):
+        # One Newton step moves the value by nothing and carries the derivative of the root:
+        # d KL / d tau = -Var_q(l) / tau^3.
+        tau = tau.masked_fill(saturated, 1)
+        q = worst_case(losses, tau).detach()
+        mean = (q * losses.detach()).sum(dim=-1, keepdim=True)
+        slope = (q * (losses.detach() - mean) ** 2).sum(dim=-1) / tau**3
+        slope = slope.masked_fill(saturated, 1)
+        step = (radius_for_temperature(losses, tau) - eta) / slope
+        tau = tau + (step - step.detach()).masked_fill(saturated, 0)
+    return torch.where(saturated, torch.zeros_like(tau), tau)
 
 
 def _like(value: Tensor | float, losses: Tensor) -> Tensor:

@@ -27,8 +27,10 @@ __all__ = [
     "PairwiseSoftmaxLoss",
     "SoftmaxLoss",
     "bpr_loss",
+    "check_scores",
     "get_loss",
     "pairwise_softmax_loss",
+    "reduce",
     "softmax_loss",
 ]
 
@@ -85,7 +87,7 @@ def pairwise_softmax_loss(
     >>> pairwise_softmax_loss(torch.tensor([0.4]), torch.tensor([[0.1, -0.2]]), tau=0.1)
     tensor(-3.4955)
     """
-    _check(positive, negative)
+    check_scores(positive, negative)
     if not (tau > 0 and math.isfinite(tau)):
         raise ValueError(f"tau must be positive and finite, got {tau}")
     if form not in ("outside", "inside"):
@@ -102,7 +104,7 @@ def pairwise_softmax_loss(
     value = torch.logsumexp(term, dim=-1)
     if correction == "mean":
         value = value - math.log(negative.shape[-1])
-    return _reduce(value, reduction)
+    return reduce(value, reduction)
 
 
 def softmax_loss(
@@ -134,8 +136,8 @@ def bpr_loss(positive: Tensor, negative: Tensor, *, reduction: Reduction = "mean
 
     Scores are inner products, not cosines.  Shapes and errors as :func:`pairwise_softmax_loss`.
     """
-    _check(positive, negative)
-    return _reduce(softplus(negative - positive.unsqueeze(-1)).mean(dim=-1), reduction)
+    check_scores(positive, negative)
+    return reduce(softplus(negative - positive.unsqueeze(-1)).mean(dim=-1), reduction)
 
 
 class PairwiseSoftmaxLoss(nn.Module):
@@ -247,7 +249,8 @@ def get_loss(name: str) -> LossSpec:
         raise UnknownNameError("loss", name, LOSSES) from None
 
 
-def _check(positive: Tensor, negative: Tensor) -> None:
+def check_scores(positive: Tensor, negative: Tensor) -> None:
+    """Refuse other shapes than (B,) and (B, N) with N > 0, with a ValueError."""
     if positive.ndim != 1 or negative.ndim != 2 or negative.shape[0] != positive.shape[0]:
         raise ValueError(
             "expected positive (B,) and negative (B, N), got "
@@ -257,7 +260,8 @@ def _check(positive: Tensor, negative: Tensor) -> None:
         raise ValueError("each positive needs at least one item to be compared with (N = 0)")
 
 
-def _reduce(value: Tensor, reduction: Reduction) -> Tensor:
+def reduce(value: Tensor, reduction: Reduction) -> Tensor:
+    """Reduce one value a row to what ``reduction`` names."""
     if reduction == "mean":
         return value.mean()
     if reduction == "sum":
