@@ -23,9 +23,11 @@ __all__ = [
     "LABELS",
     "activations",
     "compare",
+    "gaps",
     "learning_curves",
     "slack",
     "temperatures",
+    "tilts",
     "use_style",
     "weights",
 ]
@@ -200,6 +202,54 @@ def temperatures(
         axes.axvline(saturation[k], color=colour, linewidth=1, linestyle=(0, (1, 2)))
         starts.append((label, eta[seen][0], line[seen][0], colour))
     _place(axes, starts, side="left")
+    return figure
+
+
+def gaps(eta: np.ndarray, routes: Mapping[str, np.ndarray], bounds: Mapping[str, float]) -> Figure:
+    """Draw how far two solutions of the same problem lie apart, on logarithmic axes.
+
+    Parameters
+    ----------
+    eta : ndarray, shape (K,)
+        Radius of each instance, in nats.
+    routes : mapping of str to ndarray, shape (K,)
+        Relative gap of each comparison; values below 1e-17 are drawn there.
+    bounds : mapping of str to float
+        The gap that each comparison has to stay below; drawn dashed.
+    """
+    figure, axes = _one_panel("radius η, nats", "gap, relative to the range of l")
+    ends = []
+    for (name, gap), colour, marker in zip(
+        routes.items(), ("#1a1a1a", "#2456b4"), ("o", "^"), strict=False
+    ):
+        axes.plot(eta, gap.clip(min=1e-17), marker, color=colour, markersize=2.5, alpha=0.6)
+        axes.axhline(bounds[name], color=colour, linestyle="--", linewidth=1)
+        ends.append((name, float(eta.max()), bounds[name], colour))
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    _place(axes, ends, "right")
+    return figure
+
+
+def tilts(losses: np.ndarray, ratios: Mapping[str, np.ndarray]) -> Figure:
+    """Draw worst-case weights relative to the uniform ones, over the item's loss.
+
+    Parameters
+    ----------
+    losses : ndarray, shape (I,)
+        Item losses, ascending.
+    ratios : mapping of str to ndarray, shape (I,)
+        ``q / p`` by the name of the divergence.
+    """
+    figure, axes = _one_panel("loss l of an item", "worst-case weight, uniform = 1")
+    ends = []
+    styles = ("-", "--", "-.", ":")
+    colours = ("#c0390a", "#2456b4", "#00755a", "#7446b0")
+    for (name, ratio), style, colour in zip(ratios.items(), styles, colours, strict=False):
+        axes.plot(losses, ratio, linestyle=style, color=colour)
+        ends.append((name, float(losses[-1]), float(ratio[-1]), colour))
+    axes.set_yscale("symlog", linthresh=1)
+    _place(axes, ends, "right")
     return figure
 
 
