@@ -152,3 +152,33 @@ def test_nothing_of_the_site_names_a_content_network() -> None:
 def test_size_stays_small() -> None:
     size = sum(path.stat().st_size for path in SITE.rglob("*") if path.is_file())
     assert size < 25_000_000, f"the site weighs {size / 1e6:.1f} MB"
+
+
+def test_the_explorer_moves_and_says_what_the_module_computes(browser, bases) -> None:
+    """Offline, a key on the slider redraws the curves; the shares are the module's."""
+    from psl.interactive import TAUS, effective_share
+
+    context = browser.new_context(offline=True)
+    page = context.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.goto(bases["file"] + "notebooks/02-surrogates.html")
+    box = page.locator(".psl-explorer")
+    curves = lambda: box.locator("path.curve").evaluate_all(  # noqa: E731
+        "paths => paths.map(p => p.getAttribute('d'))"
+    )
+    seen = [curves()]
+    box.locator("select").select_option("psl-atan")
+    box.locator("input").focus()
+    for key in ("Home", "ArrowRight", "End"):
+        page.keyboard.press(key)
+        tau = TAUS[{"Home": 0, "ArrowRight": 1, "End": -1}[key]]
+        seen.append(curves())
+        assert box.locator("output").inner_text() == f"τ = {tau:g}"
+        said = box.locator(".said").inner_text()
+        for name, activation in (("PSL-atan", "atan"), ("SL", "exp")):
+            assert f"{name} {100 * effective_share(activation, tau):.1f} %" in said
+    assert len({str(paths) for paths in seen}) == 4
+    assert all(len(paths) == 4 and all(paths) for paths in seen)
+    assert not faults
+    context.close()
