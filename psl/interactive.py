@@ -101,7 +101,7 @@ _PAGE = """
 .psl-explorer { border: 1px solid #8886; border-radius: 6px; padding: 0.8em; }
 .psl-explorer .knobs { display: flex; flex-wrap: wrap; gap: 0.6em 2em; align-items: center; }
 .psl-explorer label { display: inline-flex; gap: 0.5em; align-items: center; }
-.psl-explorer input[type=range] { width: 14em; }
+.psl-explorer input[type=range] { width: 14em; max-width: 50vw; }
 .psl-explorer .panels { display: flex; flex-wrap: wrap; gap: 1em; }
 .psl-explorer svg { flex: 1 1 18em; max-width: 100%; background: #fff; border-radius: 4px; }
 .psl-explorer svg text { font: 11px sans-serif; fill: #222; }
