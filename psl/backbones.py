@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from psl.errors import UnknownNameError
+from psl.graph import Graph
+from psl.interactions import Interactions
 
-__all__ = ["BACKBONES", "MatrixFactorization", "get_backbone"]
+__all__ = [
+    "BACKBONES",
+    "BackboneSpec",
+    "LightGCN",
+    "MatrixFactorization",
+    "XSimGCL",
+    "get_backbone",
+    "info_nce",
+]
 
 
 class MatrixFactorization(nn.Module):
-    """One free embedding for each user and item (Appendix B.4).
+    """One free embedding for each user and item (Appendix B.4); the base of the graph models.
 
     Parameters
     ----------
@@ -44,16 +57,214 @@ class MatrixFactorization(nn.Module):
 
         self.user, self.item = table(num_users), table(num_items)
 
+    def tables(self) -> tuple[Tensor, Tensor]:
+        """Return the embeddings of all users (U, d) and items (I, d), before normalisation."""
+        return self.user, self.item
+
+    def scale(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """Make the inner product of the two the score."""
+        if self.score == "inner":
+            return users, items
+        return normalize(users, dim=1) / 2, normalize(items, dim=1)
+
     def embed(self, users: Tensor) -> tuple[Tensor, Tensor]:
         """Return embeddings of ``users`` (B, d) and of all items (I, d), ready to be multiplied."""
-        u, v = self.user.index_select(0, users), self.item
-        return (normalize(u, dim=1) / 2, normalize(v, dim=1)) if self.score == "cosine" else (u, v)
+        all_users, items = self.tables()
+        return self.scale(all_users.index_select(0, users), items)
+
+    def forward(
+        self, users: Tensor, positive: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Embed a training batch; the third value is the model's own loss, to be added.
+
+        Parameters
+        ----------
+        users, positive : Tensor of int64, shape (B,)
+        generator : torch.Generator
+            Stream of the model's own noise, on the device of ``users``.
+        """
+        return (*self.embed(users), None)
+
+    @torch.no_grad()
+    def frozen(self) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+        """Return :meth:`embed` with the tables computed once, for a pass over all users."""
+        users, items = self.scale(*self.tables())
+        return lambda chosen: (users.index_select(0, chosen), items)
 
 
-BACKBONES: dict[str, type[MatrixFactorization]] = {"mf": MatrixFactorization}
+class LightGCN(MatrixFactorization):
+    """Mean of the embeddings after 0, 1, ..., L propagations (He et al. 2020; Appendix B.4).
+
+    Parameters
+    ----------
+    train : Interactions
+        Its pairs are the edges of the graph.
+    dim : int
+    layers : int
+        The paper's L, 2.
+    **options
+        As :class:`MatrixFactorization`.
+    """
+
+    def __init__(
+        self,
+        train: Interactions,
+        dim: int,
+        *,
+        layers: int = 2,
+        score: str,
+        init_std: float,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__(
+            train.num_users,
+            train.num_items,
+            dim,
+            score=score,
+            init_std=init_std,
+            generator=generator,
+        )
+        self.graph, self.layers = Graph(train), layers
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> LightGCN:
+        """Let the graph follow the parameters to their device."""
+        super()._apply(fn, recurse)
+        self.graph.to(self.user.device)
+        return self
+
+    def tables(self) -> tuple[Tensor, Tensor]:
+        """Return the mean over the layers, the free embeddings included."""
+        users: Tensor = self.user
+        items: Tensor = self.item
+        all_users, all_items = users, items
+        for _ in range(self.layers):
+            users, items = self.graph.propagate(users, items)
+            all_users, all_items = all_users + users, all_items + items
+        return all_users / (self.layers + 1), all_items / (self.layers + 1)
 
 
-def get_backbone(name: str) -> type[MatrixFactorization]:
+class XSimGCL(LightGCN):
+    r"""LightGCN with noise after each propagation and a contrast between layers (Yu et al. 2023).
+
+    The embedding is the mean over layers 1 to L, without the free one.  In training each layer gets
+    ``sign(e) * normalize(noise) * eps``, and the model's own loss is ``weight`` times the InfoNCE
+    between the final embeddings and those of the first layer, of users and of items.
+
+    Parameters
+    ----------
+    train, dim, layers
+        As :class:`LightGCN`; the paper's L is 3.
+    weight, eps, tau : float
+        Weight of the contrast (0.2; 0.05 on Amazon-Electronic), length of the noise, temperature of
+        the contrast.
+    as_released : bool
+        As the paper's public code: Gaussian noise, which can turn a sign around, in place of
+        uniform; and an id that is twice in the batch is contrasted with itself.
+    **options
+        As :class:`MatrixFactorization`.
+    """
+
+    def __init__(
+        self,
+        train: Interactions,
+        dim: int,
+        *,
+        layers: int = 3,
+        weight: float = 0.2,
+        eps: float = 0.1,
+        tau: float = 0.1,
+        as_released: bool = False,
+        score: str,
+        init_std: float,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__(
+            train, dim, layers=layers, score=score, init_std=init_std, generator=generator
+        )
+        self.weight, self.eps, self.tau, self.as_released = weight, eps, tau, as_released
+
+    def _layers(self, generator: torch.Generator | None) -> list[tuple[Tensor, Tensor]]:
+        users: Tensor = self.user
+        items: Tensor = self.item
+        out: list[tuple[Tensor, Tensor]] = []
+        for _ in range(self.layers):
+            users, items = self.graph.propagate(users, items)
+            if generator is not None:
+                users, items = self._disturb(users, generator), self._disturb(items, generator)
+            out.append((users, items))
+        return out
+
+    def _disturb(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        draw = torch.randn if self.as_released else torch.rand
+        noise = draw(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+        return x + x.sign() * normalize(noise, dim=1) * self.eps
+
+    @staticmethod
+    def _mean(layers: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+        users, items = zip(*layers, strict=True)
+        return sum(users) / len(layers), sum(items) / len(layers)
+
+    def tables(self) -> tuple[Tensor, Tensor]:
+        """Return the mean over layers 1 to L, without noise."""
+        return self._mean(self._layers(None))
+
+    def forward(
+        self, users: Tensor, positive: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Embed a training batch with noise, and contrast the last layer with the first."""
+        layers = self._layers(generator)
+        first, final = layers[0], self._mean(layers)
+        contrast = final[0].new_zeros(())
+        for side, ids in enumerate((users, positive)):
+            ids = ids if self.as_released else ids.unique()
+            contrast = contrast + info_nce(
+                final[side].index_select(0, ids), first[side].index_select(0, ids), self.tau
+            )
+        u, v = self.scale(final[0].index_select(0, users), final[1])
+        return u, v, self.weight * contrast
+
+
+def info_nce(one: Tensor, two: Tensor, tau: float) -> Tensor:
+    """Return the mean of ``-log softmax(cos(one_i, two_j) / tau)`` at ``j = i``; shapes (B, d)."""
+    logits = normalize(one, dim=1) @ normalize(two, dim=1).T / tau
+    return (torch.logsumexp(logits, dim=1) - logits.diagonal()).mean()
+
+
+@dataclass(frozen=True)
+class BackboneSpec:
+    """What a trainer must know about a named backbone.
+
+    Attributes
+    ----------
+    build : callable
+        ``(train, dim, *, score, init_std, generator, **options) -> module``.
+    options : tuple of str
+        Fields of the run's configuration that ``build`` takes too; one that is not set keeps the
+        module's default.
+    """
+
+    build: Callable[..., MatrixFactorization]
+    options: tuple[str, ...] = ()
+
+
+def _mf(train: Interactions, dim: int, **common: object) -> MatrixFactorization:
+    return MatrixFactorization(train.num_users, train.num_items, dim, **common)  # type: ignore[arg-type]
+
+
+def _xsimgcl(
+    train: Interactions, dim: int, *, contrast_weight: float = 0.2, **common: object
+) -> MatrixFactorization:
+    return XSimGCL(train, dim, weight=contrast_weight, **common)  # type: ignore[arg-type]
+
+
+BACKBONES: dict[str, BackboneSpec] = {
+    "mf": BackboneSpec(_mf),
+    "lightgcn": BackboneSpec(LightGCN, ("layers",)),
+    "xsimgcl": BackboneSpec(_xsimgcl, ("layers", "contrast_weight", "as_released")),
+}
+
+
+def get_backbone(name: str) -> BackboneSpec:
     """Look a backbone up by name; raises UnknownNameError."""
     try:
         return BACKBONES[name]

@@ -21,7 +21,9 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from psl import claims, datasets, records, reference
+from psl.backbones import BACKBONES
 from psl.errors import PSLError
+from psl.losses import LOSSES
 from psl.training import Progress, RunConfig, train
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
@@ -32,7 +34,7 @@ app.add_typer(records_app, name="records")
 
 out, err = Console(), Console(stderr=True)
 Name = Annotated[str, typer.Argument(help="Name of a dataset, as `psl data list` shows it.")]
-Setting = Annotated[str, typer.Option(help="iid or ood.")]
+Setting = Annotated[str, typer.Option(help="iid, ood or noise.")]
 Results = Annotated[Path, typer.Option(help="Folder of the run records.")]
 
 
@@ -88,14 +90,25 @@ def data_check(name: Name, setting: Setting = "iid") -> None:
 def train_command(
     dataset: Annotated[str, typer.Option(help="Dataset name, or synthetic.")] = "synthetic",
     setting: Setting = "iid",
-    backbone: Annotated[str, typer.Option(help="mf")] = "mf",
-    loss: Annotated[str, typer.Option(help="bpr, sl, psl-tanh, psl-atan, psl-relu, ...")] = (
-        "psl-relu"
-    ),
+    noise_ratio: Annotated[
+        float | None, typer.Option(help="Probability of a false negative (setting noise).")
+    ] = None,
+    backbone: Annotated[str, typer.Option(help=", ".join(BACKBONES))] = "mf",
+    loss: Annotated[str, typer.Option(help=", ".join(LOSSES))] = "psl-relu",
     tuned: Annotated[bool, typer.Option("--tuned", help="lr, decay, tau of the paper.")] = False,
     tau: Annotated[float | None, typer.Option(help="Temperature, f = cos/2 scale.")] = None,
     lr: Annotated[float | None, typer.Option(help="Adam's step size.")] = None,
     weight_decay: Annotated[float | None, typer.Option(help="Adam's L2 coefficient.")] = None,
+    tau2: Annotated[float | None, typer.Option(help="BSL: temperature of negatives.")] = None,
+    alpha: Annotated[float | None, typer.Option(help="LLPAUC: part of the positives.")] = None,
+    beta: Annotated[float | None, typer.Option(help="LLPAUC: part of the negatives.")] = None,
+    form: Annotated[str | None, typer.Option(help="inside: PSL's other form.")] = None,
+    layers: Annotated[int | None, typer.Option(help="Of a graph backbone.")] = None,
+    contrast_weight: Annotated[float | None, typer.Option(help="XSimGCL: of its loss.")] = None,
+    as_released: Annotated[
+        bool,
+        typer.Option("--as-released", help="Loss, backbone as in the paper's public code."),
+    ] = False,
     protocol: Annotated[str, typer.Option(help="released or clean.")] = "released",
     seed: Annotated[int, typer.Option(min=0)] = 0,
     epochs: Annotated[int, typer.Option()] = 200,
@@ -111,7 +124,16 @@ def train_command(
     checkpoints: Annotated[Path, typer.Option(help="Folder of states.")] = Path(".psl"),
 ) -> None:
     """Train one model, select on validation, test once, append one record."""
-    chosen = {"tau": tau, "lr": lr, "weight_decay": weight_decay}
+    chosen = {
+        "tau": tau,
+        "lr": lr,
+        "weight_decay": weight_decay,
+        "tau2": tau2,
+        "alpha": alpha,
+        "beta": beta,
+        "layers": layers,
+        "contrast_weight": contrast_weight,
+    }
     given = {k: v for k, v in chosen.items() if v is not None}
     base = reference.tuned(dataset, setting, backbone, loss) if tuned else {}
     config = RunConfig(
@@ -119,6 +141,9 @@ def train_command(
         setting=setting,
         backbone=backbone,
         loss=loss,
+        noise_ratio=noise_ratio,
+        form=form,
+        as_released=as_released,
         seed=seed,
         protocol=protocol,
         epochs=epochs,

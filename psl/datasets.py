@@ -107,7 +107,11 @@ class Dataset:
 
 
 def get_source(name: str, setting: str = "iid") -> Source:
-    """Look a dataset up; raises UnknownNameError or DataError for a setting it has not."""
+    """Look a dataset up; raises UnknownNameError or DataError for a setting it has not.
+
+    The setting noise has the data of iid: its noise is in the negatives.
+    """
+    setting = _stored(setting)
     known = sorted({n for n, _ in DATASETS} | {"synthetic"})
     if name not in known:
         raise UnknownNameError("dataset", name, known)
@@ -115,6 +119,10 @@ def get_source(name: str, setting: str = "iid") -> Source:
         has = ", ".join(sorted(s for n, s in DATASETS if n == name)) or "iid (generated)"
         raise DataError(f"dataset {name!r} has no setting {setting!r}; it has: {has}")
     return DATASETS[name, setting]
+
+
+def _stored(setting: str) -> str:
+    return "iid" if setting == "noise" else setting
 
 
 def cache_folder() -> Path:
@@ -150,7 +158,7 @@ def fetch(name: str, setting: str = "iid", *, progress: bool = False) -> Path:
         saved = _pooch().retrieve(
             url,
             known_hash=known,
-            fname=f"{name}-{setting}.zip",
+            fname=f"{name}-{_stored(setting)}.zip",
             path=cache_folder(),
             progressbar=progress,
         )
@@ -168,9 +176,10 @@ def load(name: str = "synthetic", setting: str = "iid", *, progress: bool = Fals
     UnknownNameError, DataError
         See :func:`fetch`; also for an archive that does not hold what it should.
     """
+    setting = _stored(setting)
     if name == "synthetic":
         if setting != "iid":
-            raise DataError("the synthetic dataset has the setting 'iid' only")
+            raise DataError("the synthetic dataset has the settings 'iid' and 'noise' only")
         seen, liked = synthetic(numpy_stream(0, "synthetic"))
         train, test = holdout(seen, 0.2, numpy_stream(0, "synthetic", "test"))
         return Dataset(name, setting, train, test, liked)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from psl.errors import DataError
+from psl.fast import cpu_kernels
 from psl.interactions import Interactions
+from psl.streams import stream_key, uniforms
 
-__all__ = ["UniformNegatives", "membership"]
+__all__ = ["NoisyNegatives", "UniformNegatives", "membership"]
 
 
 def membership(data: Interactions, users: Tensor) -> Tensor:
@@ -26,12 +29,15 @@ def membership(data: Interactions, users: Tensor) -> Tensor:
 class UniformNegatives:
     """Items uniform over the catalogue without the user's training positives, with replacement.
 
+    A rank among the user's non-positives is drawn and shifted past the positives below it, so no
+    draw is ever rejected.  The draws depend on a key alone: the same on every device, with or
+    without the kernels, in any number of threads.
+
     Parameters
     ----------
     train : Interactions
-        The positives that are rejected.
-    rows : int
-        Users whose mask is held at once: memory is ``rows * num_items`` bytes.
+        The positives that are not drawn.
+    device : torch.device or str
 
     Raises
     ------
@@ -39,24 +45,76 @@ class UniformNegatives:
         If a user has the whole catalogue as positives.
     """
 
-    def __init__(self, train: Interactions, rows: int = 128) -> None:
+    def __init__(self, train: Interactions, device: torch.device | str = "cpu") -> None:
         if int(train.degrees.max()) >= train.num_items:
             raise DataError("a user has every item as a positive: there is no negative to draw")
-        self.train, self.rows = train, rows
+        self.num_items = train.num_items
+        self.indptr = torch.from_numpy(train.indptr).to(device)
+        self.items = torch.from_numpy(train.items).to(device)
+        # For each positive, how many non-positives stand before it; users follow one another.
+        users = torch.from_numpy(train.users).to(device)
+        place = torch.arange(len(train), device=device) - self.indptr[users]
+        self.below = self.items - place + users * self.num_items
 
-    def sample(self, users: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    def sample(self, users: Tensor, count: int, key: int) -> Tensor:
         """Draw ``count`` negatives for each user, shape (B, count), int64."""
-        drawn = torch.randint(
-            self.train.num_items, (len(users), count), generator=generator, device=users.device
+        kernels = cpu_kernels(users)
+        if kernels is not None:
+            out: Tensor = kernels.uniform_negatives(
+                key, self.indptr, self.items, self.num_items, users, count
+            )
+            return out
+        first = self.indptr[users].unsqueeze(1)
+        free = self.num_items - (self.indptr[users + 1].unsqueeze(1) - first)
+        rank = (uniforms(key, (len(users), count), users.device) * free).long()
+        place = rank + users.unsqueeze(1) * self.num_items
+        return rank + torch.searchsorted(self.below, place, right=True) - first
+
+
+class NoisyNegatives:
+    """Uniform negatives, of which a share is replaced by false negatives (Appendix B.1).
+
+    A tenth of the training pairs is marked as false negatives, once, at random.  Each slot is then
+    filled from its user's marked items with probability ``ratio``, and uniformly otherwise; a user
+    without a marked item keeps the uniform draw.  A marked item stays a positive as well.
+
+    Parameters
+    ----------
+    train : Interactions
+    ratio : float
+        The paper's p, in [0, 1].
+    rng : numpy.random.Generator
+        Stream that marks the false negatives.
+    share : float
+        Part of the training pairs that is marked.
+    """
+
+    def __init__(
+        self,
+        train: Interactions,
+        ratio: float,
+        rng: np.random.Generator,
+        *,
+        share: float = 0.1,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        if not 0 <= ratio <= 1:
+            raise DataError(f"the noise ratio is a probability, got {ratio}")
+        self.uniform, self.ratio = UniformNegatives(train, device), ratio
+        chosen = np.sort(rng.permutation(len(train))[: max(round(share * len(train)), 1)])
+        self.marked = Interactions.from_pairs(
+            train.users[chosen], train.items[chosen], train.num_users, train.num_items
         )
-        for part, out in zip(users.split(self.rows), drawn.split(self.rows), strict=True):
-            mask = membership(self.train, part)
-            row, column = mask.gather(1, out).nonzero(as_tuple=True)
-            while len(row):
-                again = torch.randint(
-                    self.train.num_items, (len(row),), generator=generator, device=users.device
-                )
-                out[row, column] = again
-                rejected = mask[row, again]
-                row, column = row[rejected], column[rejected]
-        return drawn
+        self.indptr = torch.from_numpy(self.marked.indptr).to(device)
+        self.items = torch.from_numpy(self.marked.items).to(device)
+
+    def sample(self, users: Tensor, count: int, key: int) -> Tensor:
+        """Draw ``count`` negatives for each user, shape (B, count), int64."""
+        drawn = self.uniform.sample(users, count, key)
+        shape = (len(users), count)
+        coin = uniforms(stream_key(key, "coin"), shape, users.device) < self.ratio
+        first = self.indptr[users].unsqueeze(1)
+        number = self.indptr[users + 1].unsqueeze(1) - first
+        which = (uniforms(stream_key(key, "which"), shape, users.device) * number).long()
+        false = self.items[(first + which).clamp(max=len(self.items) - 1)]
+        return torch.where(coin & (number > 0), false, drawn)

@@ -30,7 +30,7 @@ def run_id(config: dict[str, Any]) -> str:
 def code_digest() -> str:
     """Return the SHA-256 over the module's Python files, 16 hexadecimal digits."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
 

@@ -43,18 +43,26 @@ def reported(name: str, **where: str) -> float:
 
 
 def tuned(dataset: str, setting: str, backbone: str, loss: str) -> dict[str, float]:
-    """Return ``lr``, ``weight_decay`` and ``tau`` of Tables B.2, B.3 (or the follow-up's, health).
+    """Return the tuned hyperparameters of Tables B.2, B.3 (or the follow-up's, for health).
 
-    PSL-softplus has no row: the paper does not print its values, and the ones of ``psl-relu`` are
-    returned.  A loss without temperature has no ``tau``.
+    Keys are those of a run's configuration: ``lr``, ``weight_decay`` and whichever of ``tau``,
+    ``tau2``, ``alpha``, ``beta`` the loss has; ``contrast_weight`` for XSimGCL (Appendix B.4).
+    The setting noise takes the values of iid, as the paper does.  PSL-softplus has no row: the
+    paper does not print its values, and the ones of ``psl-relu`` are returned.
+
+    Raises
+    ------
+    RecordError
+        If the tables have no such row.
     """
     name = {
         "iid": "table_b2_hyperparameters_iid",
+        "noise": "table_b2_hyperparameters_iid",
         "ood": "table_b3_hyperparameters_ood",
     }.get(setting)
     if name is None:
         raise RecordError(f"no tuned hyperparameters for the setting {setting!r}")
-    if dataset == "amazon-health" and setting == "iid":
+    if dataset == "amazon-health" and setting != "ood":
         name = "followup_table11_hyperparameters_health"
     names = {"psl-softplus": "psl-relu"}
     if dataset == "amazon-health" and loss.startswith("psl-"):
@@ -69,4 +77,8 @@ def tuned(dataset: str, setting: str, backbone: str, loss: str) -> dict[str, flo
             "give --tau, --lr and --weight-decay"
         )
     row = rows.iloc[0]
-    return {k: float(row[k]) for k in ("lr", "weight_decay", "tau") if pd.notna(row[k])}
+    keys = ("lr", "weight_decay", "tau", "tau2", "alpha", "beta")
+    out = {k: float(row[k]) for k in keys if pd.notna(row[k])}
+    if backbone == "xsimgcl":
+        out["contrast_weight"] = 0.05 if dataset == "amazon-electronic" else 0.2
+    return out

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import resource
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +25,27 @@ from psl.datasets import Dataset
 from psl.errors import TrainingError
 from psl.evaluation import evaluate
 from psl.interactions import Interactions, holdout
-from psl.losses import get_loss
-from psl.negatives import UniformNegatives
+from psl.losses import Batch, Player, get_loss
+from psl.negatives import NoisyNegatives, UniformNegatives
 from psl.scoring import sampled_loss
-from psl.streams import numpy_stream, torch_stream
+from psl.streams import numpy_stream, stream_key, torch_stream
 
-__all__ = ["PROTOCOLS", "Result", "RunConfig", "train"]
+__all__ = ["PROTOCOLS", "SETTINGS", "Result", "RunConfig", "train"]
 
 PROTOCOLS = ("released", "clean")
+SETTINGS = ("iid", "ood", "noise")
+
+
+OPTIONS = {
+    "noise_ratio",
+    "tau2",
+    "alpha",
+    "beta",
+    "form",
+    "layers",
+    "contrast_weight",
+    "as_released",
+}
 
 
 @dataclass(frozen=True)
@@ -40,7 +55,7 @@ class RunConfig:
     Attributes
     ----------
     dataset, setting, backbone, loss : str
-        Names as in the paper's tables.
+        Names as in the paper's tables; the setting is iid, ood or noise.
     tau : float
         Temperature on the f = cos/2 scale; ignored by ``bpr``.
     lr, weight_decay : float
@@ -48,8 +63,9 @@ class RunConfig:
     seed : int
         Root of every random stream: validation split, initial values, order, negatives.
     protocol : {"released", "clean"}
-        What is masked at test: training positives only, as the public code does, or validation
-        positives too.
+        ``"released"`` does as the public code: at test only the positives trained on are masked,
+        and in the setting ood the best epoch is chosen *on the test set*, there being no other.
+        ``"clean"`` masks validation positives too and always selects on a part of the train set.
     epochs, batch_size, dim : int
     negatives : int
         Items drawn for each positive (a loss may fix its own number).
@@ -59,6 +75,15 @@ class RunConfig:
         Stop after this many validations without a new best; 0 never stops early.
     init_std : float
         Standard deviation of the initial embeddings.
+    noise_ratio : float, optional
+        Probability of a false negative, for the setting noise (the paper's p).
+    tau2, alpha, beta, form : optional
+        Of the losses that have them: BSL's temperature of the negatives; LLPAUC's two parts;
+        ``"inside"`` for the other form of PSL.
+    layers, contrast_weight : optional
+        Of the graph backbones; the paper's values where they are not given.
+    as_released : bool
+        Loss and backbone as in the paper's public code where that differs from their authors'.
     """
 
     dataset: str = "synthetic"
@@ -77,13 +102,36 @@ class RunConfig:
     validate_every: int = 5
     patience: int = 0
     init_std: float = 0.1
+    noise_ratio: float | None = None
+    tau2: float | None = None
+    alpha: float | None = None
+    beta: float | None = None
+    form: str | None = None
+    layers: int | None = None
+    contrast_weight: float | None = None
+    as_released: bool = False
 
     def __post_init__(self) -> None:
         """Refuse names that do not exist and numbers that make no sense."""
-        get_loss(self.loss)
-        get_backbone(self.backbone)
-        if self.protocol not in PROTOCOLS:
-            raise TrainingError(f"protocol must be one of {PROTOCOLS}, got {self.protocol!r}")
+        taken = {*get_loss(self.loss).options, *get_backbone(self.backbone).options}
+        for name in sorted(OPTIONS - taken - {"noise_ratio"}):
+            if getattr(self, name) not in (None, False):
+                raise TrainingError(f"{self.loss} on {self.backbone} has no option {name}")
+        for name, known in (("protocol", PROTOCOLS), ("setting", SETTINGS)):
+            if getattr(self, name) not in known:
+                raise TrainingError(f"{name} must be one of {known}, got {getattr(self, name)!r}")
+        if (self.setting == "noise") != (self.noise_ratio is not None):
+            raise TrainingError(
+                "the setting noise needs a noise ratio, and no other setting has one"
+            )
+        if self.noise_ratio is not None and not 0 <= self.noise_ratio <= 1:
+            raise TrainingError(f"noise_ratio is a probability, got {self.noise_ratio}")
+        if self.form not in (None, "inside"):
+            raise TrainingError(f"form must be 'inside' or not given, got {self.form!r}")
+        for name in ("tau2", "alpha", "beta", "layers", "contrast_weight"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < float("inf"):
+                raise TrainingError(f"{name} must be positive, got {value}")
         for name in ("tau", "lr", "init_std"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise TrainingError(f"{name} must be positive, got {getattr(self, name)}")
@@ -94,8 +142,9 @@ class RunConfig:
             raise TrainingError("weight_decay and patience must not be negative")
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the configuration as it stands in a record."""
-        return dataclasses.asdict(self)
+        """Return the configuration as it stands in a record; options not taken stay out of it."""
+        every = dataclasses.asdict(self)
+        return {k: v for k, v in every.items() if k not in OPTIONS or v not in (None, False)}
 
     @property
     def run_id(self) -> str:
@@ -143,7 +192,7 @@ def train(
         If the loss is not finite, or the checkpoint belongs to another run.
     """
     place, provenance = _device(device), records.provenance()
-    fit, valid = holdout(data.train, 0.1, numpy_stream(config.seed, "validation"))
+    fit, valid = _selection(config, data)
     state = _State.create(config, fit, place)
     curve: list[dict[str, float]] = []
     started, before = time.perf_counter(), 0.0
@@ -153,7 +202,9 @@ def train(
         loss = _train_epoch(config, state, fit, epoch, progress)
         score = None
         if epoch % config.validate_every == 0 or epoch == config.epochs:
-            score = evaluate(state.model.embed, valid, fit, cutoffs=(20,), device=place)["ndcg@20"]
+            score = evaluate(state.model.frozen(), valid, fit, cutoffs=(20,), device=place)[
+                "ndcg@20"
+            ]
             state.offer(score, epoch)
             curve.append({"epoch": epoch, "loss": loss, "ndcg@20": score})
         progress(Progress(epoch, 0, 0, loss, score))
@@ -170,7 +221,7 @@ def train(
         "experiment": experiment,
         "config": config.as_dict(),
         "dataset_fingerprint": data.fingerprint,
-        "metrics": evaluate(state.model.embed, data.test, masked, device=place),
+        "metrics": evaluate(state.model.frozen(), data.test, masked, device=place),
         "validation_curve": curve,
         "best_epoch": state.best_epoch,
         "seconds": round(before + time.perf_counter() - started, 3),
@@ -181,6 +232,13 @@ def train(
     return Result(record, state.model)
 
 
+def _selection(config: RunConfig, data: Dataset) -> tuple[Interactions, Interactions]:
+    """Return what is trained on and what the best epoch is chosen by."""
+    if config.setting == "ood" and config.protocol == "released":
+        return data.train, data.test
+    return holdout(data.train, 0.1, numpy_stream(config.seed, "validation"))
+
+
 def _train_epoch(
     config: RunConfig,
     state: _State,
@@ -188,31 +246,32 @@ def _train_epoch(
     epoch: int,
     progress: Callable[[Progress], None],
 ) -> float:
-    """Visit every training pair once; return the mean loss."""
-    spec, place = get_loss(config.loss), state.place
-    loss_of = spec.build(config.tau)
-    loss_of.reduction = "none"  # type: ignore[assignment]
-    count = spec.negatives or config.negatives
-    order = torch.randperm(len(fit), generator=torch_stream(config.seed, "order", epoch))
-    users, items = (torch.from_numpy(x)[order].to(place) for x in (fit.users, fit.items))
-    draws = torch_stream(config.seed, "negatives", epoch, device=place.type)
-    batches = list(zip(users.split(config.batch_size), items.split(config.batch_size), strict=True))
-    total = torch.zeros((), dtype=torch.float64, device=place)
-    for step, (user, positive) in enumerate(batches, start=1):
-        negative = state.sampler.sample(user, count, draws)
-        u, v = state.model.embed(user)
-        loss = sampled_loss(u, v, positive, negative, loss_of)
-        state.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        state.optimizer.step()
-        total += loss.detach() * len(user)
-        progress(Progress(epoch, step, len(batches), None, None))
-    mean = float(total) / len(fit)
-    if mean != mean or mean in (float("inf"), float("-inf")):
-        raise TrainingError(
-            f"the loss is {mean} in epoch {epoch} ({config.loss}, tau {config.tau}, lr "
-            f"{config.lr}); lower lr or raise tau. No record was written"
-        )
+    """Visit every training pair once for each turn; return the mean loss of the last."""
+    place, loss_of = state.place, state.loss
+    count = get_loss(config.loss).negatives or config.negatives
+    turns = loss_of.turns(epoch) if isinstance(loss_of, Player) else ("model",)
+    mean = 0.0
+    for number, turn in enumerate(turns):
+        # A first pass has the same streams whether or not another follows.
+        name = (epoch, number) if number else (epoch,)
+        order = torch.randperm(len(fit), generator=torch_stream(config.seed, "order", *name))
+        users, items = (torch.from_numpy(x)[order].to(place) for x in (fit.users, fit.items))
+        own = torch_stream(config.seed, "backbone", *name, device=place.type)
+        pairs = zip(users.split(config.batch_size), items.split(config.batch_size), strict=True)
+        batches = list(pairs)
+        total = torch.zeros((), dtype=torch.float64, device=place)
+        loss_of.requires_grad_(turn != "model")
+        for step, (user, positive) in enumerate(batches, start=1):
+            key = stream_key(config.seed, "negatives", *name, step)
+            batch = Batch(user, positive, state.sampler.sample(user, count, key))
+            total += state.step(batch, turn, own) * len(user)
+            progress(Progress(epoch, step, len(batches), None, None))
+        mean = float(total) / len(fit)
+        if not math.isfinite(mean):
+            raise TrainingError(
+                f"the loss is {mean} in epoch {epoch} ({config.loss}, tau {config.tau}, lr "
+                f"{config.lr}); lower lr or raise tau. No record was written"
+            )
     return mean
 
 
@@ -221,8 +280,9 @@ class _State:
     """The mutable part of a run; what a checkpoint holds."""
 
     model: Any
+    loss: Any
     optimizer: torch.optim.Adam
-    sampler: UniformNegatives
+    sampler: UniformNegatives | NoisyNegatives
     place: torch.device
     best: dict[str, Tensor]
     best_score: float = -1.0
@@ -231,18 +291,55 @@ class _State:
 
     @classmethod
     def create(cls, config: RunConfig, fit: Interactions, place: torch.device) -> _State:
-        model = get_backbone(config.backbone)(
-            fit.num_users,
-            fit.num_items,
+        spec, shape = get_loss(config.loss), get_backbone(config.backbone)
+        given = {k: getattr(config, k) for k in shape.options if getattr(config, k) is not None}
+        model = shape.build(
+            fit,
             config.dim,
-            score=get_loss(config.loss).score,
+            score=spec.score,
             init_std=config.init_std,
             generator=torch_stream(config.seed, "init"),
+            **given,
         ).to(place)
         adam = torch.optim.Adam(
             model.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
         )
-        return cls(model, adam, UniformNegatives(fit), place, {})
+        loss: Any = spec.build(config.tau, **{k: getattr(config, k) for k in spec.options})
+        loss.reduction = "none"
+        if isinstance(loss, Player):
+            loss.start(
+                fit.num_users,
+                fit.num_items,
+                lr=config.lr,
+                weight_decay=config.weight_decay,
+                generator=torch_stream(config.seed, "player"),
+            )
+        loss.to(place)
+        if config.noise_ratio is None:
+            return cls(model, loss, adam, UniformNegatives(fit, place), place, {})
+        rng = numpy_stream(config.seed, "false negatives")
+        noisy = NoisyNegatives(fit, config.noise_ratio, rng, device=place)
+        return cls(model, loss, adam, noisy, place, {})
+
+    def step(self, batch: Batch, turn: str, generator: torch.Generator) -> Tensor:
+        """Take one step of the model, of the loss's own player, or of both."""
+        loss_of = self.loss
+        if isinstance(loss_of, Player):
+            loss_of = partial(loss_of, batch=batch)
+        with torch.set_grad_enabled(turn != "player"):
+            u, v, own = self.model(batch.users, batch.positive, generator)
+        loss = sampled_loss(u, v, batch.positive, batch.negative, loss_of)
+        (loss if own is None else loss + own).backward()
+        if turn != "player":
+            self.optimizer.step()
+            self.optimizer.zero_grad(set_to_none=True)
+        if turn != "model":
+            self.loss.play()
+            self.loss.zero_grad(set_to_none=True)
+        return loss.detach()
+
+    def _optimizers(self) -> list[torch.optim.Optimizer]:
+        return [self.optimizer, *getattr(self.loss, "optimizers", [])]
 
     def offer(self, score: float, epoch: int) -> None:
         """Keep these parameters if they are the best so far; a later tie wins."""
@@ -263,8 +360,10 @@ class _State:
     ) -> None:
         tensors = {f"model/{k}": v for k, v in self.model.state_dict().items()}
         tensors |= {f"best/{k}": v for k, v in self.best.items()}
-        for number, slots in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"adam/{number}/{k}": v for k, v in slots.items()}
+        tensors |= {f"loss/{k}": v for k, v in self.loss.state_dict().items()}
+        for which, optimizer in enumerate(self._optimizers()):
+            for number, slots in optimizer.state_dict()["state"].items():
+                tensors |= {f"adam/{which}/{number}/{k}": v for k, v in slots.items()}
         about = {
             "config": config.as_dict(),
             "fingerprint": data.fingerprint,
@@ -300,9 +399,13 @@ class _State:
 
         self.model.load_state_dict(part("model/"))
         self.best = part("best/")
-        saved = self.optimizer.state_dict()
-        saved["state"] = {n: part(f"adam/{n}/") for n in range(len(list(self.model.parameters())))}
-        self.optimizer.load_state_dict(saved)
+        self.loss.load_state_dict(part("loss/"))
+        for which, optimizer in enumerate(self._optimizers()):
+            saved = optimizer.state_dict()
+            numbers = [n for group in saved["param_groups"] for n in group["params"]]
+            slots = {n: part(f"adam/{which}/{n}/") for n in numbers}
+            saved["state"] = {n: s for n, s in slots.items() if s}  # none before its first turn
+            optimizer.load_state_dict(saved)
         self.epoch, self.best_epoch = about["epoch"], about["best_epoch"]
         self.best_score = about["best_score"]
         return about["seconds"], about["curve"]

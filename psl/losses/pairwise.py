@@ -1,40 +1,18 @@
-"""Ranking losses: scores in, one value per positive out.
-
-A loss never sees users, items or embeddings.  ``positive`` has shape ``(B,)``, ``negative``
-``(B, N)``; each row is one positive and the items it is compared with.  For the cosine losses the
-scores are on the scale ``f = cos / 2`` of the paper, so that ``d = negative - positive`` lies in
-[-1, 1] and ``tau`` is the temperature as printed there.
-"""
+"""Softmax loss and pairwise softmax loss: the log of a sum over the compared items."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import softplus
 
 from psl.activations import get_activation
-from psl.errors import UnknownNameError
+from psl.losses.base import Reduction, check_scores, reduce
 
-__all__ = [
-    "LOSSES",
-    "BPRLoss",
-    "LossSpec",
-    "PairwiseSoftmaxLoss",
-    "SoftmaxLoss",
-    "bpr_loss",
-    "check_scores",
-    "get_loss",
-    "pairwise_softmax_loss",
-    "reduce",
-    "softmax_loss",
-]
+__all__ = ["PairwiseSoftmaxLoss", "SoftmaxLoss", "pairwise_softmax_loss", "softmax_loss"]
 
-Reduction = Literal["mean", "sum", "none"]
 Form = Literal["outside", "inside"]
 Correction = Literal["sum", "mean"]
 
@@ -131,15 +109,6 @@ def softmax_loss(
     )
 
 
-def bpr_loss(positive: Tensor, negative: Tensor, *, reduction: Reduction = "mean") -> Tensor:
-    """Bayesian personalised ranking, mean over the negatives of ``log(1 + exp(d))`` (2.3).
-
-    Scores are inner products, not cosines.  Shapes and errors as :func:`pairwise_softmax_loss`.
-    """
-    check_scores(positive, negative)
-    return reduce(softplus(negative - positive.unsqueeze(-1)).mean(dim=-1), reduction)
-
-
 class PairwiseSoftmaxLoss(nn.Module):
     """Module form of :func:`pairwise_softmax_loss`, which documents the arguments."""
 
@@ -176,6 +145,12 @@ class PairwiseSoftmaxLoss(nn.Module):
             reduction=self.reduction,
         )
 
+    @property
+    def fused(self) -> tuple[float, str] | None:
+        """Temperature and activation, where a kernel may take scores and loss in one pass."""
+        plain = self.form == "outside" and self.correction == "sum" and self.reduction != "sum"
+        return (self.tau, self.activation) if plain else None
+
     def extra_repr(self) -> str:
         """Show the settings in ``print(loss)``."""
         return f"tau={self.tau}, activation={self.activation!r}, form={self.form!r}"
@@ -192,80 +167,3 @@ class SoftmaxLoss(PairwiseSoftmaxLoss):
         reduction: Reduction = "mean",
     ) -> None:
         super().__init__(tau, "exp", correction=correction, reduction=reduction)
-
-
-class BPRLoss(nn.Module):
-    """Module form of :func:`bpr_loss`."""
-
-    def __init__(self, *, reduction: Reduction = "mean") -> None:
-        super().__init__()
-        self.reduction: Reduction = reduction
-
-    def forward(self, positive: Tensor, negative: Tensor) -> Tensor:
-        """Return the loss of ``positive (B,)`` against ``negative (B, N)``."""
-        return bpr_loss(positive, negative, reduction=self.reduction)
-
-
-@dataclass(frozen=True)
-class LossSpec:
-    """What a trainer must know about a named loss.
-
-    Attributes
-    ----------
-    build : callable
-        ``tau -> module`` with the loss's signature ``(positive, negative)``.
-    score : {"cosine", "inner"}
-        ``f = cos / 2`` or the plain inner product, in training and evaluation alike.
-    negatives : int or None
-        Items drawn for each positive where the loss fixes it (BPR: 1), else ``None``.
-    """
-
-    build: Callable[[float], nn.Module]
-    score: Literal["cosine", "inner"] = "cosine"
-    negatives: int | None = None
-
-
-LOSSES: dict[str, LossSpec] = {
-    "bpr": LossSpec(lambda tau: BPRLoss(), score="inner", negatives=1),
-    "sl": LossSpec(SoftmaxLoss),
-    "psl-tanh": LossSpec(lambda tau: PairwiseSoftmaxLoss(tau, "tanh")),
-    "psl-atan": LossSpec(lambda tau: PairwiseSoftmaxLoss(tau, "atan")),
-    "psl-relu": LossSpec(lambda tau: PairwiseSoftmaxLoss(tau, "relu")),
-    "psl-softplus": LossSpec(lambda tau: PairwiseSoftmaxLoss(tau, "softplus")),
-}
-
-
-def get_loss(name: str) -> LossSpec:
-    """Look a loss up by the name it has in the paper's tables.
-
-    Raises
-    ------
-    UnknownNameError
-        If no such loss is registered.
-    """
-    try:
-        return LOSSES[name]
-    except KeyError:
-        raise UnknownNameError("loss", name, LOSSES) from None
-
-
-def check_scores(positive: Tensor, negative: Tensor) -> None:
-    """Refuse other shapes than (B,) and (B, N) with N > 0, with a ValueError."""
-    if positive.ndim != 1 or negative.ndim != 2 or negative.shape[0] != positive.shape[0]:
-        raise ValueError(
-            "expected positive (B,) and negative (B, N), got "
-            f"{tuple(positive.shape)} and {tuple(negative.shape)}"
-        )
-    if negative.shape[1] == 0:
-        raise ValueError("each positive needs at least one item to be compared with (N = 0)")
-
-
-def reduce(value: Tensor, reduction: Reduction) -> Tensor:
-    """Reduce one value a row to what ``reduction`` names."""
-    if reduction == "mean":
-        return value.mean()
-    if reduction == "sum":
-        return value.sum()
-    if reduction == "none":
-        return value
-    raise ValueError(f"reduction must be 'mean', 'sum' or 'none', got {reduction!r}")

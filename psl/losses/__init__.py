@@ -1,0 +1,107 @@
+"""Ranking losses: scores in, one value per positive out.
+
+A loss never sees embeddings.  ``positive`` has shape ``(B,)``, ``negative`` ``(B, N)``; each row is
+one positive and the items it is compared with.  For the cosine losses the scores are on the scale
+``f = cos / 2`` of the paper, so that ``d = negative - positive`` lies in [-1, 1] and ``tau`` is the
+temperature as printed there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+
+from psl.errors import UnknownNameError
+from psl.losses.advinfonce import AdvInfoNCELoss, adv_infonce_loss
+from psl.losses.base import Batch, Player, Reduction, check_scores, reduce
+from psl.losses.bpr import BPRLoss, bpr_loss
+from psl.losses.bsl import BSLLoss, bsl_loss
+from psl.losses.llpauc import LLPAUCLoss
+from psl.losses.pairwise import (
+    PairwiseSoftmaxLoss,
+    SoftmaxLoss,
+    pairwise_softmax_loss,
+    softmax_loss,
+)
+
+__all__ = [
+    "LOSSES",
+    "AdvInfoNCELoss",
+    "BPRLoss",
+    "BSLLoss",
+    "Batch",
+    "LLPAUCLoss",
+    "LossSpec",
+    "PairwiseSoftmaxLoss",
+    "Player",
+    "Reduction",
+    "SoftmaxLoss",
+    "adv_infonce_loss",
+    "bpr_loss",
+    "bsl_loss",
+    "check_scores",
+    "get_loss",
+    "pairwise_softmax_loss",
+    "reduce",
+    "softmax_loss",
+]
+
+
+@dataclass(frozen=True)
+class LossSpec:
+    """What a trainer must know about a named loss.
+
+    Attributes
+    ----------
+    build : callable
+        ``(tau, **options) -> module`` with the signature ``(positive, negative)``, or a
+        :class:`Player`.
+    score : {"cosine", "inner"}
+        ``f = cos / 2`` or the plain inner product, in training and evaluation alike.
+    negatives : int or None
+        Items drawn for each positive where the loss fixes it (BPR: 1), else ``None``.
+    options : tuple of str
+        Fields of the run's configuration that ``build`` takes beside ``tau``.
+    """
+
+    build: Callable[..., nn.Module]
+    score: Literal["cosine", "inner"] = "cosine"
+    negatives: int | None = None
+    options: tuple[str, ...] = ()
+
+
+def _psl(activation: str) -> LossSpec:
+    def build(tau: float, form: Literal["outside", "inside"] | None = None) -> nn.Module:
+        return PairwiseSoftmaxLoss(tau, activation, form=form or "outside")
+
+    return LossSpec(build, options=("form",))
+
+
+LOSSES: dict[str, LossSpec] = {
+    "bpr": LossSpec(lambda tau: BPRLoss(), score="inner", negatives=1),
+    "llpauc": LossSpec(LLPAUCLoss, options=("alpha", "beta", "as_released")),
+    "sl": LossSpec(SoftmaxLoss),
+    "advinfonce": LossSpec(AdvInfoNCELoss, options=("as_released",)),
+    "bsl": LossSpec(BSLLoss, options=("tau2", "as_released")),
+    "psl-tanh": _psl("tanh"),
+    "psl-atan": _psl("atan"),
+    "psl-relu": _psl("relu"),
+    "psl-softplus": _psl("softplus"),
+}
+
+
+def get_loss(name: str) -> LossSpec:
+    """Look a loss up by the name it has in the paper's tables.
+
+    Raises
+    ------
+    UnknownNameError
+        If no such loss is registered.
+    """
+    try:
+        return LOSSES[name]
+    except KeyError:
+        raise UnknownNameError("loss", name, LOSSES) from None

@@ -1,0 +1,135 @@
+"""AdvInfoNCE: an adversary weighs the negatives, the model answers."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from psl.losses.base import Batch, Player, Reduction, Turn, check_scores, reduce
+from psl.scoring import sampled_scores
+
+__all__ = ["AdvInfoNCELoss", "adv_infonce_loss"]
+
+
+def adv_infonce_loss(
+    positive: Tensor,
+    negative: Tensor,
+    tau: float = 0.1,
+    hardness: Tensor | None = None,
+    *,
+    factor: float = 64.0,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    r"""AdvInfoNCE of Zhang et al. (2023).
+
+    .. math:: -\log \frac{e^{f_i/\tau}}{e^{f_i/\tau} + K \sum_j N p_j e^{f_j/\tau}},
+              \quad p = \mathrm{softmax}(g)
+
+    Parameters
+    ----------
+    positive, negative : Tensor, shapes (B,) and (B, N)
+        Scores on the scale ``f = cos / 2``.
+    tau : float
+        Temperature, positive.
+    hardness : Tensor, shape (B, N), optional
+        The adversary's logits ``g``; without them all negatives weigh the same.
+    factor : float
+        ``K``, the weight of the negatives against the positive.
+    reduction : {"mean", "sum", "none"}
+
+    Raises
+    ------
+    ValueError
+        For wrong shapes or a temperature that is not positive.
+    """
+    check_scores(positive, negative)
+    if not (tau > 0 and math.isfinite(tau)):
+        raise ValueError(f"tau must be positive and finite, got {tau}")
+    term = negative / tau
+    if hardness is not None:
+        if hardness.shape != negative.shape:
+            raise ValueError(f"hardness must have the shape of negative, {tuple(negative.shape)}")
+        term = term + torch.log_softmax(hardness, dim=-1) + math.log(negative.shape[1])
+    own = positive / tau
+    rest = torch.logsumexp(term, dim=-1) + math.log(factor)
+    return reduce(torch.logaddexp(own, rest) - own, reduction)
+
+
+class AdvInfoNCELoss(Player):
+    """AdvInfoNCE with its adversary: tables of users and items whose scores are the hardness.
+
+    Every fifth epoch the adversary climbs the loss, with an Adam of its own.  As its authors define
+    it, hardness is an inner product, the adversary's pass comes in addition to the model's, and
+    there are at most ``limit`` of them.
+
+    Parameters
+    ----------
+    tau : float
+    as_released : bool
+        As the paper's public code: hardness is a cosine, the adversary's pass takes the place of
+        the model's, without a limit, and the model's weight decay acts on the adversary too.
+    adversary_lr : float
+    interval, limit : int
+        Epochs from one adversarial pass to the next; how many there are at most.
+    dim : int
+        Size of the adversary's embeddings.
+    """
+
+    def __init__(
+        self,
+        tau: float = 0.1,
+        as_released: bool = False,
+        *,
+        adversary_lr: float = 5e-5,
+        interval: int = 5,
+        limit: int = 20,
+        dim: int = 64,
+        reduction: Reduction = "mean",
+    ) -> None:
+        super().__init__(reduction)
+        self.tau, self.as_released, self.adversary_lr = tau, as_released, adversary_lr
+        self.interval, self.limit, self.dim = interval, limit, dim
+
+    def start(
+        self,
+        num_users: int,
+        num_items: int,
+        *,
+        lr: float,
+        weight_decay: float,
+        generator: torch.Generator,
+    ) -> None:
+        """Create the adversary: Gaussian tables, with Xavier's variance or, as released, 1."""
+
+        def table(rows: int) -> nn.Parameter:
+            std = 1.0 if self.as_released else math.sqrt(2 / (rows + self.dim))
+            return nn.Parameter(torch.randn(rows, self.dim, generator=generator) * std)
+
+        self.user, self.item = table(num_users), table(num_items)
+        decay = weight_decay if self.as_released else 0.0
+        adam = torch.optim.Adam(
+            [self.user, self.item], lr=self.adversary_lr, weight_decay=decay, maximize=True
+        )
+        self.optimizers = [adam]
+
+    def turns(self, epoch: int) -> tuple[Turn, ...]:
+        """Return the adversary's pass before the model's, or in its place."""
+        if self.as_released:
+            return ("player",) if epoch % self.interval == 0 else ("model",)
+        # Epochs 3, 8, 13, ...: the schedule of its authors.
+        due = epoch % self.interval == 3 % self.interval and epoch // self.interval < self.limit
+        return ("player", "model") if due else ("model",)
+
+    def forward(self, positive: Tensor, negative: Tensor, batch: Batch | None = None) -> Tensor:
+        """Return the loss; without ids all negatives weigh the same."""
+        hardness = None
+        if batch is not None:
+            users: Tensor = self.user.index_select(0, batch.users)
+            items: Tensor = self.item
+            if self.as_released:
+                users, items = normalize(users, dim=1), normalize(items, dim=1)
+            hardness = sampled_scores(users, items, batch.negative)
+        return adv_infonce_loss(positive, negative, self.tau, hardness, reduction=self.reduction)

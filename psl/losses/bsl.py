@@ -1,0 +1,88 @@
+"""Bilateral softmax loss: a soft maximum over negatives, and one over a user's positives."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from psl.losses.base import Batch, Player, Reduction, check_scores, reduce
+
+__all__ = ["BSLLoss", "bsl_loss"]
+
+
+def bsl_loss(
+    positive: Tensor,
+    negative: Tensor,
+    tau: float = 0.1,
+    tau2: float = 0.1,
+    group: Tensor | None = None,
+    *,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    r"""Bilateral softmax loss of Wu et al. (2024), divided by ``tau``.
+
+    .. math:: -\log \mathrm{mean}_{i' \in G(i)} e^{f_{i'}/\tau}
+              + (\tau_2/\tau) \log \sum_j e^{f_j/\tau_2}
+
+    ``G(i)`` are the positives of the batch that share the row's group (its user).  Where every row
+    is a group of its own the loss is ``tau2 / tau`` times the softmax loss at ``tau2``, exactly:
+    ``tau`` is then a mere factor.
+
+    Parameters
+    ----------
+    positive, negative : Tensor, shapes (B,) and (B, N)
+        Scores on the scale ``f = cos / 2``.
+    tau, tau2 : float
+        Temperatures of the positive and of the negative side (the paper's tau_1, tau_2).
+    group : Tensor of int64, shape (B,), optional
+        Rows of the same number share their positives; ``None``: no two rows do.
+    reduction : {"mean", "sum", "none"}
+
+    Raises
+    ------
+    ValueError
+        For wrong shapes or a temperature that is not positive.
+    """
+    check_scores(positive, negative)
+    for name, value in (("tau", tau), ("tau2", tau2)):
+        if not (value > 0 and math.isfinite(value)):
+            raise ValueError(f"{name} must be positive and finite, got {value}")
+    pull = positive / tau
+    if group is not None:
+        _, number, size = group.unique(return_inverse=True, return_counts=True)
+        top = torch.full((len(size),), -math.inf, dtype=pull.dtype, device=pull.device)
+        top = top.scatter_reduce(0, number, pull.detach(), "amax")
+        mass = torch.zeros_like(top).index_add(0, number, (pull - top[number]).exp())
+        pull = (top + (mass / size).log())[number]
+    push = (tau2 / tau) * torch.logsumexp(negative / tau2, dim=-1)
+    return reduce(push - pull, reduction)
+
+
+class BSLLoss(Player):
+    """Module form of :func:`bsl_loss`; groups are the users of the batch.
+
+    Parameters
+    ----------
+    tau, tau2 : float
+    as_released : bool
+        As the paper's public code: no row shares its positives.
+    """
+
+    def __init__(
+        self,
+        tau: float = 0.1,
+        tau2: float | None = None,
+        as_released: bool = False,
+        *,
+        reduction: Reduction = "mean",
+    ) -> None:
+        super().__init__(reduction)
+        self.tau, self.tau2 = tau, tau if tau2 is None else tau2
+        self.as_released = as_released
+
+    def forward(self, positive: Tensor, negative: Tensor, batch: Batch | None = None) -> Tensor:
+        """Return the loss of ``positive (B,)`` against ``negative (B, N)``."""
+        group = None if batch is None or self.as_released else batch.users
+        return bsl_loss(positive, negative, self.tau, self.tau2, group, reduction=self.reduction)
