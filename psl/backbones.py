@@ -88,7 +88,7 @@ class MatrixFactorization(nn.Module):
     @torch.no_grad()
     def frozen(self) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
         """Return :meth:`embed` with the tables computed once, for a pass over all users."""
-        users, items = self.scale(*self.tables())
+        users, items = (x.detach() for x in self.scale(*self.tables()))
         return lambda chosen: (users.index_select(0, chosen), items)
 
 

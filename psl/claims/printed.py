@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from psl import records
 from psl.claims.subject import Subject, Verdict, check, decide
 from psl.datasets import DATASETS
+from psl.experiments import cell, cell_command, cell_runs
 
 __all__: list[str] = []
 
@@ -54,15 +54,10 @@ def table_value(
     source = DATASETS[where["dataset"], setting]
     if not source.available:
         return Verdict("not computable here", "the dataset is not in the public repository")
-    runs = records.select(
-        subject.records, setting=setting, protocol="released", epochs=200, **where
-    )
+    config = cell(setting=setting, **where)
+    runs = list(cell_runs(subject.records, config).values())
     if not runs:
-        return Verdict(
-            "not yet run",
-            f"psl train --tuned --dataset {where['dataset']} "
-            f"--setting {setting} --backbone {where['backbone']} --loss {where['loss']}",
-        )
+        return Verdict("not yet run", cell_command(config))
     ids = [r["run_id"] for r in runs]
     if any(r["dataset_fingerprint"] != source.fingerprint for r in runs):
         return Verdict("differs", "a record was made with other data than the registered", ids)
@@ -82,11 +77,7 @@ def better_than(
 ) -> Verdict:
     """Compare two losses seed by seed; fewer than ``seeds`` pairs decide nothing."""
     by_loss = {
-        loss: {
-            r["config"]["seed"]: r
-            for r in records.select(subject.records, loss=loss, epochs=200, **where)
-        }
-        for loss in (better, worse)
+        loss: cell_runs(subject.records, cell(loss=loss, **where)) for loss in (better, worse)
     }
     shared = sorted(by_loss[better].keys() & by_loss[worse].keys())
     gaps = np.array(

@@ -1,28 +1,32 @@
-"""Uniform negatives: never a positive, and uniform over all that is left."""
+"""Samplers: never a positive, uniform over all that is left, and false negatives at their rate."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
-from scipy.stats import chisquare
+from scipy.stats import binomtest, chisquare, kstest
 
 from psl.errors import DataError
+from psl.fast import cpu_kernels
 from psl.interactions import Interactions
-from psl.negatives import UniformNegatives, membership
+from psl.negatives import NoisyNegatives, UniformNegatives, membership
+from psl.streams import stream_key, uniforms
+
+needs_kernels = pytest.mark.skipif(cpu_kernels(torch.zeros(1)) is None, reason="numba is missing")
+ROADS = ["off", pytest.param("on", marks=needs_kernels)]
 
 
-def data() -> Interactions:
+def data(items: int = 20) -> Interactions:
     rng = np.random.default_rng(0)
-    # User 3 likes nearly everything: rejection must go on until it finds one of the two others.
-    users = np.concatenate([rng.integers(0, 3, 30), np.full(18, 3)])
-    items = np.concatenate([rng.integers(0, 20, 30), np.arange(18)])
-    return Interactions.from_pairs(users, items, 5, 20)
+    # User 3 likes all but the last two items.
+    users = np.concatenate([rng.integers(0, 3, 30), np.full(items - 2, 3)])
+    liked = np.concatenate([rng.integers(0, items, 30), np.arange(items - 2)])
+    return Interactions.from_pairs(users, liked, 5, items)
 
 
-def draw(seed: int, count: int, users: list[int], rows: int = 128) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return UniformNegatives(data(), rows).sample(torch.tensor(users), count, generator)
+def draw(key: int, count: int, users: list[int], of: Interactions | None = None) -> torch.Tensor:
+    return UniformNegatives(of or data()).sample(torch.tensor(users), count, key)
 
 
 def test_membership_is_the_set() -> None:
@@ -31,17 +35,32 @@ def test_membership_is_the_set() -> None:
         assert mask[row].nonzero().flatten().tolist() == data().of(user).tolist()
 
 
-@pytest.mark.parametrize("rows", [1, 3, 128])
-def test_never_a_positive_and_uniform(rows: int) -> None:
+@pytest.mark.parametrize("road", ROADS)
+@pytest.mark.parametrize("items", [20, 200])  # 198 positives: beyond what is counted one by one
+def test_never_a_positive_and_uniform(
+    road: str, items: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PSL_KERNELS", road)
     users = [0, 1, 2, 3, 4] * 40
-    drawn = draw(1, 100, users, rows)
+    drawn = draw(1, 100, users, data(items))
     assert drawn.shape == (200, 100) and drawn.dtype == torch.int64
     for user in range(5):
         mine = drawn[[k for k, u in enumerate(users) if u == user]].flatten()
-        counts = np.bincount(mine.numpy(), minlength=20)
-        positive = np.isin(np.arange(20), data().of(user))
+        counts = np.bincount(mine.numpy(), minlength=items)
+        positive = np.isin(np.arange(items), data(items).of(user))
         assert counts[positive].sum() == 0
         assert chisquare(counts[~positive]).pvalue > 1e-3
+
+
+@needs_kernels
+def test_both_roads_draw_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    users = torch.randint(5, (64,), generator=torch.Generator().manual_seed(0)).tolist()
+    for items in (20, 200):
+        results = []
+        for road in ("on", "off"):
+            monkeypatch.setenv("PSL_KERNELS", road)
+            results.append(draw(stream_key(7, "negatives", 3, 2), 257, users, data(items)))
+        assert torch.equal(*results)
 
 
 def test_two_places_of_a_row_are_independent() -> None:
@@ -50,7 +69,7 @@ def test_two_places_of_a_row_are_independent() -> None:
     assert chisquare(joint).pvalue > 1e-3
 
 
-def test_the_stream_decides() -> None:
+def test_the_key_decides() -> None:
     assert torch.equal(draw(3, 50, [0, 1]), draw(3, 50, [0, 1]))
     assert not torch.equal(draw(3, 50, [0, 1]), draw(4, 50, [0, 1]))
 
@@ -59,3 +78,53 @@ def test_a_user_of_everything() -> None:
     full = Interactions.from_pairs(np.zeros(4, dtype=int), np.arange(4), 2, 4)
     with pytest.raises(DataError, match="no negative"):
         UniformNegatives(full)
+
+
+def test_uniforms_are_splitmix64() -> None:
+    """First outputs for the seed 1234567, as its reference implementation prints them."""
+    expected = [6457827717110365317, 3203168211198807973, 9817491932198370423]
+    # The generator steps before it mixes, so its first output is our number 1.
+    got = uniforms(1234567, (4,))[1:]
+    assert got.tolist() == [(x >> 11) / 2**53 for x in expected]
+
+
+def test_uniforms_are_uniform_and_keys_differ() -> None:
+    many = uniforms(stream_key(0, "a"), (200, 500))
+    assert float(many.min()) >= 0 and float(many.max()) < 1
+    assert kstest(many.flatten().numpy(), "uniform").pvalue > 1e-3
+    other = uniforms(stream_key(0, "b"), (200, 500))
+    assert abs(float(torch.corrcoef(torch.stack([many.flatten(), other.flatten()]))[0, 1])) < 0.02
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.05, 0.5, 1.0])
+def test_false_negatives_come_at_their_rate(ratio: float) -> None:
+    rng = np.random.default_rng(5)
+    train = Interactions.from_pairs(rng.integers(0, 50, 800), rng.integers(0, 400, 800), 50, 400)
+    sampler = NoisyNegatives(train, ratio, np.random.default_rng(1))
+    assert len(sampler.marked) == round(0.1 * len(train))
+    assert all(np.isin(sampler.marked.of(u), train.of(u)).all() for u in range(50))
+    users = torch.arange(50)
+    drawn = sampler.sample(users, 400, 11)
+    false = membership(sampler.marked, users).gather(1, drawn)
+    positive = membership(train, users).gather(1, drawn)
+    # Nothing but a marked item is ever a positive, and who has none keeps the uniform draw.
+    assert torch.equal(false, positive)
+    has = torch.from_numpy(sampler.marked.degrees > 0)
+    assert not false[~has].any() and torch.equal(
+        drawn[~has], draw(11, 400, users.tolist(), train)[~has]
+    )
+    hits, slots = int(false[has].sum()), int(has.sum()) * 400
+    if ratio in (0.0, 1.0):
+        assert hits == ratio * slots
+    else:
+        assert binomtest(hits, slots, ratio).pvalue > 1e-3
+    # Each marked item of a user is as likely as the next.
+    user = int(sampler.marked.degrees.argmax())
+    counts = np.array([int((drawn[user] == i).sum()) for i in sampler.marked.of(user)])
+    if ratio > 0:
+        assert chisquare(counts).pvalue > 1e-4
+
+
+def test_a_noise_ratio_is_a_probability() -> None:
+    with pytest.raises(DataError, match="probability"):
+        NoisyNegatives(data(), 1.5, np.random.default_rng(0))

@@ -36,9 +36,26 @@ def batches(draw: st.DrawFn) -> tuple[Tensor, Tensor]:
 
 taus = st.sampled_from([0.005, 0.025, 0.1, 0.3, 1.0])
 names = st.sampled_from(tuple(LOSSES))
+# LLPAUC compares scores with its own scalars, not with one another.
+pairwise = st.sampled_from([name for name in LOSSES if name != "llpauc"])
 
 
-@given(batches(), taus, names, st.floats(-3, 3))
+def close(one: Tensor, two: Tensor, tolerance: float = 1e-9) -> bool:
+    return torch.allclose(one, two, rtol=tolerance, atol=tolerance)
+
+
+@given(batches(), taus, st.sampled_from(("bpr", "sl", "psl-relu", "bsl", "advinfonce", "llpauc")))
+def test_everyone_drawn_once_is_the_full_loss(batch, tau: float, name: str) -> None:
+    """A sample that happens to be the whole catalogue gives the loss over the catalogue."""
+    p, n = batch
+    everyone = n[:1].expand(len(p), -1)
+    g = torch.Generator().manual_seed(0)
+    drawn = torch.stack([torch.randperm(n.shape[1], generator=g) for _ in p])
+    loss = get_loss(name).build(tau)
+    assert close(loss(p, everyone.gather(1, drawn)), loss(p, everyone))
+
+
+@given(batches(), taus, pairwise, st.floats(-3, 3))
 def test_only_differences_count(batch, tau: float, name: str, shift: float) -> None:
     p, n = batch
     loss = get_loss(name).build(tau)

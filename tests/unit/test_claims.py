@@ -11,14 +11,14 @@ import pytest
 import torch
 
 from psl import claims, datasets, records, reference
-from psl.training import RunConfig
+from psl.experiments import cell
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 WHERE = {"dataset": "amazon-electronic", "backbone": "mf"}
 
 
-def record(loss: str, ndcg: float, seed: int = 0) -> dict:
-    config = RunConfig(dataset="amazon-electronic", loss=loss, seed=seed).as_dict()
+def record(loss: str, ndcg: float, seed: int = 0, **changes) -> dict:
+    config = cell("amazon-electronic", loss=loss, seed=seed, **changes).as_dict()
     return {
         "run_id": records.run_id(config),
         "experiment": "test",
@@ -44,6 +44,16 @@ def test_a_value_needs_a_record_and_its_tolerance_is_two_sided() -> None:
     assert value(record("sl", paper * 1.049)) == value(record("sl", paper * 0.951)) == "reproduced"
     assert value(record("sl", paper * 1.051)) == value(record("sl", paper * 0.949)) == "differs"
     assert value(record("bpr", paper)) == "not yet run"
+
+
+def test_a_value_comes_from_the_cells_own_runs_each_seed_once() -> None:
+    paper = reference.reported("table1_iid", loss="sl", metric="ndcg@20", **WHERE)
+    for change in ({"tau": 0.2}, {"lr": 0.1}, {"negatives": 100}, {"epochs": 20}):
+        assert value(record("sl", paper, **change)) == "not yet run", change
+        assert value(record("sl", paper), record("sl", 2 * paper, **change)) == "reproduced"
+    # The same seed again on another device: the record made last counts, not their mean.
+    again = {**record("sl", 2 * paper), "device": "other", "created": "1999-01-01T00:00:00+00:00"}
+    assert value(again, record("sl", paper)) == value(record("sl", paper), again) == "reproduced"
 
 
 def test_a_shuffled_test_split_turns_the_row_red() -> None:

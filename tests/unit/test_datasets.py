@@ -190,7 +190,7 @@ def test_names() -> None:
         datasets.get_source("gowala")
     with pytest.raises(DataError, match="no setting 'ood'; it has: iid"):
         datasets.get_source("amazon-book", "ood")
-    with pytest.raises(DataError, match="'iid' only"):
+    with pytest.raises(DataError, match="'iid' and 'noise' only"):
         datasets.load("synthetic", "ood")
 
 

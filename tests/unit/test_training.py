@@ -17,6 +17,7 @@ from psl.datasets import Dataset, load
 from psl.errors import TrainingError, UnknownNameError
 from psl.evaluation import evaluate
 from psl.interactions import Interactions, holdout
+from psl.negatives import NoisyNegatives, membership
 from psl.streams import numpy_stream
 from psl.training import RunConfig, train
 
@@ -248,21 +249,127 @@ def test_unknown_names() -> None:
         RunConfig(backbone="mlp")
 
 
+OTHER: dict[str, dict[str, Any]] = {
+    "setting": {"setting": "ood"},
+    "backbone": {"backbone": "lightgcn"},
+    "loss": {"loss": "sl"},
+    "protocol": {"protocol": "clean"},
+    "noise_ratio": {"setting": "noise", "noise_ratio": 0.1},
+    "tau2": {"loss": "bsl", "tau2": 0.3},
+    "alpha": {"loss": "llpauc", "alpha": 0.3},
+    "beta": {"loss": "llpauc", "beta": 0.3},
+    "form": {"form": "inside"},
+    "layers": {"backbone": "lightgcn", "layers": 1},
+    "contrast_weight": {"backbone": "xsimgcl", "contrast_weight": 0.1},
+    "as_released": {"loss": "bsl", "as_released": True},
+}
+
+
 def test_the_run_id_names_the_configuration() -> None:
-    ids = {
-        dataclasses.replace(SMALL, **{f.name: v}).run_id for f, v in ((f, _other(f)) for f in FREE)
-    }
-    assert len(ids | {SMALL.run_id}) == len(FREE) + 1
+    ids = {SMALL.run_id}
+    fields = dataclasses.fields(RunConfig)
+    for field in fields:
+        now = getattr(SMALL, field.name)
+        plain = {field.name: f"{now}x" if isinstance(now, str) else (now or 0) + 1}
+        ids.add(dataclasses.replace(SMALL, **OTHER.get(field.name, plain)).run_id)
+    assert len(ids) == len(fields) + 1
 
 
-# There is one backbone only.
-FREE = [f for f in dataclasses.fields(RunConfig) if f.name != "backbone"]
+def test_an_option_that_is_not_taken_leaves_no_trace() -> None:
+    """Records of before an option existed keep their run id."""
+    assert not training.OPTIONS & SMALL.as_dict().keys()
+    taken = RunConfig(loss="bsl", tau2=0.2, as_released=True).as_dict()
+    assert taken["tau2"] == 0.2 and taken["as_released"] is True and "alpha" not in taken
 
 
-def _other(field: dataclasses.Field[Any]) -> Any:
-    now = getattr(SMALL, field.name)
-    names = {"loss": "sl", "protocol": "clean"}
-    return names.get(field.name, f"{now}x" if isinstance(now, str) else now + 1)
+def test_ood_as_released_selects_on_the_test_set_and_clean_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls: list[tuple[str, str]] = []
+
+    def spy(embed: Any, target: Interactions, masked: Interactions, **options: Any) -> Any:
+        calls.append((target.fingerprint(), masked.fingerprint()))
+        return evaluate(embed, target, masked, **options)
+
+    monkeypatch.setattr(training, "evaluate", spy)
+    train_, test = data().train.fingerprint(), data().test.fingerprint()
+    run(dataclasses.replace(SMALL, setting="ood"))
+    assert set(calls) == {(test, train_)}, "nothing is held out of train"
+    calls.clear()
+    run(dataclasses.replace(SMALL, setting="ood", protocol="clean"))
+    assert all(target != test for target, _ in calls[:-1])
+    assert calls[-1] == (test, train_)
+
+
+def test_noise_puts_positives_among_the_negatives(monkeypatch: pytest.MonkeyPatch) -> None:
+    shares = {}
+    fit, _ = holdout(data().train, 0.1, numpy_stream(SMALL.seed, "validation"))
+    for ratio in (0.0, 0.5):
+        seen: list[torch.Tensor] = []
+
+        def step(self: Any, batch: Any, *_: Any, into: list[torch.Tensor] = seen) -> torch.Tensor:
+            into.append(membership(fit, batch.users).gather(1, batch.negative))
+            return torch.zeros(())
+
+        monkeypatch.setattr(training._State, "step", step)
+        run(dataclasses.replace(SMALL, setting="noise", noise_ratio=ratio, epochs=1))
+        shares[ratio] = float(torch.cat(seen).double().mean())
+    assert shares[0.0] == 0
+    marked = NoisyNegatives(fit, 0.5, numpy_stream(SMALL.seed, "false negatives")).marked
+    expected = 0.5 * float(np.mean(marked.degrees[fit.users] > 0))
+    assert shares[0.5] == pytest.approx(expected, rel=0.05)
+
+
+STATE = {"loss": "llpauc"}, {"loss": "advinfonce"}, {"loss": "bsl"}, {"backbone": "xsimgcl"}
+
+
+@pytest.mark.parametrize("released", [False, True])
+@pytest.mark.parametrize("changes", STATE)
+def test_runs_with_players_and_graphs_resume_too(
+    changes: dict[str, str], released: bool, tmp_path: Path
+) -> None:
+    config = dataclasses.replace(SMALL, epochs=6, as_released=released, **changes)
+
+    def stop(p: training.Progress) -> None:
+        if (p.epoch, p.step) == (6, 1):  # after an epoch in which the adversary moved
+            raise Stop
+
+    checkpoint = tmp_path / "run.safetensors"
+    with pytest.raises(Stop):
+        run(config, checkpoint=checkpoint, progress=stop)
+    assert same(run(config, checkpoint=checkpoint), run(config))
+
+
+def test_the_adversary_moves_in_its_epochs_only() -> None:
+    """As released, the model stands still in every fifth epoch."""
+    config = dataclasses.replace(SMALL, loss="advinfonce", as_released=True, epochs=5)
+    five, four = run(config), run(dataclasses.replace(config, epochs=4))
+    assert torch.equal(five.model.item, four.model.item)
+    plain = dataclasses.replace(config, as_released=False)
+    five, four = run(plain), run(dataclasses.replace(plain, epochs=4))
+    scores = [p["ndcg@20"] for p in five.record["validation_curve"]]
+    assert scores[:4] == [p["ndcg@20"] for p in four.record["validation_curve"]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"alpha": 0.5}, "psl-relu on mf has no option alpha"),
+        ({"tau2": 0.1, "loss": "sl"}, "sl on mf has no option tau2"),
+        ({"as_released": True}, "has no option as_released"),
+        ({"layers": 2}, "has no option layers"),
+        ({"form": "inside", "loss": "bpr"}, "bpr on mf has no option form"),
+        ({"form": "outer"}, "form must be 'inside'"),
+        ({"setting": "dark"}, "setting must be one of"),
+        ({"setting": "noise"}, "needs a noise ratio"),
+        ({"noise_ratio": 0.1}, "needs a noise ratio"),
+        ({"setting": "noise", "noise_ratio": 1.1}, "is a probability"),
+        ({"loss": "bsl", "tau2": 0.0}, "tau2 must be positive"),
+    ],
+)
+def test_options_that_make_no_sense(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(TrainingError, match=words):
+        RunConfig(**changes)
 
 
 @pytest.mark.gpu

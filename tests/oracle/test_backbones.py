@@ -1,0 +1,162 @@
+"""Graph backbones: LightGCN against another library's, XSimGCL against dense linear algebra."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from psl.backbones import BACKBONES, LightGCN, XSimGCL, get_backbone, info_nce
+from psl.graph import Graph
+from psl.interactions import Interactions
+
+USERS, ITEMS, DIM = 30, 40, 8
+
+
+def data() -> Interactions:
+    rng = np.random.default_rng(0)
+    # The last user and the last items have no edge.
+    return Interactions.from_pairs(
+        rng.integers(0, USERS - 1, 200), rng.integers(0, ITEMS - 4, 200), USERS, ITEMS
+    )
+
+
+def options(score: str = "inner") -> dict:
+    return {"score": score, "init_std": 0.3, "generator": torch.Generator().manual_seed(0)}
+
+
+def adjacency() -> Tensor:
+    """Return the normalised square matrix over users and items, by the definition."""
+    a = torch.zeros(USERS + ITEMS, USERS + ITEMS, dtype=torch.float64)
+    train = data()
+    for u, i in zip(train.users, train.items, strict=True):
+        a[u, USERS + i] = a[USERS + i, u] = 1
+    root = a.sum(1).clamp(min=1).rsqrt()
+    return root[:, None] * a * root[None]
+
+
+def test_one_propagation_is_the_product_with_the_normalised_adjacency() -> None:
+    g = torch.Generator().manual_seed(1)
+    u = torch.randn(USERS, DIM, generator=g).requires_grad_()
+    v = torch.randn(ITEMS, DIM, generator=g).requires_grad_()
+    got = torch.cat(Graph(data()).propagate(u, v))
+    x = torch.cat([u, v]).detach().double().requires_grad_()
+    expected = adjacency() @ x
+    assert torch.allclose(got.double(), expected, atol=1e-6)
+    weight = torch.randn(got.shape, generator=g)
+    (got * weight).sum().backward()
+    (expected * weight.double()).sum().backward()
+    assert torch.allclose(torch.cat([u.grad, v.grad]).double(), x.grad, atol=1e-6)
+    assert not got[USERS - 1].any() and not got[-4:].any(), "no edge, no message"
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_lightgcn_is_that_of_another_library(layers: int) -> None:
+    models = pytest.importorskip("torch_geometric.nn.models")
+    mine = LightGCN(data(), DIM, layers=layers, **options())
+    theirs = models.LightGCN(USERS + ITEMS, DIM, layers)
+    with torch.no_grad():
+        theirs.embedding.weight.copy_(torch.cat([mine.user, mine.item]))
+    train = data()
+    forth = torch.tensor(np.stack([train.users, train.items + USERS]))
+    edges = torch.cat([forth, forth.flip(0)], dim=1)
+    weight = torch.randn(USERS + ITEMS, DIM, generator=torch.Generator().manual_seed(2))
+    theirs_out = theirs.get_embedding(edges)
+    mine_out = torch.cat(mine.tables())
+    assert torch.allclose(mine_out, theirs_out, atol=1e-6)
+    (mine_out * weight).sum().backward()
+    (theirs_out * weight).sum().backward()
+    grad = torch.cat([mine.user.grad, mine.item.grad])  # type: ignore[list-item]
+    assert torch.allclose(grad, theirs.embedding.weight.grad, atol=1e-6)
+
+
+@pytest.mark.parametrize("score", ["cosine", "inner"])
+@pytest.mark.parametrize("name", BACKBONES)
+def test_scores_and_the_frozen_pass(name: str, score: str) -> None:
+    model = get_backbone(name).build(data(), DIM, **options(score))
+    users = torch.tensor([3, 3, 7, USERS - 1])
+    raw_u, raw_v = (x.detach().double() for x in model.tables())
+    expected = raw_u[users] @ raw_v.T
+    if score == "cosine":
+        norms = raw_u[users].norm(dim=1)[:, None] * raw_v.norm(dim=1)[None]
+        expected = expected / norms.clamp(min=1e-12) / 2
+    for embed in (model.embed, model.frozen()):
+        u, v = embed(users)
+        assert torch.allclose((u @ v.T).detach().double(), expected, atol=1e-6)
+    assert not model.frozen()(users)[0].requires_grad
+
+
+def xsimgcl_dense(model: XSimGCL, users: Tensor, positive: Tensor, released: bool):
+    """Return final embeddings and the contrast, with the module's stream of noise."""
+    a, g = adjacency(), torch.Generator().manual_seed(9)
+    x = torch.cat([model.user, model.item]).detach().double()
+    layers = []
+    for _ in range(3):
+        x = a @ x
+        draw = torch.randn if released else torch.rand
+        noise = torch.cat([draw(USERS, DIM, generator=g), draw(ITEMS, DIM, generator=g)]).double()
+        noise = noise / noise.norm(dim=1, keepdim=True)
+        x = x + torch.sign(x) * noise * 0.1
+        layers.append(x)
+    final, contrast = sum(layers) / 3, 0.0
+    for ids in (users.tolist(), (positive + USERS).tolist()):
+        ids = ids if released else sorted(set(ids))
+        for i in ids:
+            cos = [
+                float(final[i] @ layers[0][j] / final[i].norm() / layers[0][j].norm()) for j in ids
+            ]
+            own = float(final[i] @ layers[0][i] / final[i].norm() / layers[0][i].norm())
+            total = sum(math.exp(c / 0.1) for c in cos)
+            contrast += -math.log(math.exp(own / 0.1) / total) / len(ids)
+    return final, 0.2 * contrast
+
+
+@pytest.mark.parametrize("released", [False, True])
+def test_xsimgcl_is_the_dense_formula(released: bool) -> None:
+    model = XSimGCL(data(), DIM, as_released=released, **options())
+    users, positive = torch.tensor([0, 4, 4, 9, 12]), torch.tensor([1, 1, 30, 7, 7])
+    u, v, own = model(users, positive, torch.Generator().manual_seed(9))
+    final, contrast = xsimgcl_dense(model, users, positive, released)
+    assert torch.allclose(u.double(), final[users], atol=1e-6)
+    assert torch.allclose(v.double(), final[USERS:], atol=1e-6)
+    assert own is not None and float(own.detach()) == pytest.approx(contrast, rel=1e-5)
+    (u.sum() + v.sum() + own).backward()
+    assert torch.isfinite(model.user.grad).all() and torch.isfinite(model.item.grad).all()
+
+
+def test_xsimgcl_without_noise_leaves_the_free_layer_out() -> None:
+    model = XSimGCL(data(), DIM, **options())
+    x, a = torch.cat([model.user, model.item]).detach().double(), adjacency()
+    expected = (a @ x + a @ a @ x + a @ a @ a @ x) / 3
+    assert torch.allclose(torch.cat(model.tables()).detach().double(), expected, atol=1e-6)
+
+
+def test_uniform_noise_stays_in_the_orthant_and_gaussian_noise_does_not() -> None:
+    clean = torch.cat(Graph(data()).propagate(*torch.split(torch.ones(70, DIM), [30, 40])))
+    for released, inside in ((False, True), (True, False)):
+        model = XSimGCL(data(), DIM, layers=1, eps=5.0, as_released=released, **options())
+        with torch.no_grad():
+            model.user.fill_(1), model.item.fill_(1)
+        noisy = torch.cat(model._layers(torch.Generator().manual_seed(0))[0]).detach()
+        touched = clean > 0
+        assert bool((noisy[touched] > 0).all()) is inside
+        length = (noisy - clean)[touched.all(1)].norm(dim=1)
+        assert torch.allclose(length, torch.full_like(length, 5.0), atol=1e-4)
+
+
+def test_info_nce_has_a_gradient() -> None:
+    g = torch.Generator().manual_seed(3)
+    one, two = (torch.randn(5, 4, dtype=torch.float64, generator=g).requires_grad_() for _ in "ab")
+    assert torch.autograd.gradcheck(lambda a, b: info_nce(a, b, 0.2), (one, two))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", BACKBONES)
+def test_a_gpu_gives_the_same(name: str) -> None:
+    cpu = get_backbone(name).build(data(), DIM, **options())
+    gpu = get_backbone(name).build(data(), DIM, **options()).to("cuda")
+    for one, two in zip(cpu.tables(), gpu.tables(), strict=True):
+        assert torch.allclose(one, two.cpu(), atol=1e-5)

@@ -1,0 +1,303 @@
+"""BSL, AdvInfoNCE and LLPAUC against loops of Python floats, written from their own papers.
+
+Value, gradient, and ten steps of the players' own variables; and what is said of the public code's
+versions of them is proved here.
+"""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from psl.losses import (
+    AdvInfoNCELoss,
+    Batch,
+    BSLLoss,
+    LLPAUCLoss,
+    adv_infonce_loss,
+    bsl_loss,
+    softmax_loss,
+)
+
+TAUS = [0.05, 0.1, 0.4]
+
+
+def scores(seed: int = 0, b: int = 4, n: int = 5) -> tuple[Tensor, Tensor]:
+    g = torch.Generator().manual_seed(seed)
+    return (
+        torch.rand(b, generator=g, dtype=torch.float64) - 0.5,
+        torch.rand(b, n, generator=g, dtype=torch.float64) - 0.5,
+    )
+
+
+def slopes(value, positive: list[float], negative: list[list[float]]) -> list[float]:
+    """Central differences of ``value(positive, negative)`` in every score."""
+    out, step = [], 1e-6
+    for row in [positive, *negative]:
+        for k in range(len(row)):
+            middle, ends = row[k], []
+            for side in (step, -step):
+                row[k] = middle + side
+                ends.append(value(positive, negative))
+            row[k] = middle
+            out.append((ends[0] - ends[1]) / (2 * step))
+    return out
+
+
+def assert_same(got: Tensor, p: Tensor, n: Tensor, loop) -> None:
+    """Compare value and gradient with those of the loop."""
+    got.backward()
+    lists = p.detach().tolist(), n.detach().tolist()
+    assert float(got.detach()) == pytest.approx(loop(*lists), rel=1e-12, abs=1e-12)
+    assert p.grad is not None and n.grad is not None
+    grad = torch.cat([p.grad, n.grad.flatten()]).tolist()
+    assert grad == pytest.approx(slopes(loop, *lists), rel=3e-6, abs=1e-7)
+
+
+# BSL ------------------------------------------------------------------------------------------
+
+
+def bsl_loop(positive, negative, tau, tau2, group) -> float:
+    total = 0.0
+    for i, row in enumerate(negative):
+        mates = [positive[k] for k in range(len(positive)) if group[k] == group[i]]
+        pull = math.log(sum(math.exp(f / tau) for f in mates) / len(mates))
+        push = math.log(sum(math.exp(f / tau2) for f in row) ** (tau2 / tau))
+        total += push - pull
+    return total / len(positive)
+
+
+@pytest.mark.parametrize("tau", TAUS)
+@pytest.mark.parametrize("tau2", TAUS)
+@pytest.mark.parametrize("group", [[0, 1, 2, 3], [5, 5, 2, 5], [1, 1, 1, 1]])
+def test_bsl(tau: float, tau2: float, group: list[int]) -> None:
+    p, n = (x.requires_grad_() for x in scores())
+    got = bsl_loss(p, n, tau, tau2, torch.tensor(group))
+    assert_same(got, p, n, lambda a, b: bsl_loop(a, b, tau, tau2, group))
+
+
+@pytest.mark.parametrize("tau", TAUS)
+@pytest.mark.parametrize("tau2", TAUS)
+def test_released_bsl_is_the_softmax_loss_times_a_factor(tau: float, tau2: float) -> None:
+    """With one positive a row, tau is a mere factor, in value and in gradient."""
+    p, n = (x.requires_grad_() for x in scores(1))
+    batch = Batch(torch.tensor([3, 3, 3, 3]), torch.zeros(4).long(), torch.zeros(4, 5).long())
+    released = torch.autograd.grad(BSLLoss(tau, tau2, as_released=True)(p, n, batch), (p, n))
+    softmax = torch.autograd.grad(tau2 / tau * softmax_loss(p, n, tau2), (p, n))
+    for one, two in zip(released, softmax, strict=True):
+        assert torch.allclose(one, two, rtol=1e-12, atol=1e-14)
+    # As its authors define it, rows of a user share their positives: it is another loss.
+    bilateral = torch.autograd.grad(BSLLoss(tau, tau2)(p, n, batch), (p, n))
+    assert not torch.allclose(bilateral[0], softmax[0], rtol=1e-3)
+    assert torch.allclose(bilateral[0].sum(), softmax[0].sum(), rtol=1e-12)
+
+
+def test_bsl_survives_a_small_temperature() -> None:
+    """A naive power of a sum overflows at the follow-up's smallest temperature; this must not."""
+    p, n = (x.float().requires_grad_() for x in scores(2))
+    bsl_loss(p, n, 0.005, 0.1, torch.tensor([0, 0, 1, 1])).backward()
+    assert torch.isfinite(p.grad).all() and torch.isfinite(n.grad).all()  # type: ignore[union-attr]
+
+
+# AdvInfoNCE -----------------------------------------------------------------------------------
+
+
+def adv_loop(positive, negative, tau, hardness, factor=64.0) -> float:
+    total = 0.0
+    for f, row, logits in zip(positive, negative, hardness, strict=True):
+        norm = sum(math.exp(g) for g in logits)
+        weight = [len(row) * math.exp(g) / norm for g in logits]
+        own = math.exp(f / tau)
+        rest = sum(w * math.exp(x / tau) for w, x in zip(weight, row, strict=True))
+        total -= math.log(own / (own + factor * rest))
+    return total / len(positive)
+
+
+@pytest.mark.parametrize("tau", TAUS)
+def test_adv_infonce(tau: float) -> None:
+    p, n = (x.requires_grad_() for x in scores(3))
+    g = torch.randn(4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    logits = g.tolist()
+    got = adv_infonce_loss(p, n, tau, g)
+    assert_same(got, p, n, lambda a, b: adv_loop(a, b, tau, logits))
+    flat = [[0.0] * 5] * 4
+    plain = float(adv_infonce_loss(p, n, tau).detach())
+    assert plain == pytest.approx(adv_loop(p.tolist(), n.tolist(), tau, flat), rel=1e-12)
+
+
+@pytest.mark.parametrize("released", [False, True])
+def test_ten_steps_of_the_adversary(released: bool) -> None:
+    """The tables after ten steps equal Adam's by hand on gradients by finite differences of g."""
+    p, n = scores(4)
+    batch = Batch(
+        torch.tensor([0, 1, 1, 2]),
+        torch.zeros(4, dtype=torch.int64),
+        torch.randint(6, (4, 5), generator=torch.Generator().manual_seed(1)),
+    )
+    loss = AdvInfoNCELoss(0.1, released, adversary_lr=0.01, dim=3).double()
+    loss.start(3, 6, lr=9.0, weight_decay=0.1, generator=torch.Generator().manual_seed(2))
+    loss.double()
+    tables = [loss.user.detach().clone(), loss.item.detach().clone()]
+    moments = [[torch.zeros_like(t), torch.zeros_like(t)] for t in tables]
+
+    def value(user: Tensor, item: Tensor) -> float:
+        if released:
+            user = user / user.norm(dim=1, keepdim=True)
+            item = item / item.norm(dim=1, keepdim=True)
+        logits = [
+            [float(user[batch.users[b]] @ item[j]) for j in batch.negative[b].tolist()]
+            for b in range(4)
+        ]
+        return adv_loop(p.tolist(), n.tolist(), 0.1, logits)
+
+    before = value(*tables)
+    for step in range(1, 11):
+        loss(p, n, batch).backward()
+        loss.play()
+        loss.zero_grad(set_to_none=True)
+        grads = []
+        for table in tables:
+            grad = torch.zeros_like(table)
+            for k in range(table.numel()):
+                ends = []
+                for side in (1e-6, -1e-6):
+                    table.view(-1)[k] += side
+                    ends.append(value(*tables))
+                    table.view(-1)[k] -= side
+                grad.view(-1)[k] = (ends[0] - ends[1]) / 2e-6
+            grads.append(grad)
+        for table, grad, (m, v) in zip(tables, grads, moments, strict=True):
+            g = -grad + (0.1 * table if released else 0)  # it climbs; released: decay acts on it
+            m.mul_(0.9).add_(0.1 * g)
+            v.mul_(0.999).add_(0.001 * g * g)
+            table -= 0.01 * (m / (1 - 0.9**step)) / ((v / (1 - 0.999**step)).sqrt() + 1e-8)
+    assert torch.allclose(loss.user.detach(), tables[0], rtol=1e-4, atol=1e-6)
+    assert torch.allclose(loss.item.detach(), tables[1], rtol=1e-4, atol=1e-6)
+    assert released or value(*tables) > before
+
+
+def test_the_adversarys_schedule() -> None:
+    """As its authors: an extra pass at 3, 8, 13, ..., at most ``limit``; released: every fifth."""
+    mine, released = AdvInfoNCELoss(0.1, limit=3), AdvInfoNCELoss(0.1, True)
+    assert [e for e in range(1, 40) if mine.turns(e) == ("player", "model")] == [3, 8, 13]
+    assert all(mine.turns(e) in (("model",), ("player", "model")) for e in range(1, 40))
+    frozen = [e for e in range(1, 201) if released.turns(e) == ("player",)]
+    assert frozen == list(range(5, 201, 5)), "160 of 200 epochs train the model"
+
+
+# LLPAUC ---------------------------------------------------------------------------------------
+
+
+def llpauc_loop(positive, negative, alpha, beta, v, released=False) -> float:
+    """Return the objective of Shi et al., with the cosine's sigmoid, from plain floats."""
+
+    def sigmoid(x: float) -> float:
+        return 1 / (1 + math.exp(-x))
+
+    def hinge(x: float) -> float:
+        return math.log(1 + math.exp(5 * x)) / 5
+
+    gain = cost = 0.0
+    for f in positive:
+        p = sigmoid(2 * f)
+        l_plus = (p - v["a"]) ** 2 - 2 * (1 + v["gamma"]) * p
+        gain += hinge(-l_plus - v["s_pos"]) / len(positive)
+    every = [f for row in negative for f in row]
+    for f in every:
+        n = sigmoid(2 * f)
+        l_minus = (n - v["b"]) ** 2 + 2 * (1 + v["gamma"]) * n
+        cost += hinge(l_minus - v["s_neg"]) / len(every)
+    value = -v["s_pos"] - gain / alpha + v["s_neg"] + cost / beta - v["gamma"] ** 2
+    if released:
+        value += v["theta_a"] * (v["a"] + v["gamma"])
+        value += v["theta_b"] * (v["gamma"] + 1 - v["b"])
+    return value
+
+
+@pytest.mark.parametrize("released", [False, True])
+@pytest.mark.parametrize(("alpha", "beta"), [(0.7, 0.01), (0.5, 0.1), (1.0, 1.0)])
+def test_llpauc(released: bool, alpha: float, beta: float) -> None:
+    p, n = (x.requires_grad_() for x in scores(5))
+    loss = LLPAUCLoss(1.0, alpha, beta, released).double()
+    values = {"a": 0.8, "b": 0.3, "s_pos": 0.6, "s_neg": 0.9, "gamma": -0.2}
+    values |= {"theta_a": 0.4, "theta_b": -0.3} if released else {}
+    with torch.no_grad():
+        for name, x in values.items():
+            getattr(loss, name).fill_(x)
+    got = loss(p, n)
+    assert_same(got, p, n, lambda a, b: llpauc_loop(a, b, alpha, beta, values, released))
+    for name in values:
+        ends = [
+            llpauc_loop(
+                p.tolist(), n.tolist(), alpha, beta, {**values, name: values[name] + s}, released
+            )
+            for s in (1e-6, -1e-6)
+        ]
+        slope = (ends[0] - ends[1]) / 2e-6
+        assert float(getattr(loss, name).grad) == pytest.approx(slope, rel=1e-5, abs=1e-7)
+    loss.reduction = "none"
+    assert float(loss(p, n).mean().detach()) == pytest.approx(float(got.detach()), rel=1e-12)
+
+
+@pytest.mark.parametrize("released", [False, True])
+def test_ten_steps_of_the_scalars(released: bool) -> None:
+    """Adam by hand: gamma and s+ climb, the rest descends; released: everything descends."""
+    p, n = scores(6, b=8, n=20)
+    lr = 0.05
+    loss = LLPAUCLoss(1.0, 0.5, 0.1, released, player_lr=lr).double()
+    loss.start(1, 1, lr=lr, weight_decay=0.0, generator=torch.Generator())
+    v = {"a": 1.0, "b": 0.0, "s_pos": 0.5, "s_neg": 0.5, "gamma": 0.0}
+    v |= {"theta_a": 0.5, "theta_b": 0.5} if released else {}
+    moment = {name: [0.0, 0.0] for name in v}
+    rate = dict.fromkeys(v, lr)
+    if not released:
+        rate |= {"s_pos": 2 * lr, "s_neg": 2 * lr, "gamma": 2 * lr}
+    for step in range(1, 11):
+        loss(p, n).backward()
+        loss.play()
+        loss.zero_grad(set_to_none=True)
+        grads = {}
+        for name in v:
+            ends = [
+                llpauc_loop(p.tolist(), n.tolist(), 0.5, 0.1, {**v, name: v[name] + s}, released)
+                for s in (1e-6, -1e-6)
+            ]
+            grads[name] = (ends[0] - ends[1]) / 2e-6
+        for name, grad in grads.items():
+            g = -grad if not released and name in ("gamma", "s_pos") else grad
+            m = moment[name]
+            m[0], m[1] = 0.9 * m[0] + 0.1 * g, 0.999 * m[1] + 0.001 * g * g
+            v[name] -= (
+                rate[name] * (m[0] / (1 - 0.9**step)) / (math.sqrt(m[1] / (1 - 0.999**step)) + 1e-8)
+            )
+        v["a"], v["b"] = min(max(v["a"], 0), 1), min(max(v["b"], 0), 1)
+        v["s_pos"], v["s_neg"] = min(max(v["s_pos"], -1), 4), min(max(v["s_neg"], 0), 5)
+        v["gamma"] = min(max(v["gamma"], max(-v["a"], v["b"] - 1)), 1)
+    for name, x in v.items():
+        assert float(getattr(loss, name).detach()) == pytest.approx(x, abs=1e-4), name
+
+
+def test_descending_the_maximisers_empties_the_game() -> None:
+    """As released, the scalars run to constants and the multipliers without bound.
+
+    Four hundred steps at the tuned step size on fixed scores: (a, b, gamma, s+) = (1, 0, -+1, -1),
+    and the multipliers fall in proportion to the steps.  Played on its own side, each stays inside.
+    """
+    p, n = scores(7, b=64, n=50)
+    ends = {}
+    for released in (True, False):
+        loss = LLPAUCLoss(1.0, 0.5, 0.01, released).double()
+        loss.start(1, 1, lr=0.1, weight_decay=0.0, generator=torch.Generator())
+        for _ in range(400):
+            loss(p, n).backward()
+            loss.play()
+            loss.zero_grad(set_to_none=True)
+        ends[released] = {k: float(x) for k, x in loss.state_dict().items()}
+    jammed = ends[True]
+    assert jammed["s_pos"] == -1 and abs(jammed["gamma"]) == 1
+    assert min(jammed["theta_a"], jammed["theta_b"]) < -10
+    assert -1 < ends[False]["s_pos"] < 4
+    assert abs(ends[False]["gamma"]) < 1
