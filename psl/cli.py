@@ -20,14 +20,15 @@ from rich.progress import Progress as Bars
 from rich.table import Column, Table
 from rich.text import Text
 
-from psl import claims, datasets, records, reference
+from psl import claims, datasets, figures, records, reference, splits
 from psl.backbones import BACKBONES
 from psl.errors import PSLError
 from psl.losses import LOSSES
+from psl.streams import numpy_stream
 from psl.training import Progress, RunConfig, train
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
-data_app = typer.Typer(no_args_is_help=True, help="Datasets: list, fetch, check.")
+data_app = typer.Typer(no_args_is_help=True, help="Datasets: list, fetch, check, split.")
 records_app = typer.Typer(no_args_is_help=True, help="Run records: check, show.")
 app.add_typer(data_app, name="data")
 app.add_typer(records_app, name="records")
@@ -86,9 +87,50 @@ def data_check(name: Name, setting: Setting = "iid") -> None:
     )
 
 
+@data_app.command("split")
+def data_split(
+    table: Annotated[Path, typer.Argument(help="A .csv, .tsv or .parquet file.")],
+    output: Annotated[Path, typer.Option(help="The archive to write, a .zip.")],
+    setting: Annotated[str, typer.Option(help="iid, popularity or temporal.")] = "iid",
+    user: Annotated[str, typer.Option(help="Column of users.")] = "user",
+    item: Annotated[str, typer.Option(help="Column of items.")] = "item",
+    rating: Annotated[str | None, typer.Option(help="Column of ratings.")] = None,
+    timestamp: Annotated[str | None, typer.Option(help="Column of times, numbers.")] = None,
+    min_rating: Annotated[float, typer.Option(help="Lower ratings are dropped.")] = 3.0,
+    core: Annotated[int, typer.Option(min=1, help="k of the k-core.")] = 10,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    figure: Annotated[Path | None, typer.Option(help="Also draw popularity there.")] = None,
+) -> None:
+    """Split a table of your own; `psl train --dataset ARCHIVE.zip` takes what it writes."""
+    if output.suffix != ".zip":
+        raise datasets.DataError(f"--output must end in .zip, got {output}")
+    columns = {"user": user, "item": item, "rating": rating, "timestamp": timestamp}
+    rows, names = splits.prepare(
+        splits.read_table(table, **columns), min_rating=min_rating if rating else None, core=core
+    )
+    train_rows, test_rows = splits.split(rows, setting, numpy_stream(seed, "split", setting))
+    splits.write_archive(output, train_rows, test_rows, names)
+    shown = Table(_key("of the split"), Column(setting, justify="right"))
+    for key, value in splits.statistics(train_rows, test_rows).items():
+        shown.add_row(key, f"{value:,.0f}" if value >= 10 or value == 0 else f"{value:.4g}")
+    out.print(shown)
+    if figure is not None:
+        order = train_rows["item"].value_counts().index
+        sides = {"train": train_rows, "test": test_rows}
+        figures.use_style()
+        counts = {
+            k: side["item"].value_counts().reindex(order, fill_value=0).to_numpy()
+            for k, side in sides.items()
+        }
+        figures.popularity(counts).savefig(figure)
+    out.print(f"psl train --dataset {output}", soft_wrap=True)
+
+
 @app.command("train")
 def train_command(
-    dataset: Annotated[str, typer.Option(help="Dataset name, or synthetic.")] = "synthetic",
+    dataset: Annotated[
+        str, typer.Option(help="Name, synthetic, or an archive of your own (.zip).")
+    ] = "synthetic",
     setting: Setting = "iid",
     noise_ratio: Annotated[
         float | None, typer.Option(help="Probability of a false negative (setting noise).")
@@ -103,6 +145,8 @@ def train_command(
     alpha: Annotated[float | None, typer.Option(help="LLPAUC: part of the positives.")] = None,
     beta: Annotated[float | None, typer.Option(help="LLPAUC: part of the negatives.")] = None,
     form: Annotated[str | None, typer.Option(help="inside: PSL's other form.")] = None,
+    tau_weight: Annotated[float | None, typer.Option(help="SL@K: of the weight.")] = None,
+    refresh: Annotated[int | None, typer.Option(help="SL@K: epochs between quantiles.")] = None,
     layers: Annotated[int | None, typer.Option(help="Of a graph backbone.")] = None,
     contrast_weight: Annotated[float | None, typer.Option(help="XSimGCL: of its loss.")] = None,
     as_released: Annotated[
@@ -131,13 +175,15 @@ def train_command(
         "tau2": tau2,
         "alpha": alpha,
         "beta": beta,
+        "tau_weight": tau_weight,
+        "refresh": refresh,
         "layers": layers,
         "contrast_weight": contrast_weight,
     }
     given = {k: v for k, v in chosen.items() if v is not None}
     base = reference.tuned(dataset, setting, backbone, loss) if tuned else {}
     config = RunConfig(
-        dataset=dataset,
+        dataset=Path(dataset).name,  # of an archive: where it lies does not make another run
         setting=setting,
         backbone=backbone,
         loss=loss,

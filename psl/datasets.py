@@ -169,7 +169,9 @@ def fetch(name: str, setting: str = "iid", *, progress: bool = False) -> Path:
 
 
 def load(name: str = "synthetic", setting: str = "iid", *, progress: bool = False) -> Dataset:
-    """Return a dataset by name; ``"synthetic"`` needs no network and no file.
+    """Return a dataset by name, or from an archive of one's own (a path that ends in ``.zip``).
+
+    ``"synthetic"`` needs no network and no file.  An archive is what ``psl data split`` writes.
 
     Raises
     ------
@@ -177,6 +179,8 @@ def load(name: str = "synthetic", setting: str = "iid", *, progress: bool = Fals
         See :func:`fetch`; also for an archive that does not hold what it should.
     """
     setting = _stored(setting)
+    if name.endswith(".zip"):
+        return read_archive(Path(name), name, setting)
     if name == "synthetic":
         if setting != "iid":
             raise DataError("the synthetic dataset has the settings 'iid' and 'noise' only")

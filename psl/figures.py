@@ -25,6 +25,7 @@ __all__ = [
     "compare",
     "gaps",
     "learning_curves",
+    "popularity",
     "slack",
     "temperatures",
     "tilts",
@@ -43,6 +44,7 @@ COLOURS: dict[str, str] = {
     "llpauc": "#0b6e91",
     "advinfonce": "#2456b4",
     "bsl": "#7446b0",
+    "sl@20": "#54632a",
 }
 
 LABELS: dict[str, str] = {
@@ -55,6 +57,7 @@ LABELS: dict[str, str] = {
     "llpauc": "LLPAUC",
     "advinfonce": "AdvInfoNCE",
     "bsl": "BSL",
+    "sl@20": "SL@20",
     "step": "step",
 }
 
@@ -250,6 +253,29 @@ def tilts(losses: np.ndarray, ratios: Mapping[str, np.ndarray]) -> Figure:
         ends.append((name, float(losses[-1]), float(ratio[-1]), colour))
     axes.set_yscale("symlog", linthresh=1)
     _place(axes, ends, "right")
+    return figure
+
+
+def popularity(curves: Mapping[str, np.ndarray]) -> Figure:
+    """Draw which part of the interactions the most popular items hold.
+
+    Parameters
+    ----------
+    curves : mapping of str to ndarray, shape (items,)
+        For each set (train, test) the interactions of every item, all in the order of train's
+        popularity, the most popular first.
+    """
+    figure, axes = _one_panel("share of items, most popular first", "share of interactions")
+    ends = []
+    for (name, counts), style in zip(curves.items(), ("-", "--", "-."), strict=False):
+        share = np.concatenate([[0.0], np.cumsum(counts) / max(counts.sum(), 1)])
+        place = np.linspace(0, 1, len(share))
+        axes.plot(place, share, color=COLOURS["sl"], linestyle=style)
+        middle = len(share) // 4
+        ends.append((name, float(place[middle]), float(share[middle]), COLOURS["sl"]))
+    for name, x, y, colour in ends:
+        axes.annotate(name, (x, y), (6, -10), textcoords="offset points", color=colour)
+    axes.set(xlim=(0, 1), ylim=(0, 1.02))
     return figure
 
 

@@ -46,7 +46,8 @@ def tuned(dataset: str, setting: str, backbone: str, loss: str) -> dict[str, flo
     """Return the tuned hyperparameters of Tables B.2, B.3 (or the follow-up's, for health).
 
     Keys are those of a run's configuration: ``lr``, ``weight_decay`` and whichever of ``tau``,
-    ``tau2``, ``alpha``, ``beta`` the loss has; ``contrast_weight`` for XSimGCL (Appendix B.4).
+    ``tau2``, ``alpha``, ``beta``, ``tau_weight``, ``refresh`` the loss has; ``contrast_weight``
+    for XSimGCL (Appendix B.4).
     The setting noise takes the values of iid, as the paper does.  PSL-softplus has no row: the
     paper does not print its values, and the ones of ``psl-relu`` are returned.
 
@@ -79,6 +80,8 @@ def tuned(dataset: str, setting: str, backbone: str, loss: str) -> dict[str, flo
     row = rows.iloc[0]
     keys = ("lr", "weight_decay", "tau", "tau2", "alpha", "beta")
     out = {k: float(row[k]) for k in keys if pd.notna(row[k])}
+    if pd.notna(row.get("tau_beta")):  # printed on the scale of the whole cosine
+        out |= {"tau_weight": row["tau_beta"] / 2, "refresh": int(row["epoch_quantile"])}
     if backbone == "xsimgcl":
         out["contrast_weight"] = 0.05 if dataset == "amazon-electronic" else 0.2
     return out

@@ -25,7 +25,7 @@ from psl.datasets import Dataset
 from psl.errors import TrainingError
 from psl.evaluation import evaluate
 from psl.interactions import Interactions, holdout
-from psl.losses import Batch, Player, get_loss
+from psl.losses import Batch, Player, Turn, get_loss
 from psl.negatives import NoisyNegatives, UniformNegatives
 from psl.scoring import sampled_loss
 from psl.streams import numpy_stream, stream_key, torch_stream
@@ -42,6 +42,8 @@ OPTIONS = {
     "alpha",
     "beta",
     "form",
+    "tau_weight",
+    "refresh",
     "layers",
     "contrast_weight",
     "as_released",
@@ -77,9 +79,10 @@ class RunConfig:
         Standard deviation of the initial embeddings.
     noise_ratio : float, optional
         Probability of a false negative, for the setting noise (the paper's p).
-    tau2, alpha, beta, form : optional
+    tau2, alpha, beta, form, tau_weight, refresh : optional
         Of the losses that have them: BSL's temperature of the negatives; LLPAUC's two parts;
-        ``"inside"`` for the other form of PSL.
+        ``"inside"`` for the other form of PSL; SL@K's temperature of the weight, on the scale
+        f = cos/2, and the epochs from one quantile to the next.
     layers, contrast_weight : optional
         Of the graph backbones; the paper's values where they are not given.
     as_released : bool
@@ -107,6 +110,8 @@ class RunConfig:
     alpha: float | None = None
     beta: float | None = None
     form: str | None = None
+    tau_weight: float | None = None
+    refresh: int | None = None
     layers: int | None = None
     contrast_weight: float | None = None
     as_released: bool = False
@@ -128,7 +133,7 @@ class RunConfig:
             raise TrainingError(f"noise_ratio is a probability, got {self.noise_ratio}")
         if self.form not in (None, "inside"):
             raise TrainingError(f"form must be 'inside' or not given, got {self.form!r}")
-        for name in ("tau2", "alpha", "beta", "layers", "contrast_weight"):
+        for name in ("tau2", "alpha", "beta", "tau_weight", "refresh", "layers", "contrast_weight"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise TrainingError(f"{name} must be positive, got {value}")
@@ -249,7 +254,10 @@ def _train_epoch(
     """Visit every training pair once for each turn; return the mean loss of the last."""
     place, loss_of = state.place, state.loss
     count = get_loss(config.loss).negatives or config.negatives
-    turns = loss_of.turns(epoch) if isinstance(loss_of, Player) else ("model",)
+    turns: tuple[Turn, ...] = ("model",)
+    if isinstance(loss_of, Player):
+        loss_of.look(epoch, state.model.frozen)
+        turns = loss_of.turns(epoch)
     mean = 0.0
     for number, turn in enumerate(turns):
         # A first pass has the same streams whether or not another follows.
@@ -321,7 +329,7 @@ class _State:
         noisy = NoisyNegatives(fit, config.noise_ratio, rng, device=place)
         return cls(model, loss, adam, noisy, place, {})
 
-    def step(self, batch: Batch, turn: str, generator: torch.Generator) -> Tensor:
+    def step(self, batch: Batch, turn: Turn, generator: torch.Generator) -> Tensor:
         """Take one step of the model, of the loss's own player, or of both."""
         loss_of = self.loss
         if isinstance(loss_of, Player):

@@ -16,7 +16,7 @@ from torch import nn
 
 from psl.errors import UnknownNameError
 from psl.losses.advinfonce import AdvInfoNCELoss, adv_infonce_loss
-from psl.losses.base import Batch, Player, Reduction, check_scores, reduce
+from psl.losses.base import Batch, Player, Reduction, Turn, check_scores, reduce
 from psl.losses.bpr import BPRLoss, bpr_loss
 from psl.losses.bsl import BSLLoss, bsl_loss
 from psl.losses.llpauc import LLPAUCLoss
@@ -26,6 +26,7 @@ from psl.losses.pairwise import (
     pairwise_softmax_loss,
     softmax_loss,
 )
+from psl.losses.slatk import SLatKLoss, slatk_loss
 
 __all__ = [
     "LOSSES",
@@ -38,7 +39,9 @@ __all__ = [
     "PairwiseSoftmaxLoss",
     "Player",
     "Reduction",
+    "SLatKLoss",
     "SoftmaxLoss",
+    "Turn",
     "adv_infonce_loss",
     "bpr_loss",
     "bsl_loss",
@@ -46,6 +49,7 @@ __all__ = [
     "get_loss",
     "pairwise_softmax_loss",
     "reduce",
+    "slatk_loss",
     "softmax_loss",
 ]
 
@@ -90,6 +94,7 @@ LOSSES: dict[str, LossSpec] = {
     "psl-atan": _psl("atan"),
     "psl-relu": _psl("relu"),
     "psl-softplus": _psl("softplus"),
+    "sl@20": LossSpec(SLatKLoss, options=("tau_weight", "refresh")),  # the follow-up paper's
 }
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Batch", "Player", "Reduction", "Turn", "check_scores", "reduce"]
+__all__ = ["Batch", "Embed", "Player", "Reduction", "Turn", "check_scores", "reduce"]
 
 Reduction = Literal["mean", "sum", "none"]
 Turn = Literal["model", "player", "both"]
+# users (B,) -> their embeddings (B, d) and those of all items (I, d), whose product is the score.
+Embed = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,8 @@ class Player(nn.Module):
     """A loss that looks at ids, or holds parameters of its own and moves them in training.
 
     The trainer calls ``forward(positive, negative, batch)``.  Before the first epoch it calls
-    :meth:`start`; an epoch is one pass over the data for each entry of :meth:`turns`; after each
-    batch in which the player has its turn, :meth:`play`.
+    :meth:`start`, before every epoch :meth:`look`; an epoch is one pass over the data for each
+    entry of :meth:`turns`; after each batch in which the player has its turn comes :meth:`play`.
     """
 
     def __init__(self, reduction: Reduction = "mean") -> None:
@@ -46,6 +49,9 @@ class Player(nn.Module):
         generator: torch.Generator,
     ) -> None:
         """Create parameters and optimisers; ``lr`` and ``weight_decay`` are the model's."""
+
+    def look(self, epoch: int, freeze: Callable[[], Embed]) -> None:
+        """Look at the model before epoch 1, 2, ...; ``freeze()`` gives its embeddings."""
 
     def turns(self, epoch: int) -> tuple[Turn, ...]:
         """Return whose parameters move in each pass of this epoch (1, 2, ...)."""

@@ -126,3 +126,21 @@ def test_narrow_terminals_cut_no_name(psl) -> None:
     shown = psl("claims", COLUMNS="80").stdout
     for row in json.loads(psl("claims", "--json").stdout):
         assert row["id"] in shown
+
+
+def test_split_a_table_and_train_on_it(psl, tmp_path: Path) -> None:
+    rows = [f"u{u},i{(7 * u + 3 * k * k) % 40},{u + k}" for u in range(30) for k in range(15)]
+    (tmp_path / "mine.csv").write_text("\n".join(["who,what,when", *rows]))
+    names = ("--user", "who", "--item", "what", "--timestamp", "when", "--core", "3")
+    for setting in ("iid", "popularity", "temporal"):
+        done = psl(
+            "data", "split", "mine.csv", "--output", "mine.zip", "--setting", setting, *names,
+            "--figure", "popularity.png",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert "users" in done.stdout and (tmp_path / "popularity.png").stat().st_size > 1000
+        done = psl("train", "--dataset", "mine.zip", *TINY, "--json")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["config"]["dataset"] == "mine.zip"
+    assert_refused(psl("data", "split", "mine.csv", "--output", "mine.tar", *names), ".zip")
+    assert_refused(psl("data", "split", "mine.csv", "--output", "m.zip"), "no column 'user'", "who")

@@ -1,4 +1,4 @@
-"""BSL, AdvInfoNCE and LLPAUC against loops of Python floats, written from their own papers.
+"""BSL, AdvInfoNCE, LLPAUC and SL@K against loops of Python floats, written from their own papers.
 
 Value, gradient, and ten steps of the players' own variables; and what is said of the public code's
 versions of them is proved here.
@@ -17,8 +17,10 @@ from psl.losses import (
     Batch,
     BSLLoss,
     LLPAUCLoss,
+    SLatKLoss,
     adv_infonce_loss,
     bsl_loss,
+    slatk_loss,
     softmax_loss,
 )
 
@@ -301,3 +303,43 @@ def test_descending_the_maximisers_empties_the_game() -> None:
     assert min(jammed["theta_a"], jammed["theta_b"]) < -10
     assert -1 < ends[False]["s_pos"] < 4
     assert abs(ends[False]["gamma"]) < 1
+
+
+# SL@K -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tau", TAUS)
+@pytest.mark.parametrize("tau_weight", [0.2, 1.25])
+def test_slatk(tau: float, tau_weight: float) -> None:
+    p, n = (x.requires_grad_() for x in scores(8))
+    beta = [0.3, -0.1, 0.0, 0.45]
+
+    def loop(positive, negative) -> float:
+        total = 0.0
+        for f, row, b in zip(positive, negative, beta, strict=True):
+            weight = 1 / (1 + math.exp(-(f - b) / tau_weight))
+            total += weight * math.log(sum(math.exp((x - f) / tau) for x in row))
+        return total / len(positive)
+
+    assert_same(
+        slatk_loss(p, n, tau, torch.tensor(beta, dtype=torch.float64), tau_weight), p, n, loop
+    )
+
+
+def test_the_quantile_is_the_score_of_the_kth_best_item() -> None:
+    g = torch.Generator().manual_seed(0)
+    users, items = torch.randn(600, 4, generator=g), torch.randn(50, 4, generator=g)
+    loss = SLatKLoss(0.1, refresh=3, k=7)
+    loss.start(600, 50, lr=0.1, weight_decay=0.0, generator=g)
+    looked = []
+
+    def freeze():
+        looked.append(1)
+        return lambda chosen: (users[chosen], items)
+
+    for epoch in (1, 2, 3):
+        loss.look(epoch, freeze)
+    assert not looked and not loss.quantile.any()
+    loss.look(4, freeze)
+    better = (users @ items.T >= loss.quantile[:, None]).sum(1)
+    assert looked and (better == 7).all()

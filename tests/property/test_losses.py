@@ -36,8 +36,8 @@ def batches(draw: st.DrawFn) -> tuple[Tensor, Tensor]:
 
 taus = st.sampled_from([0.005, 0.025, 0.1, 0.3, 1.0])
 names = st.sampled_from(tuple(LOSSES))
-# LLPAUC compares scores with its own scalars, not with one another.
-pairwise = st.sampled_from([name for name in LOSSES if name != "llpauc"])
+# LLPAUC compares scores with its own scalars, SL@K with a quantile, not only with one another.
+pairwise = st.sampled_from([name for name in LOSSES if name not in ("llpauc", "sl@20")])
 
 
 def close(one: Tensor, two: Tensor, tolerance: float = 1e-9) -> bool:
@@ -72,7 +72,8 @@ def test_the_order_of_negatives_does_not_count(batch, tau: float, name: str, ran
     assert torch.allclose(loss(p, n[:, order]), loss(p, n), rtol=1e-12, atol=1e-12)
 
 
-@given(batches(), taus, names)
+# Not SL@K: a positive that rises weighs more, and at a high temperature that may cost more.
+@given(batches(), taus, st.sampled_from([name for name in LOSSES if name != "sl@20"]))
 def test_a_better_ranked_positive_costs_less(batch, tau: float, name: str) -> None:
     p, n = batch
     p, n = p.requires_grad_(), n.requires_grad_()

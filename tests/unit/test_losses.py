@@ -51,7 +51,7 @@ def test_a_module_refuses_when_it_is_made() -> None:
 
 def test_registry() -> None:
     paper = set(reference.table("table1_iid")["loss"])
-    assert set(LOSSES) == paper | {"psl-softplus"}
+    assert set(LOSSES) == paper | {"psl-softplus", "sl@20"}
     with pytest.raises(UnknownNameError, match="did you mean 'psl-relu'"):
         get_loss("psl-rely")
     assert (LOSSES["bpr"].score, LOSSES["bpr"].negatives) == ("inner", 1)

@@ -259,6 +259,8 @@ OTHER: dict[str, dict[str, Any]] = {
     "alpha": {"loss": "llpauc", "alpha": 0.3},
     "beta": {"loss": "llpauc", "beta": 0.3},
     "form": {"form": "inside"},
+    "tau_weight": {"loss": "sl@20", "tau_weight": 0.5},
+    "refresh": {"loss": "sl@20", "refresh": 2},
     "layers": {"backbone": "lightgcn", "layers": 1},
     "contrast_weight": {"backbone": "xsimgcl", "contrast_weight": 0.1},
     "as_released": {"loss": "bsl", "as_released": True},
@@ -321,6 +323,19 @@ def test_noise_puts_positives_among_the_negatives(monkeypatch: pytest.MonkeyPatc
 
 
 STATE = {"loss": "llpauc"}, {"loss": "advinfonce"}, {"loss": "bsl"}, {"backbone": "xsimgcl"}
+
+
+def test_a_quantile_survives_a_stop(tmp_path: Path) -> None:
+    config = dataclasses.replace(SMALL, loss="sl@20", refresh=2, epochs=6)
+
+    def stop(p: training.Progress) -> None:
+        if (p.epoch, p.step) == (4, 1):  # between two looks at the model
+            raise Stop
+
+    checkpoint = tmp_path / "run.safetensors"
+    with pytest.raises(Stop):
+        run(config, checkpoint=checkpoint, progress=stop)
+    assert same(run(config, checkpoint=checkpoint), run(config))
 
 
 @pytest.mark.parametrize("released", [False, True])

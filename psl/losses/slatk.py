@@ -1,0 +1,114 @@
+"""SL@K: the softmax loss, weighed by how near a positive is to its user's top K."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from psl.losses.base import Batch, Embed, Player, Reduction, check_scores, reduce
+
+__all__ = ["SLatKLoss", "slatk_loss"]
+
+
+def slatk_loss(
+    positive: Tensor,
+    negative: Tensor,
+    tau: float = 0.1,
+    quantile: Tensor | float = 0.0,
+    tau_weight: float = 1.25,
+    *,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    r"""Softmax loss at K of Yang et al. (KDD 2025), the follow-up of the PSL paper.
+
+    .. math:: \mathrm{sigmoid}\Big(\frac{f_i - \beta_u}{\tau_w}\Big)
+              \log \sum_j e^{(f_j - f_i)/\tau}
+
+    ``beta_u`` is the score of the user's K-th best item: a positive far below the list weighs
+    little, for moving it does not change the list's first K places.
+
+    Parameters
+    ----------
+    positive, negative : Tensor, shapes (B,) and (B, N)
+        Scores on the scale ``f = cos / 2``.
+    tau : float
+        Temperature of the softmax loss.
+    quantile : Tensor of shape (B,), or float
+        ``beta_u`` of each row.
+    tau_weight : float
+        Temperature of the weight, on the scale of the scores.
+    reduction : {"mean", "sum", "none"}
+
+    Raises
+    ------
+    ValueError
+        For wrong shapes or a temperature that is not positive.
+    """
+    check_scores(positive, negative)
+    for name, value in (("tau", tau), ("tau_weight", tau_weight)):
+        if not (value > 0 and math.isfinite(value)):
+            raise ValueError(f"{name} must be positive and finite, got {value}")
+    weight = torch.sigmoid((positive - quantile) / tau_weight)
+    softmax = torch.logsumexp((negative - positive.unsqueeze(-1)) / tau, dim=-1)
+    return reduce(weight * softmax, reduction)
+
+
+class SLatKLoss(Player):
+    """SL@K with each user's quantile taken from the full ranking every ``refresh`` epochs.
+
+    Parameters
+    ----------
+    tau, tau_weight : float
+    refresh : int
+        Epochs from one look at the model to the next; before the first the quantile is 0.
+    k : int
+    """
+
+    quantile: Tensor
+
+    def __init__(
+        self,
+        tau: float = 0.1,
+        tau_weight: float | None = None,
+        refresh: int | None = None,
+        *,
+        k: int = 20,
+        reduction: Reduction = "mean",
+    ) -> None:
+        super().__init__(reduction)
+        self.tau, self.k = tau, k
+        self.tau_weight = 1.25 if tau_weight is None else tau_weight
+        self.refresh = 20 if refresh is None else refresh
+
+    def start(
+        self,
+        num_users: int,
+        num_items: int,
+        *,
+        lr: float,
+        weight_decay: float,
+        generator: torch.Generator,
+    ) -> None:
+        """Create the quantiles, one for each user."""
+        self.register_buffer("quantile", torch.zeros(num_users))
+
+    @torch.no_grad()
+    def look(self, epoch: int, freeze: Callable[[], Embed]) -> None:
+        """Take the score of each user's K-th best item of the whole catalogue."""
+        if epoch == 1 or (epoch - 1) % self.refresh:
+            return
+        embed = freeze()
+        for users in torch.arange(len(self.quantile), device=self.quantile.device).split(512):
+            u, items = embed(users)
+            k = min(self.k, len(items))
+            self.quantile[users] = (u @ items.T).topk(k, dim=1).values[:, -1].to(self.quantile)
+
+    def forward(self, positive: Tensor, negative: Tensor, batch: Batch | None = None) -> Tensor:
+        """Return the loss; without ids every quantile is 0."""
+        quantile = 0.0 if batch is None else self.quantile[batch.users]
+        return slatk_loss(
+            positive, negative, self.tau, quantile, self.tau_weight, reduction=self.reduction
+        )

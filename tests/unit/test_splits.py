@@ -1,0 +1,188 @@
+"""Splits of one's own table: each procedure by its definition; clear words for bad input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import chisquare
+
+from psl import datasets, splits
+from psl.errors import DataError
+
+
+def table(seed: int = 0, rows: int = 3000) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "user": [f"u{x:03}" for x in rng.integers(0, 60, rows)],
+            "item": [f"i{x:03}" for x in (rng.pareto(1.2, rows) * 8).astype(int) % 90],
+            "rating": rng.integers(1, 6, rows),
+            "timestamp": rng.permutation(rows),
+        }
+    )
+
+
+def prepared(**options) -> pd.DataFrame:
+    return splits.prepare(table(), **{"core": 5, **options})[0]
+
+
+def slow_core(pairs: set[tuple[int, int]], k: int) -> set[tuple[int, int]]:
+    """Take one user or item with too few pairs away at a time."""
+    while True:
+        for side in (0, 1):
+            counts: dict[int, int] = {}
+            for pair in pairs:
+                counts[pair[side]] = counts.get(pair[side], 0) + 1
+            poor = [x for x, n in counts.items() if n < k]
+            if poor:
+                pairs = {p for p in pairs if p[side] != poor[0]}
+                break
+        else:
+            return pairs
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sets(st.tuples(st.integers(0, 8), st.integers(0, 8)), max_size=50), st.integers(1, 4))
+def test_k_core_is_the_fixpoint(pairs: set[tuple[int, int]], k: int) -> None:
+    rows = pd.DataFrame(sorted(pairs), columns=["user", "item"])
+    left = splits.k_core(rows, k)
+    assert set(left.itertuples(index=False, name=None)) == slow_core(pairs, k)
+
+
+def test_cleaning() -> None:
+    rows, names = splits.prepare(table(), min_rating=3, core=5)
+    raw = table()
+    kept = raw[raw["rating"] >= 3]
+    assert not rows.duplicated(["user", "item"]).any()
+    named = {(names["user"][u], names["item"][i]): t for u, i, t in rows.to_numpy()}
+    latest = kept.groupby(["user", "item"])["timestamp"].max()
+    assert all(latest[pair] == t for pair, t in named.items())
+    assert names["user"] == sorted(names["user"]) and rows["user"].nunique() == len(names["user"])
+    with pytest.raises(DataError, match="nothing is left"):
+        splits.prepare(table(), core=1000)
+
+
+def test_iid_keeps_four_fifths_of_each_user() -> None:
+    rows = prepared()
+    train, test = splits.split(rows, "iid", np.random.default_rng(0))
+    size = rows["user"].value_counts().sort_index()
+    assert (train["user"].value_counts().sort_index() == (0.8 * size).astype(int)).all()
+    both = pd.concat([train, test])
+    assert not both.duplicated().any() and len(both) <= len(rows)
+    assert test["item"].isin(train["item"]).all()
+    again, _ = splits.split(rows, "iid", np.random.default_rng(0))
+    other, _ = splits.split(rows, "iid", np.random.default_rng(1))
+    assert again.equals(train) and not other.equals(train)
+
+
+def test_popularity_makes_test_even_over_items() -> None:
+    rows = prepared()
+    counts = np.zeros(rows["item"].nunique())
+    for seed in range(30):
+        train, test = splits.split(rows, "popularity", np.random.default_rng(seed))
+        assert set(train["item"]) == set(rows["item"]), "the last row of an item stays"
+        assert len(rows) - len(train) == len(rows) - int(0.8 * len(rows))
+        counts += test["item"].value_counts().reindex(range(len(counts)), fill_value=0).to_numpy()
+    # Items with rows enough are drawn equally often, however popular they are.
+    rich = rows["item"].value_counts().sort_index().to_numpy() > 30
+    assert rich.sum() > 5 and chisquare(counts[rich]).pvalue > 1e-3
+    stats = splits.statistics(train, test)
+    assert (
+        stats["top fifth of items, share of test"]
+        < 0.7 * stats["top fifth of items, share of train"]
+    )
+
+
+def test_temporal_lets_no_test_row_before_a_training_row() -> None:
+    rows = prepared()
+    train, test = splits.split(rows, "temporal", np.random.default_rng(0))
+    time = rows.set_index(["user", "item"])["timestamp"]
+    of = [time.loc[list(t.itertuples(index=False, name=None))] for t in (train, test)]
+    assert of[0].max() < of[1].min()
+    assert len(train) == int(0.6 * len(rows))
+    with pytest.raises(DataError, match="needs --timestamp"):
+        splits.split(rows.drop(columns="timestamp"), "temporal", np.random.default_rng(0))
+    with pytest.raises(DataError, match="unknown split 'random'"):
+        splits.split(rows, "random", np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("setting", splits.SPLITS)
+def test_an_archive_is_a_dataset(setting: str, tmp_path: Path) -> None:
+    rows, names = splits.prepare(table(), core=5)
+    train, test = splits.split(rows, setting, np.random.default_rng(0))
+    path = tmp_path / "mine.zip"
+    splits.write_archive(path, train, test, names)
+    first = path.read_bytes()
+    splits.write_archive(path, train, test, names)
+    assert path.read_bytes() == first
+    data = datasets.load(str(path))
+    assert len(data.train) == len(train) and len(data.test) == len(test)
+    assert data.train.num_users == train["user"].nunique()
+    assert data.train.num_items == train["item"].nunique()
+    # Names and numbers belong together: the pairs by name are those of the split.
+    import zipfile
+
+    with zipfile.ZipFile(path) as archive:
+        lists = {
+            c: pd.read_csv(archive.open(f"{c}_list.tsv"), sep="\t").set_index("procid")["orgid"]
+            for c in ("user", "item")
+        }
+    found = {
+        (lists["user"][u], lists["item"][i])
+        for u, i in zip(data.train.users, data.train.items, strict=True)
+    }
+    expected = {(names["user"][u], names["item"][i]) for u, i in train.to_numpy()}
+    assert found == expected
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "csv.gz"])
+def test_reading(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / f"t.{kind}"
+    table().assign(user=range(3000)).to_csv(path, sep="," if "csv" in kind else "\t", index=False)
+    rows = splits.read_table(path, user="user", item="item", rating="rating", timestamp=None)
+    assert list(rows) == ["user", "item", "rating"] and len(rows) == 3000
+    assert rows["user"][7] == "7", "a numeric name stays a name"
+
+
+def test_parquet_or_a_word_on_how_to_read_it(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    try:
+        table().to_parquet(path)
+    except ImportError:
+        path.write_bytes(b"PAR1")
+        with pytest.raises(DataError, match="needs pyarrow"):
+            splits.read_table(path, user="user", item="item")
+        return
+    assert len(splits.read_table(path, user="user", item="item")) == 3000
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("t.xlsx", "x", "give a .csv, .tsv, .txt or .parquet file"),
+        ("t.csv", "user,sku\n1,2\n", "no column 'item'; it has: user, sku"),
+        ("t.csv", "user,item\n1,2\n,3\n", "the user is empty in line 3"),
+        ("t.csv", "", "not a table"),
+        ("t.csv", 'user,item\n"1,2\n', "not a table"),
+    ],
+)
+def test_tables_that_are_refused(name: str, text: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match=words):
+        splits.read_table(tmp_path / name, user="user", item="item")
+
+
+def test_other_refusals(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such file"):
+        splits.read_table(tmp_path / "gone.csv", user="user", item="item")
+    (tmp_path / "t.csv").write_text("user,item,stars\n1,2,good\n")
+    with pytest.raises(DataError, match="must hold numbers"):
+        splits.read_table(tmp_path / "t.csv", user="user", item="item", rating="stars")
+    few = pd.DataFrame({"user": [0, 0], "item": [0, 1]})
+    with pytest.raises(DataError, match="too few"):
+        splits.split(few, "popularity", np.random.default_rng(0))
