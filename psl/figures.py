@@ -25,7 +25,9 @@ __all__ = [
     "compare",
     "gaps",
     "learning_curves",
+    "lines",
     "popularity",
+    "scalars",
     "slack",
     "temperatures",
     "tilts",
@@ -276,6 +278,44 @@ def popularity(curves: Mapping[str, np.ndarray]) -> Figure:
     for name, x, y, colour in ends:
         axes.annotate(name, (x, y), (6, -10), textcoords="offset points", color=colour)
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
+    return figure
+
+
+def lines(x: np.ndarray, curves: Mapping[str, np.ndarray], xlabel: str, ylabel: str) -> Figure:
+    """Draw a family of curves over one axis, each with its name at its end.
+
+    Parameters
+    ----------
+    x : ndarray, shape (n,)
+    curves : mapping of str to ndarray, shape (n,)
+    xlabel, ylabel : str
+    """
+    figure, axes = _one_panel(xlabel, ylabel)
+    for (_, y), style in zip(curves.items(), (":", "--", "-", "-."), strict=False):
+        axes.plot(x, y, color=COLOURS["sl"], linestyle=style)
+    _place(axes, [(n, x[-1], y[-1], COLOURS["sl"]) for n, y in curves.items()], "right")
+    return figure
+
+
+def scalars(paths: Mapping[str, pd.DataFrame]) -> Figure:
+    """Draw how a few scalars move, one panel for each rule.
+
+    Parameters
+    ----------
+    paths : mapping of str to DataFrame
+        By the panel's title: a row for each step, a column for each scalar.
+    """
+    figure = Figure(figsize=(6.4, 3.2))
+    panels = figure.subplots(1, len(paths), squeeze=False)[0]
+    shades = ("#1a1a1a", "#c0390a", "#00755a", "#2456b4", "#7446b0", "#946200", "#6b6b6b")
+    for axes, (title, table) in zip(panels, paths.items(), strict=True):
+        ends = []
+        for shade, name in zip(shades, table, strict=False):
+            axes.plot(table.index, table[name], color=shade)
+            ends.append((str(name), float(table.index[-1]), float(table[name].iloc[-1]), shade))
+        axes.set(title=title, xlabel="step")
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
+        _place(axes, ends, "right")
     return figure
 
 
