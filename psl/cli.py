@@ -315,14 +315,15 @@ def records_check(results: Results = Path("results")) -> None:
 def records_show(results: Results = Path("results")) -> None:
     """Show every record in a line."""
     table = Table(
-        _key("run"), "dataset", "loss", "seed", "recall@20", "ndcg@20", "minutes", "device"
+        _key("run"), "dataset", "model", "seed", "recall@20", "ndcg@20", "minutes", "device"
     )
     for r in records.read(results):
         c, m = r["config"], r["metrics"]
+        told = [c["protocol"], *(["as released"] if c.get("as_released") else [])]
         table.add_row(
             r["run_id"],
             f"{c['dataset']} ({c['setting']})",
-            c["loss"],
+            f"{c['backbone']} {c['loss']} ({', '.join(told)})",
             str(c["seed"]),
             f"{m['recall@20']:.4f}",
             f"{m['ndcg@20']:.4f}",
