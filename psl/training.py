@@ -137,6 +137,9 @@ class RunConfig:
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise TrainingError(f"{name} must be positive, got {value}")
+        for name in ("alpha", "beta"):
+            if (getattr(self, name) or 0) > 1:
+                raise TrainingError(f"{name} is a part of the items, at most 1")
         for name in ("tau", "lr", "init_std"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise TrainingError(f"{name} must be positive, got {getattr(self, name)}")

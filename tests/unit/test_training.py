@@ -380,6 +380,7 @@ def test_the_adversary_moves_in_its_epochs_only() -> None:
         ({"noise_ratio": 0.1}, "needs a noise ratio"),
         ({"setting": "noise", "noise_ratio": 1.1}, "is a probability"),
         ({"loss": "bsl", "tau2": 0.0}, "tau2 must be positive"),
+        ({"loss": "llpauc", "alpha": 1.5}, "alpha is a part of the items"),
     ],
 )
 def test_options_that_make_no_sense(changes: dict[str, Any], words: str) -> None:
