@@ -20,7 +20,7 @@ from rich.progress import Progress as Bars
 from rich.table import Column, Table
 from rich.text import Text
 
-from psl import claims, datasets, figures, records, reference, splits
+from psl import claims, datasets, records, reference, splits
 from psl.backbones import BACKBONES
 from psl.errors import PSLError
 from psl.losses import LOSSES
@@ -115,6 +115,8 @@ def data_split(
         shown.add_row(key, f"{value:,.0f}" if value >= 10 or value == 0 else f"{value:.4g}")
     out.print(shown)
     if figure is not None:
+        from psl import figures  # no other command draws: matplotlib loads where it is needed
+
         order = train_rows["item"].value_counts().index
         sides = {"train": train_rows, "test": test_rows}
         figures.use_style()

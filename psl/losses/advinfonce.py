@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from psl.losses.base import Batch, Player, Reduction, Turn, check_scores, reduce
+from psl.losses.base import Batch, Player, Reduction, Turn, check_positive, check_scores, reduce
 from psl.scoring import sampled_scores
 
 __all__ = ["AdvInfoNCELoss", "adv_infonce_loss"]
@@ -46,8 +46,7 @@ def adv_infonce_loss(
         For wrong shapes or a temperature that is not positive.
     """
     check_scores(positive, negative)
-    if not (tau > 0 and math.isfinite(tau)):
-        raise ValueError(f"tau must be positive and finite, got {tau}")
+    check_positive(tau=tau)
     term = negative / tau
     if hardness is not None:
         if hardness.shape != negative.shape:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -9,7 +10,16 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Batch", "Embed", "Player", "Reduction", "Turn", "check_scores", "reduce"]
+__all__ = [
+    "Batch",
+    "Embed",
+    "Player",
+    "Reduction",
+    "Turn",
+    "check_positive",
+    "check_scores",
+    "reduce",
+]
 
 Reduction = Literal["mean", "sum", "none"]
 Turn = Literal["model", "player", "both"]
@@ -65,6 +75,13 @@ class Player(nn.Module):
 
     def project(self) -> None:
         """Return to the feasible set."""
+
+
+def check_positive(**values: float) -> None:
+    """Refuse a number that is not positive and finite, by its name, with a ValueError."""
+    for name, value in values.items():
+        if not (value > 0 and math.isfinite(value)):
+            raise ValueError(f"{name} must be positive and finite, got {value}")
 
 
 def check_scores(positive: Tensor, negative: Tensor) -> None:

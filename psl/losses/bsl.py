@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from psl.losses.base import Batch, Player, Reduction, check_scores, reduce
+from psl.losses.base import Batch, Player, Reduction, check_positive, check_scores, reduce
 
 __all__ = ["BSLLoss", "bsl_loss"]
 
@@ -46,9 +46,7 @@ def bsl_loss(
         For wrong shapes or a temperature that is not positive.
     """
     check_scores(positive, negative)
-    for name, value in (("tau", tau), ("tau2", tau2)):
-        if not (value > 0 and math.isfinite(value)):
-            raise ValueError(f"{name} must be positive and finite, got {value}")
+    check_positive(tau=tau, tau2=tau2)
     pull = positive / tau
     if group is not None:
         _, number, size = group.unique(return_inverse=True, return_counts=True)

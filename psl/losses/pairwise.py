@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from psl.activations import get_activation
-from psl.losses.base import Reduction, check_scores, reduce
+from psl.losses.base import Reduction, check_positive, check_scores, reduce
 
 __all__ = ["PairwiseSoftmaxLoss", "SoftmaxLoss", "pairwise_softmax_loss", "softmax_loss"]
 
@@ -66,8 +66,7 @@ def pairwise_softmax_loss(
     tensor(-3.4955)
     """
     check_scores(positive, negative)
-    if not (tau > 0 and math.isfinite(tau)):
-        raise ValueError(f"tau must be positive and finite, got {tau}")
+    check_positive(tau=tau)
     if form not in ("outside", "inside"):
         raise ValueError(f"form must be 'outside' or 'inside', got {form!r}")
     if correction not in ("sum", "mean"):
@@ -122,8 +121,7 @@ class PairwiseSoftmaxLoss(nn.Module):
         reduction: Reduction = "mean",
     ) -> None:
         super().__init__()
-        if not (tau > 0 and math.isfinite(tau)):
-            raise ValueError(f"tau must be positive and finite, got {tau}")
+        check_positive(tau=tau)
         get_activation(activation)
         self.tau, self.activation = tau, activation
         self.form: Form = form

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from psl.losses.base import Batch, Embed, Player, Reduction, check_scores, reduce
+from psl.losses.base import Batch, Embed, Player, Reduction, check_positive, check_scores, reduce
 
 __all__ = ["SLatKLoss", "slatk_loss"]
 
@@ -48,9 +47,7 @@ def slatk_loss(
         For wrong shapes or a temperature that is not positive.
     """
     check_scores(positive, negative)
-    for name, value in (("tau", tau), ("tau_weight", tau_weight)):
-        if not (value > 0 and math.isfinite(value)):
-            raise ValueError(f"{name} must be positive and finite, got {value}")
+    check_positive(tau=tau, tau_weight=tau_weight)
     weight = torch.sigmoid((positive - quantile) / tau_weight)
     softmax = torch.logsumexp((negative - positive.unsqueeze(-1)) / tau, dim=-1)
     return reduce(weight * softmax, reduction)
