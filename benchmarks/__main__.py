@@ -21,13 +21,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import cosine_similarity, normalize
+from torch.nn.functional import cosine_similarity
 
 from psl.fast import cpu_kernels
 from psl.interactions import Interactions
 from psl.losses import PairwiseSoftmaxLoss
 from psl.negatives import UniformNegatives
-from psl.scoring import sampled_loss
+from psl.scoring import sampled_loss, unit_rows
 
 USERS = 13455  # rows of the user table in a whole step: amazon-electronic
 Loss = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
@@ -44,7 +44,7 @@ def gather(users: Tensor, items: Tensor, positive: Tensor, negative: Tensor) -> 
 def ours(users: Tensor, items: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
     """Take the road of the trainer."""
     return sampled_loss(
-        normalize(users, dim=1) / 2, normalize(items, dim=1), positive, negative, LOSS
+        unit_rows(users) / 2, unit_rows(items), positive, negative, LOSS
     )
 
 

@@ -32,6 +32,9 @@ class Activation:
         ``d -> log sigma(d)``, elementwise; ``d`` of any shape, dimensionless.  Finite in value and
         gradient for every finite ``d``: below ``domain`` the argument of the logarithm is held at
         the smallest normal number of the dtype, and its gradient is zero there.
+    slope : callable
+        ``d -> (log sigma)'(d)``, elementwise: what a pair weighs in the gradient of a softmax loss,
+        beside its share of the sum.
     domain : float
         ``sigma(d) > 0`` for ``d > domain`` (``-inf`` when positive everywhere).
     below_exp : bool
@@ -40,6 +43,7 @@ class Activation:
 
     name: str
     log: Callable[[Tensor], Tensor]
+    slope: Callable[[Tensor], Tensor]
     domain: float
     below_exp: bool
 
@@ -53,15 +57,28 @@ def _log_one_plus(x: Tensor) -> Tensor:
     return torch.log1p(x.clamp(min=torch.finfo(x.dtype).eps - 1))
 
 
+def _inverse_one_plus(x: Tensor) -> Tensor:
+    """Return the derivative of :func:`_log_one_plus`."""
+    return torch.where(x > torch.finfo(x.dtype).eps - 1, 1 / (1 + x), 0)
+
+
+def _slope_atan(d: Tensor) -> Tensor:
+    return _inverse_one_plus(torch.atan(d)) / (1 + d * d)
+
+
 ACTIVATIONS: dict[str, Activation] = {
     a.name: a
     for a in (
-        Activation("exp", lambda d: d, -math.inf, True),
-        Activation("tanh", lambda d: _log_one_plus(torch.tanh(d)), -math.inf, True),
-        Activation("atan", lambda d: _log_one_plus(torch.atan(d)), -math.tan(1.0), True),
-        Activation("relu", _log_one_plus, -1.0, True),
+        Activation("exp", lambda d: d, torch.ones_like, -math.inf, True),
+        Activation(
+            "tanh", lambda d: _log_one_plus(torch.tanh(d)), lambda d: 1 - d.tanh(), -math.inf, True
+        ),
+        Activation(
+            "atan", lambda d: _log_one_plus(torch.atan(d)), _slope_atan, -math.tan(1.0), True
+        ),
+        Activation("relu", _log_one_plus, _inverse_one_plus, -1.0, True),
         # Appendix C.2: sigma = exp(d) + 1, hence log sigma is torch's softplus.
-        Activation("softplus", softplus, -math.inf, False),
+        Activation("softplus", softplus, torch.sigmoid, -math.inf, False),
     )
 }
 

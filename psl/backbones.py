@@ -12,6 +12,7 @@ from torch.nn.functional import normalize
 from psl.errors import UnknownNameError
 from psl.graph import Graph
 from psl.interactions import Interactions
+from psl.scoring import unit_rows
 
 __all__ = [
     "BACKBONES",
@@ -65,7 +66,7 @@ class MatrixFactorization(nn.Module):
         """Make the inner product of the two the score."""
         if self.score == "inner":
             return users, items
-        return normalize(users, dim=1) / 2, normalize(items, dim=1)
+        return unit_rows(users) / 2, unit_rows(items)
 
     def embed(self, users: Tensor) -> tuple[Tensor, Tensor]:
         """Return embeddings of ``users`` (B, d) and of all items (I, d), ready to be multiplied."""

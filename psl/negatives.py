@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from psl.errors import DataError
-from psl.fast import cpu_kernels
+from psl.fast import cpu_kernels, gpu_kernels
 from psl.interactions import Interactions
 from psl.streams import stream_key, uniforms
 
@@ -58,7 +58,7 @@ class UniformNegatives:
 
     def sample(self, users: Tensor, count: int, key: int) -> Tensor:
         """Draw ``count`` negatives for each user, shape (B, count), int64."""
-        kernels = cpu_kernels(users)
+        kernels = gpu_kernels(users) or cpu_kernels(users)
         if kernels is not None:
             out: Tensor = kernels.uniform_negatives(
                 key, self.indptr, self.items, self.num_items, users, count
@@ -111,10 +111,16 @@ class NoisyNegatives:
     def sample(self, users: Tensor, count: int, key: int) -> Tensor:
         """Draw ``count`` negatives for each user, shape (B, count), int64."""
         drawn = self.uniform.sample(users, count, key)
+        coin_key, which_key = stream_key(key, "coin"), stream_key(key, "which")
+        kernels = cpu_kernels(users)
+        if kernels is not None:
+            ids = (self.indptr, self.items, users, drawn)
+            out: Tensor = kernels.mix_in(coin_key, which_key, self.ratio, *ids)
+            return out
         shape = (len(users), count)
-        coin = uniforms(stream_key(key, "coin"), shape, users.device) < self.ratio
+        coin = uniforms(coin_key, shape, users.device) < self.ratio
         first = self.indptr[users].unsqueeze(1)
         number = self.indptr[users + 1].unsqueeze(1) - first
-        which = (uniforms(stream_key(key, "which"), shape, users.device) * number).long()
+        which = (uniforms(which_key, shape, users.device) * number).long()
         false = self.items[(first + which).clamp(max=len(self.items) - 1)]
         return torch.where(coin & (number > 0), false, drawn)

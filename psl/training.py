@@ -70,7 +70,8 @@ class RunConfig:
         ``"clean"`` masks validation positives too and always selects on a part of the train set.
     epochs, batch_size, dim : int
     negatives : int
-        Items drawn for each positive (a loss may fix its own number).
+        Items drawn for each positive (a loss may fix its own number).  0 draws none: SL and PSL
+        against the whole catalogue, the positive too, as (4.1) is printed.
     validate_every : int
         Epochs between validations; the best NDCG@20 keeps its parameters, later ties win.
     patience : int
@@ -143,11 +144,12 @@ class RunConfig:
         for name in ("tau", "lr", "init_std"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise TrainingError(f"{name} must be positive, got {getattr(self, name)}")
-        for name in ("epochs", "batch_size", "negatives", "dim", "validate_every"):
+        for name in ("epochs", "batch_size", "dim", "validate_every"):
             if getattr(self, name) < 1:
                 raise TrainingError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.weight_decay < 0 or self.patience < 0:
-            raise TrainingError("weight_decay and patience must not be negative")
+        for name in ("weight_decay", "patience", "negatives"):
+            if getattr(self, name) < 0:
+                raise TrainingError(f"{name} must not be negative, got {getattr(self, name)}")
 
     def as_dict(self) -> dict[str, Any]:
         """Return the configuration as it stands in a record; options not taken stay out of it."""
@@ -317,6 +319,12 @@ class _State:
         )
         loss: Any = spec.build(config.tau, **{k: getattr(config, k) for k in spec.options})
         loss.reduction = "none"
+        sampled = config.setting == "noise" or getattr(loss, "fused", None) is None
+        if config.negatives == 0 and sampled:
+            raise TrainingError(
+                f"{config.loss} ({config.setting}) needs sampled negatives: negatives must be at "
+                "least 1; SL and PSL without noise can take the whole catalogue"
+            )
         if isinstance(loss, Player):
             loss.start(
                 fit.num_users,
@@ -335,7 +343,7 @@ class _State:
     def step(self, batch: Batch, turn: Turn, generator: torch.Generator) -> Tensor:
         """Take one step of the model, of the loss's own player, or of both."""
         loss_of = self.loss
-        if isinstance(loss_of, Player):
+        if isinstance(loss_of, Player) and getattr(loss_of, "fused", None) is None:
             loss_of = partial(loss_of, batch=batch)
         with torch.set_grad_enabled(turn != "player"):
             u, v, own = self.model(batch.users, batch.positive, generator)

@@ -84,3 +84,9 @@ class BSLLoss(Player):
         """Return the loss of ``positive (B,)`` against ``negative (B, N)``."""
         group = None if batch is None or self.as_released else batch.users
         return bsl_loss(positive, negative, self.tau, self.tau2, group, reduction=self.reduction)
+
+    @property
+    def fused(self) -> tuple[float, str, float] | None:
+        """Temperature, activation and factor, where no row shares its positives."""
+        plain = self.as_released and self.reduction != "sum"
+        return (self.tau2, "exp", self.tau2 / self.tau) if plain else None

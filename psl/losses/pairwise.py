@@ -144,10 +144,10 @@ class PairwiseSoftmaxLoss(nn.Module):
         )
 
     @property
-    def fused(self) -> tuple[float, str] | None:
-        """Temperature and activation, where a kernel may take scores and loss in one pass."""
+    def fused(self) -> tuple[float, str, float] | None:
+        """Temperature, activation and factor, where scores and loss may be taken in one pass."""
         plain = self.form == "outside" and self.correction == "sum" and self.reduction != "sum"
-        return (self.tau, self.activation) if plain else None
+        return (self.tau, self.activation, 1.0) if plain else None
 
     def extra_repr(self) -> str:
         """Show the settings in ``print(loss)``."""

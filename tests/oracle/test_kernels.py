@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import math
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch.nn.functional import normalize
 
+from psl.activations import ACTIVATIONS
 from psl.losses import PairwiseSoftmaxLoss, pairwise_softmax_loss
-from psl.scoring import sampled_loss
+from psl.scoring import sampled_loss, unit_rows
 
 kernels = pytest.importorskip("psl.kernels", reason="numba is missing")
+maths = pytest.importorskip("psl.kernels.maths", reason="numba is missing")
 
 
 def tables(items: int = 900, dim: int = 24, count: int = 301):
@@ -27,60 +33,125 @@ def tables(items: int = 900, dim: int = 24, count: int = 301):
     return users, table, positive, negative
 
 
-@pytest.mark.parametrize("activation", list(kernels.TERMS))
-@pytest.mark.parametrize("tau", [0.005, 0.025, 0.1, 0.25, 1.0])
-@pytest.mark.parametrize("dim", [24, 64])
-def test_value_and_gradients(activation: str, tau: float, dim: int) -> None:
-    users, items, positive, negative = tables(dim=dim)
-    value, grad_users, grad_items = kernels.pairwise_softmax(
-        users, items, positive, negative, tau, activation
-    )
+ROADS = {"sampled": kernels.pairwise_softmax, "catalogue": kernels.catalogue_softmax}
+
+
+def exact(users, items, positive, negative, tau: float, activation: str):
+    """Value of each row and gradients of the mean, by autograd in float64."""
     u, v = users.double().requires_grad_(), items.double().requires_grad_()
     scores = u @ v.T
+    chosen = scores.gather(1, negative) if negative.shape[1] else scores
     rows = pairwise_softmax_loss(
-        scores.gather(1, positive[:, None])[:, 0],
-        scores.gather(1, negative),
-        tau,
-        activation,
-        reduction="none",
+        scores.gather(1, positive[:, None])[:, 0], chosen, tau, activation, reduction="none"
     )
     rows.mean().backward()
+    return rows.detach(), u.grad, v.grad
+
+
+def compare(got, expected, tau: float) -> None:
     # A rounding of 6e-8 in the score is 6e-8 / tau in a term: about 1e-5 at tau = .005.
-    assert torch.allclose(value.double(), rows.detach(), rtol=2e-6, atol=2e-7 / tau)
-    for got, expected in ((grad_users, u.grad), (grad_items, v.grad)):
-        assert expected is not None
-        error = (got.double() - expected).abs().max() / expected.abs().max()
+    assert torch.allclose(got[0].double(), expected[0], rtol=2e-6, atol=2e-7 / tau)
+    for one, other in zip(got[1:], expected[1:], strict=True):
+        error = (one.double() - other).abs().max() / other.abs().max()
         assert error < 1e-5 if tau >= 0.025 else error < 5e-5
+
+
+@pytest.mark.parametrize("road", ROADS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("tau", [0.005, 0.025, 0.1, 0.25, 1.0])
+def test_value_and_gradients(road: str, activation: str, tau: float) -> None:
+    inputs = tables(dim=64 if activation == "relu" else 24)
+    compare(ROADS[road](*inputs, tau, activation), exact(*inputs, tau, activation), tau)
+
+
+@pytest.mark.parametrize("items", [5000, 70000])  # several buckets, and as many as there may be
+def test_large_catalogues(items: int) -> None:
+    inputs = tables(items=items, dim=64)
+    compare(kernels.pairwise_softmax(*inputs, 0.1, "relu"), exact(*inputs, 0.1, "relu"), 0.1)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("items", [3, 17, 900])
+def test_no_columns_are_the_whole_catalogue(activation: str, items: int) -> None:
+    users, table, positive, _ = tables(items=900)
+    inputs = users, table[:items], positive % items, positive.new_empty(len(users), 0)
+    compare(
+        kernels.catalogue_softmax(*inputs, 0.1, activation), exact(*inputs, 0.1, activation), 0.1
+    )
+
+
+def test_a_row_far_below_the_catalogue_does_not_vanish() -> None:
+    """At a small temperature the best item may be e^100 above all that were drawn."""
+    users = torch.tensor([[0.5, 0.0]])
+    items = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0]])
+    positive, negative = torch.tensor([2]), torch.tensor([[1, 1]])
+    for road in ROADS.values():
+        value, *_ = road(users, items, positive, negative, 0.005, "exp")
+        assert float(value) == pytest.approx(-100 + math.log(2), rel=1e-6)
 
 
 def test_exponential() -> None:
     x = np.concatenate([np.linspace(-86, 87, 20001), np.linspace(-1, 1, 2001)]).astype(np.float32)
     exact = np.exp(x.astype(np.float64))
-    got = np.array([kernels._exp(t) for t in x], dtype=np.float64)
+    got = np.array([maths.exp(t) for t in x], dtype=np.float64)
     assert np.all(np.abs(got / exact - 1) < 1e-7 * (2 + np.abs(x)))
 
 
 def test_logarithm() -> None:
     x = np.concatenate([np.geomspace(1e-7, 1e7, 20001), np.linspace(0.5, 2, 2001)])
     exact = np.log(x.astype(np.float32).astype(np.float64))
-    got = np.array([kernels._log(t) for t in x.astype(np.float32)], dtype=np.float64)
+    got = np.array([maths.log(t) for t in x.astype(np.float32)], dtype=np.float64)
     assert np.all(np.abs(got - exact) < 2e-7 * np.maximum(np.abs(exact), 1))
 
 
-def test_the_same_threads_give_the_same_bits_and_others_the_same_numbers() -> None:
-    inputs = tables()
-    before, results = torch.get_num_threads(), {}
+def test_arc_tangent() -> None:
+    x = np.concatenate([np.linspace(-1, 1, 20001), np.geomspace(1, 1e6, 2001)]).astype(np.float32)
+    got = np.array([maths.atan(t) for t in x], dtype=np.float64)
+    error = np.abs(got - np.arctan(x.astype(np.float64)))
+    assert error[np.abs(x) <= 1].max() < 2e-7  # the range of d
+    assert error.max() < 6e-7
+
+
+@pytest.mark.parametrize("shape", [(8, 20), (16, 64), (64, 301), (64, 1000)])
+def test_the_bits_depend_on_nothing_but_the_input(shape: tuple[int, int]) -> None:
+    """Not on the number of threads, and not on where the arrays happen to lie."""
+    dim, count = shape
+    inputs = tables(dim=dim, count=count)
+    columns = torch.cat([inputs[2][:, None], inputs[3]], dim=1)
+    weight = torch.randn(columns.shape, generator=torch.Generator().manual_seed(0))
+    before, first = torch.get_num_threads(), None
     try:
-        for threads in (1, 2, 2):
-            torch.set_num_threads(threads)
-            out = kernels.pairwise_softmax(*inputs, 0.1, "relu")
-            if threads in results:
-                assert all(torch.equal(a, b) for a, b in zip(out, results[threads], strict=True))
-            results[threads] = out
+        for turn in range(24):
+            torch.set_num_threads(1 + turn % 2)
+            _elsewhere = [torch.empty(16 * k + turn) for k in range(turn % 5)]
+            out = (
+                *kernels.pairwise_softmax(*inputs, 0.1, "relu"),
+                kernels.scores(*inputs[:2], columns),
+                *kernels.scatter_scores(*inputs[:2], columns, weight),
+                *kernels.unit_rows(inputs[1]),
+            )
+            first = first or out
+            assert all(torch.equal(a, b) for a, b in zip(out, first, strict=True))
     finally:
         torch.set_num_threads(before)
-    for one, two in zip(results[1], results[2], strict=True):
-        assert torch.allclose(one, two, rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-5, 1e-13, 0.0, 1e8])
+def test_rows_of_unit_length(scale: float) -> None:
+    """As torch's normalize, which holds the length above 1e-12, in value and gradient."""
+    g = torch.Generator().manual_seed(1)
+    x = (torch.randn(7, 24, generator=g) * scale).requires_grad_()
+    weight = torch.randn(7, 24, generator=g)
+    results = []
+    for route, dtype in ((unit_rows, torch.float32), (normalize, torch.float64)):
+        y = x.detach().to(dtype).requires_grad_()
+        out = route(y)
+        (out * weight.to(dtype)).sum().backward()
+        results.append((out.detach(), y.grad))
+    for got, expected in zip(*results, strict=True):
+        assert expected is not None and got is not None
+        size = float(expected.abs().max())
+        assert torch.allclose(got.double(), expected, rtol=2e-6, atol=1e-6 * size)
 
 
 def test_tables_need_not_be_contiguous() -> None:
@@ -93,15 +164,36 @@ def test_tables_need_not_be_contiguous() -> None:
     )
 
 
-def test_every_activation_of_the_module_has_a_kernel() -> None:
-    from psl.activations import ACTIVATIONS
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_every_activation_of_the_module_has_a_kernel(name: str) -> None:
+    assert set(maths.KINDS) == set(ACTIVATIONS)
+    for d in (-0.9, -0.3, 0.0, 0.4, 0.9):
+        x = torch.tensor(d, dtype=torch.float64, requires_grad=True)
+        value = ACTIVATIONS[name].log(x)
+        value.backward()
+        assert x.grad is not None
+        h, slope = maths.term(maths.KINDS.index(name), np.float32(d))
+        assert math.isclose(h, float(value.detach()), rel_tol=1e-6, abs_tol=4e-7)
+        assert math.isclose(slope, float(x.grad), rel_tol=2e-6)
 
-    assert set(kernels.TERMS) == set(ACTIVATIONS)
-    for name, term in kernels.TERMS.items():
-        for d in (-0.9, -0.3, 0.0, 0.4, 0.9):
-            x = torch.tensor(d, dtype=torch.float64, requires_grad=True)
-            value = ACTIVATIONS[name].log(x)
-            value.backward()
-            h, slope = term(np.float32(d))
-            assert math.isclose(h, float(value.detach()), rel_tol=1e-6, abs_tol=3e-7)
-            assert math.isclose(slope, float(x.grad), rel_tol=2e-6)
+
+def test_what_was_compiled_is_not_used_after_its_mathematics_changed(tmp_path: Path) -> None:
+    """numba looks at the file of a kernel only; the mathematics live in another."""
+    package = Path(str(kernels.__file__)).parent
+    shutil.copytree(package.parent, tmp_path / "psl", ignore=shutil.ignore_patterns("__pycache__"))
+    code = (
+        "import torch, psl.kernels as k;"
+        "print(float(k.pairwise_softmax(torch.ones(1, 2), torch.ones(2, 2), torch.tensor([0]),"
+        "torch.tensor([[1]]), 1.0, 'exp')[0]))"
+    )
+
+    def value() -> float:
+        run = subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True
+        )
+        return float(run.stdout)
+
+    assert value() == 0
+    path = tmp_path / "psl" / "kernels" / "maths.py"
+    path.write_text(path.read_text().replace("return d, f4(1)", "return d + f4(1), f4(1)"))
+    assert value() == 1

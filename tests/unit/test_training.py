@@ -231,7 +231,7 @@ def test_scores_of_the_backbone(score: str) -> None:
         ({"init_std": float("inf")}, "init_std must be positive"),
         ({"epochs": 0}, "epochs must be at least 1"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
-        ({"negatives": 0}, "negatives must be at least 1"),
+        ({"negatives": -1}, "negatives must not be negative"),
         ({"dim": -1}, "dim must be at least 1"),
         ({"weight_decay": -1.0}, "must not be negative"),
         ({"protocol": "mine"}, "protocol must be one of"),
@@ -320,6 +320,22 @@ def test_noise_puts_positives_among_the_negatives(monkeypatch: pytest.MonkeyPatc
     marked = NoisyNegatives(fit, 0.5, numpy_stream(SMALL.seed, "false negatives")).marked
     expected = 0.5 * float(np.mean(marked.degrees[fit.users] > 0))
     assert shares[0.5] == pytest.approx(expected, rel=0.05)
+
+
+def test_the_whole_catalogue_in_place_of_a_sample() -> None:
+    """``negatives=0`` is (4.1) over every item; a large sample comes close to it."""
+    every = run(dataclasses.replace(SMALL, negatives=0)).record
+    many = run(dataclasses.replace(SMALL, negatives=4000)).record
+    assert every["metrics"]["ndcg@20"] == pytest.approx(many["metrics"]["ndcg@20"], rel=0.15)
+    assert every["run_id"] != many["run_id"]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"loss": "llpauc"}, {"loss": "bpr"}, {"setting": "noise", "noise_ratio": 0.1}]
+)
+def test_who_needs_a_sample_says_so(changes: dict[str, Any]) -> None:
+    with pytest.raises(TrainingError, match="needs sampled negatives"):
+        run(dataclasses.replace(SMALL, negatives=0, **changes))
 
 
 STATE = {"loss": "llpauc"}, {"loss": "advinfonce"}, {"loss": "bsl"}, {"backbone": "xsimgcl"}

@@ -1,0 +1,97 @@
+"""The custom operators: what torch asks of one, and that compiled code gives the same."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+from torch.library import opcheck
+
+from psl import scoring
+from psl.losses import PairwiseSoftmaxLoss
+from psl.scoring import catalogue_loss, sampled_loss, sampled_scores, unit_rows
+
+DTYPES = [torch.float32, torch.float64]  # with kernels, where numba is there, and without
+
+
+def tables(dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    g = torch.Generator().manual_seed(0)
+    users, items = (torch.randn(n, 8, generator=g).to(dtype).requires_grad_() for n in (5, 19))
+    ids = (torch.randint(19, shape, generator=g) for shape in ((5,), (5, 7)))
+    return users, items, *ids
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_operators_are_what_torch_expects(dtype: torch.dtype) -> None:
+    users, items, positive, negative = tables(dtype)
+    opcheck(scoring._scores, (users, items, negative, 2))
+    plain = (users.detach(), items.detach(), negative, torch.ones(5, 7, dtype=dtype), 2)
+    opcheck(scoring._scores_backward, plain)
+    for columns in (negative, negative[:, :0]):
+        opcheck(scoring._softmax, (users, items, positive, columns, 0.1, "relu", 2))
+    opcheck(scoring._unit, (users,))
+    opcheck(scoring._unit_backward, (users.detach(), items.detach()[:5], users.detach()[:, 0]))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_compiled_code_gives_the_same(dtype: torch.dtype) -> None:
+    users, items, positive, negative = tables(dtype)
+    loss = PairwiseSoftmaxLoss(0.1, "atan")
+
+    def step(u: Tensor, v: Tensor) -> Tensor:
+        value = sampled_loss(unit_rows(u) / 2, unit_rows(v), positive, negative, loss)
+        return 3 * value + sampled_scores(u, v, negative).square().mean()
+
+    results = []
+    for function in (step, torch.compile(step, backend="aot_eager", fullgraph=True)):
+        value = function(users, items)
+        results.append((value, *torch.autograd.grad(value, (users, items))))
+    for eager, compiled in zip(*results, strict=True):
+        assert torch.allclose(eager, compiled, rtol=1e-6)
+
+
+@pytest.mark.parametrize("activation", ["exp", "tanh", "atan", "relu", "softplus"])
+def test_the_fused_loss_passes_gradcheck(activation: str) -> None:
+    users, items, positive, negative = tables(torch.float64)
+    loss = PairwiseSoftmaxLoss(0.3, activation)
+
+    def sampled(u: Tensor, v: Tensor) -> Tensor:
+        return sampled_loss(unit_rows(u) / 2, unit_rows(v), positive, negative, loss, rows=2)
+
+    def whole(u: Tensor, v: Tensor) -> Tensor:
+        return catalogue_loss(unit_rows(u) / 2, unit_rows(v), positive, loss, rows=2)
+
+    assert torch.autograd.gradcheck(sampled, (users, items))
+    assert torch.autograd.gradcheck(whole, (users, items))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_whole_catalogue_is_every_item_sampled_once(dtype: torch.dtype) -> None:
+    users, items, positive, _ = tables(dtype)
+    every = torch.arange(19).expand(5, -1)
+    loss = PairwiseSoftmaxLoss(0.1)
+    results = []
+    for value in (
+        catalogue_loss(users * 0.1, items * 0.1, positive, loss),
+        sampled_loss(users * 0.1, items * 0.1, positive, every, loss),
+    ):
+        results.append((value, *torch.autograd.grad(value, (users, items))))
+    for one, other in zip(*results, strict=True):
+        assert torch.allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_only_softmax_losses_have_a_form_over_the_catalogue() -> None:
+    users, items, positive, _ = tables(torch.float32)
+    with pytest.raises(ValueError, match="SL and PSL"):
+        catalogue_loss(users, items, positive, PairwiseSoftmaxLoss(0.1, form="inside"))
+
+
+def test_the_gradient_may_be_asked_for_twice_and_scaled() -> None:
+    """What is kept for the backward pass is not changed by it."""
+    users, items, positive, negative = tables(torch.float32)
+    value = sampled_loss(users, items, positive, negative, PairwiseSoftmaxLoss(0.5, "exp"))
+    first = torch.autograd.grad(value, (users, items), retain_graph=True)
+    scaled = torch.autograd.grad(value, (users, items), torch.tensor(-2.0), retain_graph=True)
+    again = torch.autograd.grad(value, (users, items))
+    for a, b, c in zip(first, scaled, again, strict=True):
+        assert torch.equal(a, c) and torch.allclose(b, -2 * a)
