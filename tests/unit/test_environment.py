@@ -47,7 +47,7 @@ def wanted() -> list[Requirement]:
     """What pyproject.toml asks for in the installed extras, without references to itself."""
     project = PYPROJECT["project"]
     lines = list(project["dependencies"])
-    for extra in ("fast", "book", "test"):
+    for extra in ("cuda", "fast", "ray", "book", "test"):
         lines += project["optional-dependencies"][extra]
     return [r for r in map(Requirement, lines) if canonicalize_name(r.name) != "psl"]
 
@@ -86,4 +86,4 @@ def test_conda_gives_the_same_python_and_the_same_lock() -> None:
 def test_the_lock_leaves_the_choice_of_cuda_to_torch() -> None:
     names = lock("3.12")
     assert "torch" in names
-    assert not [n for n in names if n.startswith(("nvidia-", "cuda-", "triton"))]
+    assert not [n for n in names if n.startswith(("nvidia-", "cuda-"))]

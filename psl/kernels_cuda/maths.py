@@ -1,0 +1,90 @@
+"""The surrogate activations on a GPU, and what every launch needs."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+__all__ = ["EPS", "HALF_PI", "HUGE", "LN2", "flaw", "on", "term", "tile"]
+
+EPS = tl.constexpr(torch.finfo(torch.float32).eps)
+HUGE = tl.constexpr(torch.finfo(torch.float32).max)
+LN2 = tl.constexpr(0.6931471805599453)
+HALF_PI = tl.constexpr(1.5707963267948966)
+
+TILE = 4096  # numbers of a block of item rows: 32 registers in each of 128 threads
+
+
+def on(tensor: Tensor) -> AbstractContextManager[object]:
+    """Make the tensor's GPU the current one: Triton launches there, wherever its arguments lie."""
+    return torch.cuda.device(tensor.device) if tensor.is_cuda else nullcontext()
+
+
+def tile(dim: int) -> tuple[int, int]:
+    """Return the rows and the columns, powers of two, of a block of embeddings."""
+    width = max(triton.next_power_of_2(dim), 16)
+    return max(TILE // width, 16), width
+
+
+@triton.jit
+def flaw(bad):
+    """Return NaN if anything in ``bad`` is true, else 0: what is added to a row's loss."""
+    return tl.sum(tl.where(bad, float("nan"), 0.0), axis=0)
+
+
+@triton.jit
+def _atan(x):
+    """Arc tangent to 3e-7: inverted above 1, the angle halved once, then its series.
+
+    Written out because Triton's interpreter has no arc tangent.
+    """
+    steep = tl.abs(x) > 1.0
+    y = tl.where(steep, 1.0 / tl.where(steep, x, 1.0), x)
+    y = y / (1.0 + tl.sqrt(1.0 + y * y))  # |y| <= tan(pi / 8)
+    z = y * y
+    p = -1.0 / 15
+    p = p * z + 1.0 / 13
+    p = p * z - 1.0 / 11
+    p = p * z + 1.0 / 9
+    p = p * z - 1.0 / 7
+    p = p * z + 1.0 / 5
+    p = p * z - 1.0 / 3
+    p = p * z + 1.0
+    angle = 2.0 * p * y
+    return tl.where(steep, tl.where(x > 0.0, HALF_PI, -HALF_PI) - angle, angle)
+
+
+@triton.jit
+def _softplus(x):
+    """Return ``log(1 + exp(x))`` and its derivative, without overflow."""
+    e = tl.exp(-tl.abs(x))
+    return tl.maximum(x, 0.0) + tl.log(1.0 + e), tl.where(x > 0.0, 1.0, e) / (1.0 + e)
+
+
+@triton.jit
+def term(d, KIND: tl.constexpr):
+    """Return log sigma(d) and its derivative (equation 4.2, Appendix C.2).
+
+    ``KIND`` is the name of the activation; it is known at compile time, and one branch is left.
+    """
+    if KIND == "exp":
+        log_sigma, slope = d, tl.full(d.shape, 1.0, tl.float32)
+    elif KIND == "tanh":
+        log_sigma, slope = _softplus(-2.0 * d)  # 1 + tanh d = 2 / (1 + exp(-2 d))
+        log_sigma, slope = -log_sigma + LN2, 2.0 * slope
+    elif KIND == "atan":
+        x = 1.0 + _atan(d)
+        held = tl.maximum(x, EPS)
+        log_sigma, slope = tl.log(held), tl.where(x > EPS, 1.0, 0.0) / (held * (1.0 + d * d))
+    elif KIND == "relu":
+        x = 1.0 + d
+        held = tl.maximum(x, EPS)
+        log_sigma, slope = tl.log(held), tl.where(x > EPS, 1.0, 0.0) / held
+    else:
+        tl.static_assert(KIND == "softplus", "an activation without a kernel")
+        log_sigma, slope = _softplus(d)
+    return log_sigma, slope

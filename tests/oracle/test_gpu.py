@@ -1,0 +1,163 @@
+"""What only a GPU shows: the paper's sizes, no waiting for the device, and memory within bounds.
+
+``test_triton.py`` holds the kernels against float64 torch; with ``--run-gpu``, on a GPU too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from psl.activations import ACTIVATIONS
+from psl.fast import gpu_kernels
+from psl.interactions import Interactions
+from psl.losses import PairwiseSoftmaxLoss, get_loss
+from psl.negatives import UniformNegatives
+from psl.scoring import catalogue_loss, sampled_loss
+from psl.streams import stream_key
+
+pytestmark = pytest.mark.gpu
+BATCH, DIM, COUNT = 1024, 64, 1000
+DENSE, SPARSE = 20_000, 70_000  # below and above 64 items for each draw
+
+
+@pytest.fixture(autouse=True)
+def kernels_serve() -> None:
+    assert gpu_kernels(torch.zeros(1, device="cuda")) is not None
+
+
+@pytest.fixture
+def no_waiting() -> Iterator[None]:
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def tables(items: int, batch: int = BATCH, count: int = COUNT) -> list[Tensor]:
+    g = torch.Generator("cuda").manual_seed(items)
+    users, table = (
+        normalize(torch.randn(n, DIM, generator=g, device="cuda"), dim=1) for n in (batch, items)
+    )
+    positive = torch.randint(items, (batch,), generator=g, device="cuda")
+    negative = torch.randint(items, (batch, count), generator=g, device="cuda")
+    return [(users / 2).requires_grad_(), table.requires_grad_(), positive, negative]
+
+
+def step(loss, users: Tensor, items: Tensor, positive: Tensor, negative: Tensor) -> list[Tensor]:
+    value = sampled_loss(users, items, positive, negative, loss)
+    return [value.detach(), *torch.autograd.grad(value, (users, items))]
+
+
+def close(got: list[Tensor], expected: list[Tensor], tolerance: float) -> bool:
+    return all(
+        float((a.double() - b).abs().max() / b.abs().max()) < tolerance
+        for a, b in zip(got, expected, strict=True)
+    )
+
+
+@pytest.mark.parametrize("items", [DENSE, SPARSE])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("tau", [0.005, 0.1])
+def test_the_papers_sizes_against_float64(items: int, activation: str, tau: float) -> None:
+    users, table, positive, negative = tables(items)
+    loss = PairwiseSoftmaxLoss(tau, activation)
+    wide = [x.detach().double().requires_grad_() for x in (users, table)]
+    expected = step(loss, *wide, positive, negative)  # the plain road: not float32
+    assert close(step(loss, users, table, positive, negative), expected, 5e-7 / tau)
+
+
+def test_tf32_does_not_reach_the_scores() -> None:
+    inputs, loss = tables(DENSE), PairwiseSoftmaxLoss(0.02)
+    exact = step(loss, *inputs)
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("high")
+        fast = step(loss, *inputs)
+        assert torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert all(torch.equal(a, b) for a, b in zip(exact, fast, strict=True))
+
+
+@pytest.mark.parametrize("items", [DENSE, SPARSE])
+def test_the_same_bits_twice(items: int) -> None:
+    inputs, loss = tables(items), PairwiseSoftmaxLoss(0.1)
+    first, second = step(loss, *inputs), step(loss, *inputs)
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("items", [DENSE, SPARSE])
+@pytest.mark.parametrize("name", ["psl-relu", "sl", "bpr"])
+def test_a_step_does_not_wait_for_the_device(
+    items: int, name: str, request: pytest.FixtureRequest
+) -> None:
+    users, table, positive, negative = tables(items)
+    loss = get_loss(name).build(0.1)
+
+    def train() -> None:
+        users.grad = table.grad = None
+        sampled_loss(users, table, positive, negative, loss).backward()
+
+    train()  # compiles, and makes room
+    request.getfixturevalue("no_waiting")
+    train()
+
+
+def test_drawing_does_not_wait_for_the_device(request: pytest.FixtureRequest) -> None:
+    data = Interactions.from_pairs(np.arange(9), np.arange(9), 9, 30)
+    sampler, users = UniformNegatives(data, "cuda"), torch.arange(9, device="cuda")
+    sampler.sample(users, 100, 1)
+    request.getfixturevalue("no_waiting")
+    sampler.sample(users, 100, 2)
+
+
+def beyond(inputs: list[Tensor], take) -> int:
+    """Return the bytes that ``take`` holds at most, beyond its inputs."""
+    take()
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    take()
+    return torch.cuda.max_memory_allocated() - before
+
+
+def test_memory_of_the_sampled_road() -> None:
+    """Some bytes a pair, far from the d floats of a gather."""
+    inputs = tables(SPARSE)
+    most = 100 * BATCH * (COUNT + 1) + 3 * 4 * DIM * SPARSE
+    assert most < 4 * DIM * BATCH * COUNT
+    assert beyond(inputs, lambda: step(PairwiseSoftmaxLoss(0.1), *inputs)) < most
+
+
+def test_memory_of_the_catalogue_road() -> None:
+    """512 MiB of scores and three gradients of the table, where all scores are 1.5 GiB."""
+    users, items, positive, _ = inputs = tables(200_000, batch=2048, count=1)
+    loss = PairwiseSoftmaxLoss(0.1)
+
+    def take() -> None:
+        torch.autograd.grad(catalogue_loss(users, items, positive, loss), (users, items))
+
+    assert beyond(inputs, take) < (512 << 20) + 3 * 4 * DIM * len(items) + (64 << 20)
+
+
+@pytest.mark.parametrize("items", [300, 100_000])
+def test_draws_are_those_of_torch_and_of_a_cpu(items: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    data = Interactions.from_pairs(
+        rng.integers(0, 500, 20_000), rng.integers(0, items - 1, 20_000), 500, items
+    )
+    users = torch.from_numpy(rng.integers(0, 500, BATCH))
+    key = stream_key(7, "negatives", 3, 2)
+    drawn = UniformNegatives(data, "cuda").sample(users.cuda(), COUNT, key)
+    assert drawn.is_cuda and drawn.dtype == torch.int64
+    monkeypatch.setenv("PSL_KERNELS", "off")
+    assert torch.equal(drawn, UniformNegatives(data, "cuda").sample(users.cuda(), COUNT, key))
+    assert torch.equal(drawn.cpu(), UniformNegatives(data).sample(users, COUNT, key))

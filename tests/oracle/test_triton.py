@@ -1,0 +1,336 @@
+"""The GPU kernels against float64 torch: in Triton's interpreter everywhere, on a GPU if asked.
+
+The interpreter runs a kernel on a CPU, and is chosen when Triton is imported: the kernels run in a
+process of their own.  What the interpreter does not show, whether a kernel compiles, is asked of
+the compiler, which needs no GPU either.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from psl.activations import ACTIVATIONS
+from psl.interactions import Interactions
+from psl.losses import pairwise_softmax_loss
+from psl.negatives import UniformNegatives
+from psl.scoring import sampled_scores
+from psl.streams import stream_key
+
+triton = pytest.importorskip("triton", reason="triton is missing (extra `cuda`)")
+kernels = pytest.importorskip("psl.kernels_cuda")
+
+Road = Callable[..., Any]
+INTERPRET = {"TRITON_INTERPRET": "1", "PSL_TRITON_CPU": "1"}
+
+
+def on_gpu(function: Callable[..., Any], *args: Any) -> Any:
+    out = function(*(x.cuda() if isinstance(x, Tensor) else x for x in args))
+    return tuple(x.cpu() for x in out) if isinstance(out, tuple) else out.cpu()
+
+
+@pytest.fixture(scope="module", params=["interpreter", pytest.param("cuda", marks=pytest.mark.gpu)])
+def road(request: pytest.FixtureRequest) -> Iterator[Road]:
+    """Call a function of the kernels with tensors on the CPU."""
+    if request.param == "cuda":
+        yield on_gpu
+        return
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in INTERPRET.items():
+                patch.setenv(name, value)
+            pool.submit(os.getpid).result()  # the process starts here, with these variables
+        yield lambda function, *args: pool.submit(function, *args).result()
+
+
+def tables(dim: int = 24, count: int = 37, items: int = 53, rows: int = 7) -> list[Tensor]:
+    """Rows, items, draws: none a multiple of a block, ids repeated, a positive among negatives."""
+    g = torch.Generator().manual_seed(dim)
+    users = normalize(torch.randn(rows, dim, generator=g), dim=1) / 2
+    table = normalize(torch.randn(items, dim, generator=g), dim=1)
+    # Opposite and equal pairs: d comes close to -1 and 1, the ends of its range.
+    table[0], table[1] = 2 * users[0], -1.98 * users[0]
+    positive = torch.randint(items, (rows,), generator=g)
+    negative = torch.randint(items, (rows, count), generator=g)
+    positive[0], positive[1] = 0, 1
+    if count > 2:
+        negative[0, 0], negative[1, 0] = 1, 0
+        negative[2, 1], negative[3, 1], negative[3, 2] = positive[2], negative[3, 0], negative[3, 0]
+    return [users, table, positive, negative]
+
+
+def exact(users, items, positive, negative, tau: float, activation: str):
+    """Value of each row and gradients of the mean, by autograd in float64."""
+    u, v = users.double().requires_grad_(), items.double().requires_grad_()
+    scores = u @ v.T
+    chosen = scores.gather(1, negative) if negative.shape[1] else scores
+    rows = pairwise_softmax_loss(
+        scores.gather(1, positive[:, None])[:, 0], chosen, tau, activation, reduction="none"
+    )
+    rows.mean().backward()
+    return rows.detach(), u.grad, v.grad
+
+
+def compare(got, expected, tau: float) -> None:
+    # A rounding of 6e-8 in the score is 6e-8 / tau in a term: about 1e-5 at tau = .005.
+    assert torch.allclose(got[0].double(), expected[0], rtol=2e-6, atol=2e-7 / tau)
+    for one, other in zip(got[1:], expected[1:], strict=True):
+        error = (one.double() - other).abs().max() / other.abs().max()
+        assert error < 1e-5 if tau >= 0.025 else error < 5e-5
+
+
+SOFTMAX = {
+    "sampled": (kernels.pairwise_softmax, 37),
+    "catalogue": (kernels.catalogue_softmax, 37),
+    "full": (kernels.catalogue_softmax, 0),
+}
+
+
+@pytest.mark.parametrize("name", SOFTMAX)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("tau", [0.005, 0.1, 1.0])
+def test_value_and_gradients(road: Road, name: str, activation: str, tau: float) -> None:
+    kernel, count = SOFTMAX[name]
+    inputs = tables(24 if activation == "relu" else 64, count)
+    compare(road(kernel, *inputs, tau, activation), exact(*inputs, tau, activation), tau)
+
+
+@pytest.mark.parametrize("name", SOFTMAX)
+@pytest.mark.parametrize("tau", [0.025, 0.25])
+def test_an_odd_dimension(road: Road, name: str, tau: float) -> None:
+    kernel, count = SOFTMAX[name]
+    inputs = tables(21, count)
+    compare(road(kernel, *inputs, tau, "atan"), exact(*inputs, tau, "atan"), tau)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_draws_of_several_blocks(road: Road, activation: str) -> None:
+    inputs = tables(64, 301)
+    got = road(kernels.pairwise_softmax, *inputs, 0.005, activation)
+    compare(got, exact(*inputs, 0.005, activation), 0.005)
+
+
+@pytest.mark.parametrize("name", ["catalogue", "full"])
+def test_a_catalogue_of_several_blocks(road: Road, name: str) -> None:
+    kernel, count = SOFTMAX[name]
+    inputs = tables(24, count, items=4500, rows=4)
+    compare(road(kernel, *inputs, 0.1, "tanh"), exact(*inputs, 0.1, "tanh"), 0.1)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "size", "far"),  # the one item that was drawn: in the first block, or the last
+    [
+        (kernels.pairwise_softmax, 60, 2),
+        (kernels.catalogue_softmax, 4500, 2),
+        (kernels.catalogue_softmax, 4500, 4400),
+    ],
+)
+def test_a_row_far_below_the_catalogue_does_not_vanish(
+    road: Road, kernel: Callable[..., Any], size: int, far: int
+) -> None:
+    """At a small temperature the best item may be e^100 above all that were drawn."""
+    items = torch.tensor([[1.0, 0.0]]).repeat(size, 1)
+    items[far], items[1] = -items[far], torch.tensor([0.0, 1.0])
+    inputs = torch.tensor([[0.5, 0.0]]), items, torch.tensor([1]), torch.tensor([[far, far]])
+    value, *gradients = road(kernel, *inputs, 0.005, "exp")
+    assert float(value) == pytest.approx(-100 + math.log(2), rel=1e-6)
+    assert torch.allclose(gradients[1][far], torch.tensor([100.0, 0.0]))
+
+
+@pytest.mark.parametrize("name", SOFTMAX)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_numbers_out_of_the_ordinary_range(road: Road, name: str, activation: str) -> None:
+    """Without unit length a difference may be in the hundreds: nothing overflows."""
+    kernel, count = SOFTMAX[name]
+    users, *others = tables(24, count)
+    inputs = [users * 400, *others]
+    value, *gradients = road(kernel, *inputs, 1.0, activation)
+    assert all(bool(x.isfinite().all()) for x in gradients)
+    # Row 0 lies below the domain of some activations: where they are held depends on the dtype.
+    got, expected = value[1:].double(), exact(*inputs, 1.0, activation)[0][1:]
+    assert bool(value[0].isfinite()) and torch.allclose(got, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", SOFTMAX)
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("place", ["user", "item", "positive"])
+def test_scores_that_are_not_numbers_show(road: Road, name: str, wrong: float, place: str) -> None:
+    kernel, count = SOFTMAX[name]
+    inputs = users, items, positive, negative = tables(24, count)
+    if place == "user":
+        users[3, 1] = wrong
+    else:
+        items[positive[3] if place == "positive" or not count else negative[3, -1], 1] = wrong
+    value, grad_users, _ = road(kernel, *inputs, 0.1, "relu")
+    assert bool(value[3].isnan()) and bool(grad_users[3].isnan().all())
+    if place == "user":
+        assert bool(value[[0, 1, 2, 4, 5, 6]].isfinite().all())
+
+
+@pytest.mark.parametrize("name", SOFTMAX)
+@pytest.mark.parametrize("wrong", [-1, 53, 1 << 40])
+def test_an_id_outside_the_table_shows_and_nothing_is_read_there(
+    road: Road, name: str, wrong: int
+) -> None:
+    kernel, count = SOFTMAX[name]
+    for place in (2, 3) if count else (2,):
+        inputs = tables(24, count)
+        inputs[place][3, ...].view(-1)[-1] = wrong
+        value = road(kernel, *inputs, 0.1, "relu")[0]
+        assert value.isnan().tolist() == [False] * 3 + [True] + [False] * 3
+
+
+@pytest.mark.parametrize(("dim", "count"), [(24, 37), (64, 301), (5, 1)])
+def test_scores_and_their_gradients(road: Road, dim: int, count: int) -> None:
+    users, items, _, columns = tables(dim, count)
+    weight = torch.randn(columns.shape, generator=torch.Generator().manual_seed(1))
+    u, v = users.double().requires_grad_(), items.double().requires_grad_()
+    expected = sampled_scores(u, v, columns)
+    (expected * weight.double()).sum().backward()
+    got = road(kernels.scores, users, items, columns)
+    assert torch.allclose(got.double(), expected.detach(), rtol=1e-6, atol=5e-7)
+    for one, other in zip(
+        road(kernels.scatter_scores, users, items, columns, weight), (u.grad, v.grad), strict=True
+    ):
+        assert other is not None
+        assert torch.allclose(one.double(), other, atol=2e-6 * float(other.abs().max()))
+
+
+def test_scores_of_an_id_outside_the_table(road: Road) -> None:
+    users, items, _, columns = tables()
+    columns[1, 2], columns[3, 4] = -1, len(items)
+    wrong = (columns < 0) | (columns >= len(items))
+    assert torch.equal(road(kernels.scores, users, items, columns).isnan(), wrong)
+    grad_users, _ = road(kernels.scatter_scores, users, items, columns, torch.ones(columns.shape))
+    assert torch.equal(grad_users.isnan().all(1), wrong.any(1))
+
+
+@pytest.mark.parametrize("key", [0, 1, 16, stream_key(7, "negatives", 3, 2), (1 << 63) - 1])
+def test_the_sampler_draws_what_torch_draws(
+    road: Road, key: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    # User 3 likes all but the last two items, user 4 none.
+    users = np.concatenate([rng.integers(0, 3, 90), np.full(298, 3)])
+    liked = np.concatenate([rng.integers(0, 300, 90), np.arange(298)])
+    sampler = UniformNegatives(Interactions.from_pairs(users, liked, 5, 300))
+    batch = torch.randint(5, (13,), generator=torch.Generator().manual_seed(0))
+    monkeypatch.setenv("PSL_KERNELS", "off")
+    expected = sampler.sample(batch, 101, key)
+    got = road(kernels.uniform_negatives, key, sampler.indptr, sampler.items, 300, batch, 101)
+    assert got.dtype == torch.int64 and torch.equal(got, expected)
+
+
+def test_the_same_input_gives_the_same_bits(road: Road) -> None:
+    for kernel, count in SOFTMAX.values():
+        first, second = (road(kernel, *tables(24, count), 0.1, "relu") for _ in range(2))
+        assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+# In the process that interprets: the operators of torch take this road, and it is the same loss.
+OPERATORS = """
+import os, numpy, torch
+from psl import fast, interactions, negatives, scoring
+from psl.kernels_cuda import catalogue
+from psl.losses import PairwiseSoftmaxLoss, get_loss
+
+def step(loss, count, kernels):
+    os.environ["PSL_KERNELS"] = kernels
+    g = torch.Generator().manual_seed(count)
+    users, items = (torch.randn(n, 8, generator=g).mul(0.2).requires_grad_() for n in (3, 150))
+    assert (fast.gpu_kernels(users) is not None) == (kernels == "on")
+    positive = torch.randint(150, (3,), generator=g)
+    columns = torch.randint(150, (3, count), generator=g)
+    value = scoring.sampled_loss(users, items, positive, columns, loss)
+    return value, *torch.autograd.grad(3 * value, (users, items))
+
+called = []
+kernels = fast.gpu_kernels(torch.zeros(1))
+catalogue.MOST_BYTES = 2 * (8 * 150 + 4)  # two rows and one, not three at once
+for name in ("pairwise_softmax", "catalogue_softmax", "scores", "uniform_negatives"):
+    def spy(*args, name=name, kernel=getattr(kernels, name)):
+        called.append(name)
+        return kernel(*args)
+    setattr(kernels, name, spy)
+# 64 columns for each draw, and more: a gather.
+for count in (2, 3, 0):
+    for loss in (PairwiseSoftmaxLoss(0.1, "atan"), get_loss("bpr").build(0.1)):
+        if count or isinstance(loss, PairwiseSoftmaxLoss):
+            for a, b in zip(*(step(loss, count, kernels) for kernels in ("on", "off"))):
+                assert torch.allclose(a, b, rtol=1e-4, atol=1e-6), (count, loss)
+expected = ["pairwise_softmax", "scores", "catalogue_softmax", "scores", "catalogue_softmax"]
+assert called == expected, called
+table = interactions.Interactions.from_pairs(numpy.arange(4), numpy.arange(4), 4, 9)
+draws = []
+for os.environ["PSL_KERNELS"] in ("on", "off"):
+    draws.append(negatives.UniformNegatives(table).sample(torch.arange(4), 50, 11))
+assert torch.equal(*draws) and called[-1] == "uniform_negatives" and len(called) == 6
+"""
+
+
+def test_the_operators_take_this_road(road: Road, request: pytest.FixtureRequest) -> None:
+    if "cuda" in request.node.callspec.params.values():
+        pytest.skip("in test_gpu.py")
+    road(exec, OPERATORS, {})  # it changes that process: the last test to use it
+
+
+# --- the compiler -------------------------------------------------------------------------------
+
+F, L, I = "*fp32", "*i64", "i32"  # noqa: E741
+EMBEDDINGS = {"BLOCK": 64, "WIDTH": 64}
+LOSS = [F, F, L, L, F, F, F, F, F, I, I, I, "fp32", "fp32"]
+SOURCES: list[tuple[str, str, list[str], dict[str, Any]]] = [
+    *(("sampled", "_loss", LOSS, {"KIND": name, **EMBEDDINGS}) for name in ACTIVATIONS),
+    ("sampled", "_weigh", [F, F, F, I, "fp32"], {"KIND": "atan", "BLOCK": 1024}),
+    ("sampled", "_spread", [F, F, L, L, F, I, I], {"BLOCK": 16, "WIDTH": 64}),
+    ("sampled", "_scores", [F, F, L, F, I, I, I], EMBEDDINGS),
+    ("sampled", "_gather", [F, L, F, F, I, I, I], EMBEDDINGS),
+    ("catalogue", "_count", [L, "*i32", I, I], {"BLOCK": 1024}),
+    *(
+        (
+            "catalogue",
+            "_weights",
+            [F, "*i32" if counted else L, L, F, I, "fp32", "fp32"],
+            {"KIND": "tanh", "COUNTED": counted, "BLOCK": 2048},
+        )
+        for counted in (True, False)
+    ),
+    ("negatives", "_draw", ["i64", L, L, L, L, I, I, I], {"BLOCK": 512}),
+]  # fmt: skip
+
+
+@pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") == "1", reason="Triton only interprets")
+@pytest.mark.parametrize(("module", "name", "types", "constants"), SOURCES)
+def test_it_compiles(
+    module: str,
+    name: str,
+    types: list[str],
+    constants: dict[str, Any],
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """To machine code of an A100, with the types that the functions pass."""
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path_factory.mktemp("triton")))
+    kernel = getattr(pytest.importorskip(f"psl.kernels_cuda.{module}"), name)
+    given = iter(types)
+    signature = {x: "constexpr" if x in constants else next(given) for x in kernel.arg_names}
+    assert next(given, None) is None
+    code = triton.compile(
+        ASTSource(kernel, signature, constants), target=GPUTarget("cuda", 80, 32)
+    ).asm
+    assert code["cubin"]
+    # Sums of floats in an order of their own would not give the same bits twice.
+    assert not any(".f32" in line for line in code["ptx"].splitlines() if "atom." in line)
