@@ -1,155 +1,124 @@
-"""Time and memory of one training step: ours against the plain B x N x d gather.
+"""Speed and memory against a plain reference, as ratios, and the limits of the machine.
 
-Both get the same embeddings and the same sampled negatives, and their values are compared first.
-Times are taken in turns, so that both see the same machine; memory is what one pass adds to a
-process of its own.
+Every comparison gets the same embeddings and the same sampled negatives, and the values are
+compared first.  Times are taken in turns, so that both sides see the same machine; memory is what
+one pass adds to a process of its own.
 
-Run: ``python -m benchmarks [--batch 1024 --negatives 1000 --items 8360 --dim 64 --repeat 5]``.
+Run: ``python -m benchmarks [--only case curves trainer library] [--output FILE] [--device cuda]``.
 """
 
 from __future__ import annotations
 
 import argparse
-import gc
-import statistics
+import json
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
-from torch.nn.functional import cosine_similarity
+from rich.console import Console
+from rich.table import Table
 
-from psl.fast import cpu_kernels
-from psl.interactions import Interactions
-from psl.losses import PairwiseSoftmaxLoss
-from psl.negatives import UniformNegatives
-from psl.scoring import sampled_loss, unit_rows
+from benchmarks.curves import curves
+from benchmarks.library import bpr_epoch, lightgcn_step
+from benchmarks.measure import in_turns, machine, peak_bytes
+from benchmarks.problem import Problem, Size
+from benchmarks.roads import ROADS, gather, ours
+from benchmarks.trainer import epochs, evaluation
+from psl.records import provenance, replace_file
 
-USERS = 13455  # rows of the user table in a whole step: amazon-electronic
-Loss = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
-LOSS = PairwiseSoftmaxLoss(0.1, "relu")
-
-
-def gather(users: Tensor, items: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-    """Gather every sampled embedding and take cosines, straight from the formula."""
-    u = users.unsqueeze(1)
-    p = cosine_similarity(u, items[positive].unsqueeze(1), dim=2).squeeze(1) / 2
-    return LOSS(p, cosine_similarity(u, items[negative], dim=2) / 2)
+PARTS = ("case", "curves", "trainer", "library")
+out = Console(stderr=True)
 
 
-def ours(users: Tensor, items: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-    """Take the road of the trainer."""
-    return sampled_loss(
-        unit_rows(users) / 2, unit_rows(items), positive, negative, LOSS
-    )
-
-
-ROADS: dict[str, Loss] = {"gather": gather, "ours": ours}
-
-
-class Problem:
-    """Tables, ids and an optimiser of the given size."""
-
-    def __init__(self, a: argparse.Namespace) -> None:
-        self.a, g = a, torch.Generator().manual_seed(0)
-        self.users = torch.randn(USERS, a.dim, generator=g, requires_grad=True)
-        self.items = torch.randn(a.items, a.dim, generator=g, requires_grad=True)
-        self.adam = torch.optim.Adam([self.users, self.items], lr=0.01, fused=True)
-        rng = np.random.default_rng(0)
-        pairs = (rng.integers(0, bound, 13 * USERS) for bound in (USERS, a.items))
-        self.sampler = UniformNegatives(Interactions.from_pairs(*pairs, USERS, a.items))
-        self.user = torch.randint(USERS, (a.batch,), generator=g)
-        self.positive = torch.randint(a.items, (a.batch,), generator=g)
-        self.negative = torch.randint(a.items, (a.batch, a.negatives), generator=g)
-        self.draws = 0
-
-    def gradient(self, road: Loss) -> Tensor:
-        """Take scores, loss and gradient of the batch."""
-        loss = road(self.users[self.user], self.items, self.positive, self.negative)
-        loss.backward()
-        self.adam.zero_grad()
-        return loss.detach()
-
-    def step(self, road: Loss) -> Tensor:
-        """Take a whole step: draw negatives, loss and gradient, Adam on both tables."""
-        self.draws += 1
-        negative = self.sampler.sample(self.user, self.a.negatives, self.draws)
-        loss = road(self.users[self.user], self.items, self.positive, negative)
-        loss.backward()
-        self.adam.step()
-        self.adam.zero_grad()
-        return loss.detach()
-
-
-def seconds(work: Callable[[Loss], Tensor], road: Loss) -> float:
-    """Time one call."""
-    begin = time.perf_counter()
-    work(road)
-    return time.perf_counter() - begin
-
-
-def peak(road: Loss, a: argparse.Namespace) -> int:
-    """Return the bytes by which loss and gradient raise this process's resident size (Linux)."""
-    problem = Problem(a)
-    Problem(argparse.Namespace(**{**vars(a), "batch": 2})).gradient(road)  # loads and compiles
-    gc.collect()
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts from here
-    before = resident("VmRSS")
-    problem.gradient(road)
-    return resident("VmHWM") - before
-
-
-def resident(field: str) -> int:
-    """Read a size of this process in bytes."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))
-
-
-def memory(name: str) -> int:
-    """Measure one road in a process of its own, with this one's arguments."""
-    command = [sys.executable, "-m", "benchmarks", *sys.argv[1:], "--memory-of", name]
-    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-
-
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    for name, value in (("batch", 1024), ("negatives", 1000), ("items", 8360), ("dim", 64)):
-        parser.add_argument(f"--{name}", type=int, default=value)
-    parser.add_argument("--repeat", type=int, default=5)
-    parser.add_argument("--memory-of", choices=ROADS, help=argparse.SUPPRESS)
-    a = parser.parse_args()
-    if a.memory_of:
-        print(peak(ROADS[a.memory_of], a))
-        return
-    problem = Problem(a)
+def case(size: Size, device: str, repeat: int) -> dict[str, Any]:
+    """Compare both roads on one size: loss and gradient, a whole step, memory."""
+    problem = Problem(size, device)
     torch.testing.assert_close(
         problem.gradient(ours), problem.gradient(gather), rtol=1e-5, atol=1e-5
     )
-    kernels = "with kernels" if cpu_kernels(problem.items) is not None else "without kernels"
-    print(
-        f"batch {a.batch}, negatives {a.negatives}, items {a.items}, dim {a.dim}, "
-        f"{torch.get_num_threads()} threads, {kernels}, medians of {a.repeat} pairs"
+    result: dict[str, Any] = {**size.as_dict(), "flops": size.flops}
+    for name, work in (("gradient", problem.gradient), ("step", problem.step)):
+        result[name] = in_turns(partial(work, gather), partial(work, ours), problem.device, repeat)
+    if device != "cpu" or Path("/proc/self/clear_refs").exists():
+        plain, fast = (_memory(name, size, device) for name in ROADS)
+        result["memory"] = {"plain_bytes": plain, "ours_bytes": fast, "ratio": plain / max(fast, 1)}
+    return result
+
+
+def _memory(road: str, size: Size, device: str) -> int:
+    """Measure one road in a process of its own."""
+    words = [f"--{k}={v}" for k, v in size.as_dict().items() if k != "users"]
+    command = [sys.executable, "-m", "benchmarks", *words, "--device", device, "--memory-of", road]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def _memory_of(road: str, size: Size, device: str) -> int:
+    problem = Problem(size, device)
+    Problem(Size(2, size.negatives, size.items, size.dim), device).gradient(ROADS[road])  # compiles
+    return peak_bytes(lambda: problem.gradient(ROADS[road]), problem.device)
+
+
+def show(result: dict[str, Any]) -> None:
+    """Print what was measured."""
+    m, table = result["machine"], Table("", "plain", "ours", "ratio")
+    for name, row in _rows(result):
+        if "plain_bytes" in row:
+            sides = [f"{row[k] / 2**20:,.0f} MiB" for k in ("plain_bytes", "ours_bytes")]
+        else:
+            sides = [f"{row[k] * 1e3:,.1f} ms" for k in ("plain_seconds", "ours_seconds")]
+        table.add_row(name, *sides, f"{row['ratio']:.1f}")
+    out.print(
+        f"{m['device']}, {m['threads']} threads: {m['flops_per_second'] / 1e9:.0f} GFLOP/s, "
+        f"{m['bytes_per_second'] / 1e9:.1f} GB/s"
     )
-    print(f"{'':20} {'gather':>10} {'ours':>10} {'ratio':>8}")
-    for title, work in (("loss and gradient", problem.gradient), ("whole step", problem.step)):
-        work(ours)  # compiles
-        pairs = [(seconds(work, gather), seconds(work, ours)) for _ in range(a.repeat)]
-        plain, fast = (statistics.median(column) for column in zip(*pairs, strict=True))
-        ratio = statistics.median(p / f for p, f in pairs)
-        print(f"{title:20} {plain * 1e3:7.1f} ms {fast * 1e3:7.1f} ms {ratio:8.1f}")
-    if not Path("/proc/self/clear_refs").exists():
+    out.print(table)
+    for e in result.get("epochs", []):
+        out.print(f"epoch {e['backbone']} {e['loss']}: {e['seconds']:.2f} s ({e['steps']} steps)")
+    if "evaluation" in result:
+        out.print("evaluation: {users:,} users in {seconds:.2f} s".format(**result["evaluation"]))
+
+
+def _rows(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    one = result.get("case", {})
+    names = {"gradient": "loss and gradient", "step": "whole step", "memory": "memory of a pass"}
+    rows = [(text, one[key]) for key, text in names.items() if key in one]
+    return rows + [(f"{r['library']}, {r['work']}", r) for r in result.get("libraries", [])]
+
+
+def main() -> None:
+    """Measure, print, and write what was asked for."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    for name in ("batch", "negatives", "items", "dim"):
+        parser.add_argument(f"--{name}", type=int, default=getattr(Size(), name))
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=["case"])
+    parser.add_argument("--all", dest="only", action="store_const", const=list(PARTS))
+    parser.add_argument("--repeat", type=int, default=7)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--output", type=Path, help="Also write the numbers there, as JSON.")
+    parser.add_argument("--memory-of", choices=ROADS, help=argparse.SUPPRESS)
+    a = parser.parse_args()
+    size = Size(a.batch, a.negatives, a.items, a.dim)
+    if a.memory_of:
+        print(_memory_of(a.memory_of, size, a.device))
         return
-    plain_bytes, fast_bytes = (memory(name) for name in ROADS)
-    ratio = plain_bytes / max(fast_bytes, 1)
-    print(
-        f"{'memory of a pass':20} {plain_bytes / 2**20:6.0f} MiB {fast_bytes / 2**20:6.0f} MiB "
-        f"{ratio:8.1f}"
-    )
+    told = lambda text: out.print(text, style="dim")  # noqa: E731
+    result: dict[str, Any] = {"machine": machine(torch.device(a.device)), **provenance()}
+    if "case" in a.only:
+        result["case"] = case(size, a.device, a.repeat)
+    if "curves" in a.only:
+        result["curves"] = curves(a.device, a.repeat, told)
+    if "trainer" in a.only:
+        result["epochs"] = epochs(a.device, told)
+        result["evaluation"] = evaluation(a.device, a.repeat)
+    if "library" in a.only and a.device == "cpu":
+        found = [lightgcn_step(a.repeat), bpr_epoch(told)]
+        result["libraries"] = [x for x in found if x is not None]
+    show(result)
+    if a.output is not None:
+        replace_file(a.output, (json.dumps(result, indent=1) + "\n").encode())
 
 
 if __name__ == "__main__":

@@ -1,0 +1,99 @@
+"""How time, memory and the limits of a machine are measured."""
+
+from __future__ import annotations
+
+import gc
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from psl.fast import cpu_kernels
+
+
+def seconds(work: Callable[[], object], device: torch.device) -> float:
+    """Time one call; a GPU is waited for."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    begin = time.perf_counter()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - begin
+
+
+def median_seconds(work: Callable[[], object], device: torch.device, repeat: int) -> float:
+    """Time calls after one that compiles; return the median."""
+    work()
+    return statistics.median(seconds(work, device) for _ in range(repeat))
+
+
+def in_turns(
+    plain: Callable[[], object], ours: Callable[[], object], device: torch.device, repeat: int
+) -> dict[str, float]:
+    """Time two ways in turns, so that both see the same machine; the ratio is the pairs' median."""
+    ours(), plain()
+    pairs = [(seconds(plain, device), seconds(ours, device)) for _ in range(repeat)]
+    return {
+        "plain_seconds": statistics.median(p for p, _ in pairs),
+        "ours_seconds": statistics.median(o for _, o in pairs),
+        "ratio": statistics.median(p / o for p, o in pairs),
+        "ratio_lowest": min(p / o for p, o in pairs),
+        "ratio_highest": max(p / o for p, o in pairs),
+    }
+
+
+def peak_bytes(work: Callable[[], object], device: torch.device) -> int:
+    """Return the bytes by which a call raises this process's memory at its peak (CPU: Linux)."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        work()
+        torch.cuda.synchronize(device)
+        return torch.cuda.max_memory_allocated(device) - before
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts from here
+    before = _resident("VmRSS")
+    work()
+    return _resident("VmHWM") - before
+
+
+def _resident(field: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))
+
+
+def machine(device: torch.device) -> dict[str, Any]:
+    """Describe the machine and measure its two limits: arithmetic and memory traffic.
+
+    Arithmetic is a single-precision product of 2048 x 2048 matrices; traffic is a copy of 256 MiB,
+    read and written.  Both are what the machine gives to torch, not what its maker prints.
+    """
+    a, b = (torch.randn(2048, 2048, device=device) for _ in range(2))
+    long = torch.empty(2**26, device=device)
+    other = torch.empty_like(long)
+    product = median_seconds(lambda: a @ b, device, 5)
+    copy = median_seconds(lambda: other.copy_(long), device, 5)
+    return {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
+        "threads": torch.get_num_threads(),
+        "kernels": cpu_kernels(a) is not None if device.type == "cpu" else True,
+        "flops_per_second": 2 * 2048**3 / product,
+        "bytes_per_second": 2 * long.numel() * 4 / copy,
+        "spin_count": os.environ.get("GOMP_SPINCOUNT", "not set"),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next(x.split(":", 1)[1].strip() for x in lines if x.startswith("model name"))
+    except (OSError, StopIteration):
+        name = platform.processor() or platform.machine()
+    return f"{name}, {torch.backends.cpu.get_cpu_capability()}"
