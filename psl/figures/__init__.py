@@ -1,0 +1,31 @@
+"""Figures of the book: tables and arrays in, a matplotlib figure out.  Drawing never computes.
+
+Nothing here trains, evaluates or derives; the caller displays or saves the figure it gets.  Lines
+carry their names at their ends, so no figure needs colour alone to be read.
+"""
+
+from psl.figures.results import compare, differences, over_noise
+from psl.figures.speed import scaling
+from psl.figures.style import COLOURS, LABELS, use_style
+from psl.figures.theory import activations, gaps, lines, slack, temperatures, tilts, weights
+from psl.figures.training import learning_curves, popularity, scalars
+
+__all__ = [
+    "COLOURS",
+    "LABELS",
+    "activations",
+    "compare",
+    "differences",
+    "gaps",
+    "learning_curves",
+    "lines",
+    "over_noise",
+    "popularity",
+    "scalars",
+    "scaling",
+    "slack",
+    "temperatures",
+    "tilts",
+    "use_style",
+    "weights",
+]

@@ -1,0 +1,96 @@
+"""Figures of results: the paper's numbers dashed, ours solid."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from psl.figures.style import LABELS, colour_of, label_ends, metric_name, one_panel
+
+__all__ = ["compare"]
+
+
+def compare(table: pd.DataFrame) -> Figure:
+    """Draw the paper's value (dashed, hollow) beside ours (solid), one panel a metric.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns ``loss``, ``metric``, ``paper``, ``ours``; several rows of one loss and metric,
+        e.g. seeds, are drawn on one line.
+    """
+    losses = list(dict.fromkeys(table["loss"]))
+    metrics = list(dict.fromkeys(table["metric"]))
+    figure = Figure(figsize=(6.4, 1.6 + 0.42 * max(len(losses), 1)))
+    if not metrics:
+        figure.text(0.5, 0.5, "no record to show", ha="center", va="center")
+        return figure
+    panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
+    for axes, metric in zip(panels, metrics, strict=True):
+        rows = table[table["metric"] == metric]
+        at = [losses.index(loss) for loss in rows["loss"]]
+        colours = [colour_of(loss) for loss in rows["loss"]]
+        axes.hlines(at, rows["paper"], rows["ours"], color="#bbbbbb", linewidth=1)
+        for y, colour, paper, ours in zip(at, colours, rows["paper"], rows["ours"], strict=True):
+            axes.vlines(paper, y - 0.34, y + 0.34, color=colour, linestyle=(0, (2, 1.2)))
+            axes.plot([ours], [y], "o", color=colour)
+        axes.set_title(metric_name(metric))
+        axes.set_yticks(range(len(losses)), [LABELS.get(loss, loss) for loss in losses])
+        axes.set_ylim(len(losses) - 0.4, -0.6)
+        axes.margins(x=0.12)
+        axes.locator_params(axis="x", nbins=4)
+    figure.supxlabel("solid mark: ours;  dashed line: the paper's value", fontsize=10)
+    return figure
+
+
+def differences(table: pd.DataFrame, xlabel: str) -> Figure:
+    """Draw a difference for each row with its interval, and the paper's value dashed.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns ``label``, ``loss`` (decides the colour), ``ours``, ``low``, ``high``, and
+        ``paper`` (may be missing, NaN).  Rows are drawn from the top.
+    xlabel : str
+    """
+    figure = Figure(figsize=(6.4, 1.3 + 0.34 * max(len(table), 1)))
+    axes = figure.subplots()
+    axes.axvline(0, color="#bbbbbb", linewidth=1)
+    numbers = table[["ours", "low", "high", "paper"]].to_numpy(dtype=float)
+    for y, (loss, (ours, low, high, paper)) in enumerate(zip(table["loss"], numbers, strict=True)):
+        shade = colour_of(loss)
+        axes.hlines(y, low, high, color=shade, linewidth=4, alpha=0.3)
+        axes.plot([ours], [y], "o", color=shade)
+        axes.vlines(paper, y - 0.36, y + 0.36, color=shade, linestyle=(0, (2, 1.2)))
+    axes.set_yticks(range(len(table)), list(table["label"]))
+    axes.set_ylim(len(table) - 0.4, -0.6)
+    axes.set_xlabel(xlabel)
+    return figure
+
+
+def over_noise(table: pd.DataFrame, ylabel: str) -> Figure:
+    """Draw a metric over the share of false negatives: ours solid, with its band; paper dashed.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns ``loss``, ``ratio``, ``ours``, ``low``, ``high`` and ``paper``; what is missing is
+        NaN and left out.
+    ylabel : str
+    """
+    figure, axes = one_panel("probability of a false negative", ylabel)
+    ends = []
+    for loss, rows in table.groupby("loss", sort=False):
+        rows, shade = rows.sort_values("ratio"), colour_of(str(loss))
+        seen = rows.dropna(subset=["ours"])
+        axes.plot(rows["ratio"], rows["paper"], "--", color=shade, linewidth=1)
+        if len(seen):
+            axes.plot(seen["ratio"], seen["ours"], "o-", color=shade, markersize=3.5)
+            axes.fill_between(
+                seen["ratio"], seen["low"], seen["high"], color=shade, alpha=0.18, linewidth=0
+            )
+        last = seen if len(seen) else rows
+        value = float(last["ours" if len(seen) else "paper"].iloc[-1])
+        ends.append((str(loss), float(last["ratio"].iloc[-1]), value))
+    label_ends(axes, [e for e in ends if e[2] == e[2]])
+    return figure

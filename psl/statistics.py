@@ -1,0 +1,137 @@
+"""What seeds can tell: intervals, paired differences, a correction for many questions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+__all__ = [
+    "Interval",
+    "PairedDifference",
+    "holm",
+    "interval",
+    "paired_difference",
+    "prediction_half_width",
+]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over seeds and its t-interval; one value has no interval (NaN)."""
+
+    mean: float
+    low: float
+    high: float
+    count: int
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """One loss against another on the same seeds.
+
+    Attributes
+    ----------
+    mean, low, high : float
+        Mean of the differences and its t-interval; NaN bounds for one pair.
+    relative : float
+        The mean over the mean of the other loss: the paper's Imp.%, as a fraction.
+    p_value : float
+        Two-sided paired t-test against no difference; NaN for one pair.
+    count : int
+        Pairs.
+    """
+
+    mean: float
+    low: float
+    high: float
+    relative: float
+    p_value: float
+    count: int
+
+
+def interval(values: Sequence[float], level: float = 0.95) -> Interval:
+    """Return the mean of values over seeds and its Student t-interval.
+
+    Parameters
+    ----------
+    values : sequence of float
+        One value a seed, at least one.
+    level : float
+        Coverage, in (0, 1).
+
+    Raises
+    ------
+    ValueError
+        Without a value, or for a level outside (0, 1).
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"level is a probability between 0 and 1, got {level}")
+    x = np.asarray(values, dtype=float)
+    if x.size == 0:
+        raise ValueError("no value, no mean")
+    mean = float(x.mean())
+    if x.size == 1:
+        return Interval(mean, math.nan, math.nan, 1)
+    half = float(stats.t.ppf((1 + level) / 2, x.size - 1) * x.std(ddof=1) / math.sqrt(x.size))
+    return Interval(mean, mean - half, mean + half, x.size)
+
+
+def prediction_half_width(values: Sequence[float], level: float = 0.95) -> float:
+    """Return how far from the mean of these values one more of the same kind may fall.
+
+    Raises
+    ------
+    ValueError
+        For fewer than two values.
+    """
+    x = np.asarray(values, dtype=float)
+    if x.size < 2:
+        raise ValueError("one value has no spread")
+    t = float(stats.t.ppf((1 + level) / 2, x.size - 1))
+    return t * float(x.std(ddof=1)) * math.sqrt(1 + 1 / x.size)
+
+
+def paired_difference(
+    ours: Sequence[float], other: Sequence[float], level: float = 0.95
+) -> PairedDifference:
+    """Compare two losses on the same seeds, in the same order.
+
+    A seed fixes the split, the order and the draws, so the pairs share much of their noise, and
+    their differences have less of it than either side.
+
+    Raises
+    ------
+    ValueError
+        If the two are not of one length.
+    """
+    a, b = (np.asarray(x, dtype=float) for x in (ours, other))
+    if a.shape != b.shape:
+        raise ValueError(f"pairs are wanted, got {a.size} and {b.size} values")
+    gap = interval(list(a - b), level)
+    if a.size < 2:
+        p_value = math.nan
+    elif np.ptp(a - b) < 1e-12 * abs(gap.mean):  # without spread: certain, one way or the other
+        p_value = 0.0
+    else:
+        p_value = float(stats.ttest_rel(a, b).pvalue) if np.ptp(a - b) else 1.0
+    relative = gap.mean / float(b.mean()) if b.mean() else math.nan
+    return PairedDifference(gap.mean, gap.low, gap.high, relative, p_value, a.size)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Correct p-values for their number by Holm's step-down method; NaN stays NaN.
+
+    A corrected value below 0.05 keeps the chance of any false finding among all below 0.05.
+    """
+    p = np.asarray(p_values, dtype=float)
+    out = np.full(p.size, math.nan)
+    order = [int(k) for k in np.argsort(p) if not math.isnan(p[k])]
+    worst = 0.0
+    for place, k in enumerate(order):
+        worst = max(worst, min(1.0, (len(order) - place) * float(p[k])))
+        out[k] = worst
+    return [float(x) for x in out]
