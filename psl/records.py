@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import platform
 import tempfile
-from collections.abc import Iterable
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,8 +17,21 @@ from typing import Any
 
 from psl.errors import RecordError
 
-__all__ = ["append", "code_digest", "provenance", "read", "replace_file", "run_id", "select"]
+__all__ = [
+    "SCHEMA",
+    "append",
+    "code_digest",
+    "merge",
+    "problems",
+    "provenance",
+    "read",
+    "replace_file",
+    "run_id",
+    "select",
+]
 
+# Version of a record's keys, in its key ``schema``; one without that key is of version 1.
+SCHEMA = 2
 REQUIRED = ("run_id", "experiment", "config", "dataset_fingerprint", "metrics", "created")
 
 
@@ -36,7 +50,7 @@ def code_digest() -> str:
 
 
 def provenance() -> dict[str, Any]:
-    """Return versions, code digest and time, for a record."""
+    """Return schema, versions, code digest and time, for a record."""
     versions = {"python": platform.python_version()}
     for package in ("psl", "torch", "numpy"):
         try:
@@ -44,6 +58,7 @@ def provenance() -> dict[str, Any]:
         except PackageNotFoundError:  # used from a checkout that is not installed
             versions[package] = "not installed"
     return {
+        "schema": SCHEMA,
         "versions": versions,
         "code_digest": code_digest(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -78,12 +93,12 @@ def append(path: Path, record: dict[str, Any]) -> None:
     with _lock(path):
         kept = [r for r in read(path) if _identity(r) != _identity(record)] if path.exists() else []
         try:
-            lines = [json.dumps(r, sort_keys=True, allow_nan=False) for r in (*kept, record)]
+            content = _dump([*kept, record])
         except ValueError as error:
             raise RecordError(
                 f"the new record holds a number that is not finite ({error})"
             ) from error
-        replace_file(path, ("\n".join(lines) + "\n").encode())
+        replace_file(path, content)
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -94,10 +109,81 @@ def read(path: Path) -> list[dict[str, Any]]:
     RecordError
         If there is none, or a line is not a record.
     """
+    return [record for _, record in _entries(path)]
+
+
+def select(records: Iterable[dict[str, Any]], **config: Any) -> list[dict[str, Any]]:
+    """Return the records whose configuration has these values."""
+    return [r for r in records if all(r["config"].get(k) == v for k, v in config.items())]
+
+
+def merge(sources: Iterable[Path], into: Path) -> dict[Path, int]:
+    """Take the records of files (or folders) into a folder; return how many each file gained.
+
+    A record goes into ``<its experiment>.jsonl``.  One that is there already, in whichever file of
+    the folder, is left as it is.
+
+    Raises
+    ------
+    RecordError
+        If a record is malformed, or one run on the same data and device has two results; nothing
+        is written then.
+    """
+    arriving = [entry for source in sources for entry in _entries(source)]
+    for where, record in arriving:
+        for what in _flaws(record):
+            raise RecordError(f"{where}: {what}")
+    targets = {_target(into, record, where) for where, record in arriving}
+    with ExitStack() as locks:
+        for path in sorted(targets):
+            locks.enter_context(_lock(path))
+        present = list(_entries(into)) if any(into.glob("*.jsonl")) else []
+        seen = {_identity(record): (where, record) for where, record in present}
+        new: dict[Path, list[dict[str, Any]]] = {}
+        for where, record in arriving:
+            there, known = seen.setdefault(_identity(record), (where, record))
+            if known["metrics"] != record["metrics"]:
+                raise RecordError(
+                    f"{where} and {there}: the same run ({record['run_id']}, same data and "
+                    "device) with different metrics; delete one line. Nothing was written"
+                )
+            if known is record:
+                new.setdefault(_target(into, record, where), []).append(record)
+        for path, records in sorted(new.items()):
+            replace_file(path, _dump([*(read(path) if path.exists() else []), *records]))
+    return {path: len(records) for path, records in sorted(new.items())}
+
+
+def problems(path: Path, load: Callable[[dict[str, Any]], object]) -> list[str]:
+    """Return what is wrong in a file or folder beyond what :func:`read` refuses, by file and line.
+
+    Numbers must be finite, no two records may be of one run on the same data and device, and
+    ``load`` must take each configuration (it raises otherwise).
+    """
+    found: list[str] = []
+    seen: dict[tuple[Any, ...], str] = {}
+    for where, record in _entries(path):
+        found += [f"{where}: {what}" for what in _flaws(record)]
+        try:
+            load(record["config"])
+        except Exception as error:  # whatever a configuration does to its reader
+            found.append(f"{where}: the configuration does not load ({error})")
+        first = seen.setdefault(_identity(record), where)
+        if first != where:
+            found.append(f"{where}: the run {record['run_id']} of {first} again")
+    return found
+
+
+def _dump(records: list[dict[str, Any]]) -> bytes:
+    lines = [json.dumps(r, sort_keys=True, allow_nan=False) for r in records]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _entries(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Read records with their place, ``file:line``."""
     files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
     if not files or not files[0].exists():
         raise RecordError(f"no run record at {path}; `psl train` writes them")
-    out = []
     for file in files:
         try:
             lines = file.read_text(encoding="utf-8").splitlines()
@@ -109,13 +195,30 @@ def read(path: Path) -> list[dict[str, Any]]:
             except json.JSONDecodeError as error:
                 raise RecordError(f"{file}:{number}: not JSON ({error.msg})") from error
             _check(record, f"{file}:{number}")
-            out.append(record)
-    return out
+            yield f"{file}:{number}", record
 
 
-def select(records: Iterable[dict[str, Any]], **config: Any) -> list[dict[str, Any]]:
-    """Return the records whose configuration has these values."""
-    return [r for r in records if all(r["config"].get(k) == v for k, v in config.items())]
+def _target(into: Path, record: dict[str, Any], where: str) -> Path:
+    name = record["experiment"]
+    if not isinstance(name, str) or Path(name).name != name:
+        raise RecordError(f"{where}: the experiment {name!r} is not a file name")
+    return into / f"{name}.jsonl"
+
+
+def _flaws(record: dict[str, Any]) -> list[str]:
+    """Name the values that are not finite numbers, and metrics that are none at all."""
+
+    def walk(value: Any, name: str) -> Iterator[str]:
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                yield from walk(inner, f"{name}.{key}" if name else key)
+        elif isinstance(value, list):
+            for number, inner in enumerate(value):
+                yield from walk(inner, f"{name}[{number}]")
+        elif isinstance(value, float) and not math.isfinite(value):
+            yield f"{name} is not a finite number"
+
+    return [*walk(record, ""), *([] if record["metrics"] else ["no metric"])]
 
 
 def _identity(record: dict[str, Any]) -> tuple[Any, ...]:
@@ -128,8 +231,16 @@ def _check(record: Any, where: str) -> None:
     missing = [key for key in REQUIRED if key not in record]
     if missing:
         raise RecordError(f"{where}: lacks the key {missing[0]!r}")
+    for key in ("config", "metrics"):
+        if not isinstance(record[key], dict):
+            raise RecordError(f"{where}: its {key} is not a table of names and values")
     if record["run_id"] != run_id(record["config"]):
         raise RecordError(f"{where}: its run_id is not the digest of its config")
+    schema = record.get("schema", 1)
+    if schema not in range(1, SCHEMA + 1):
+        raise RecordError(
+            f"{where}: schema {schema!r} is not known; this version of psl reads 1 to {SCHEMA}"
+        )
     bad = [k for k, v in record["metrics"].items() if not (isinstance(v, float) and 0 <= v <= 1)]
     if bad:
         raise RecordError(f"{where}: metric {bad[0]} is not a number in [0, 1]")

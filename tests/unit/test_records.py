@@ -132,6 +132,91 @@ def test_a_full_disk_keeps_the_old_file(
     assert {p.name for p in tmp_path.iterdir()} <= {"runs.jsonl", ".runs.jsonl.lock"}
 
 
+def write(path: Path, *entries: dict[str, Any]) -> Path:
+    """Write lines as they are, checked by nobody."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("".join(json.dumps(e) + "\n" for e in entries))
+    return path
+
+
+def test_schemas(tmp_path: Path) -> None:
+    assert records.provenance()["schema"] == records.SCHEMA == 2
+    path = write(tmp_path / "runs.jsonl", record(0), record(1, schema=1), record(2, schema=2))
+    assert len(records.read(path)) == 3, "one without the key is of the first version"
+    for unknown in (3, 0, "2", None, [1]):
+        write(path, record(0), record(1, schema=unknown))
+        with pytest.raises(RecordError, match=r"runs\.jsonl:2: schema .* is not known"):
+            records.read(path)
+
+
+def test_merge_takes_each_once_and_by_experiment(tmp_path: Path) -> None:
+    into = tmp_path / "results"
+    records.append(into / "other.jsonl", record(0))  # there, in whichever file
+    first = write(tmp_path / "a" / "x.jsonl", record(0), record(1), record(2, experiment="more"))
+    second = write(tmp_path / "b.jsonl", record(1, created="2025-01-01", seconds=3), record(3))
+    gained = records.merge([first.parent, second], into)
+    assert gained == {into / "more.jsonl": 1, into / "test.jsonl": 2}
+    assert records.read(into / "test.jsonl") == [record(1), record(3)]
+    assert records.read(into / "more.jsonl") == [record(2, experiment="more")]
+    before = {p: p.read_bytes() for p in into.glob("*.jsonl")}
+    assert records.merge([first, second], into) == {}
+    assert {p: p.read_bytes() for p in into.glob("*.jsonl")} == before
+    # Another device is another run, whatever it gave.
+    third = write(tmp_path / "c.jsonl", record(1, device="gpu", metrics={"ndcg@20": 0.1}))
+    assert records.merge([third], into) == {into / "test.jsonl": 1}
+
+
+@pytest.mark.parametrize("between", ["sources", "source and folder"])
+def test_a_conflict_writes_nothing(tmp_path: Path, between: str) -> None:
+    into, other = tmp_path / "results", record(1, metrics={"ndcg@20": 0.25})
+    records.append(into / "test.jsonl", record(5))
+    first = write(tmp_path / "a.jsonl", record(2, experiment="fresh"), record(1))
+    if between == "sources":
+        second = write(tmp_path / "b.jsonl", other)
+        sources, words = [first, second], r"b\.jsonl:1 and .*a\.jsonl:2"
+    else:
+        records.append(into / "test.jsonl", other)
+        sources, words = [first], r"a\.jsonl:2 and .*results/test\.jsonl:2"
+    before = {p: p.read_bytes() for p in into.glob("*.jsonl")}
+    with pytest.raises(RecordError, match=words + ".*different metrics"):
+        records.merge(sources, into)
+    assert {p: p.read_bytes() for p in into.glob("*.jsonl")} == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"experiment": "../x"}, r"a\.jsonl:2: the experiment '../x' is not a file name"),
+        ({"seconds": math.inf}, r"a\.jsonl:2: seconds is not a finite number"),
+        ({"metrics": {}}, r"a\.jsonl:2: no metric"),
+        ({"metrics": [0.5]}, r"a\.jsonl:2: its metrics is not a table"),
+    ],
+)
+def test_merge_takes_nothing_malformed(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+    source = write(tmp_path / "a.jsonl", record(0), record(1, **changes))
+    with pytest.raises(RecordError, match=words):
+        records.merge([source], tmp_path / "results")
+    assert not list(tmp_path.glob("results/*.jsonl"))
+
+
+def test_problems_are_all_named_with_their_line(tmp_path: Path) -> None:
+    curve = [{"epoch": 5, "loss": math.nan}]
+    path = write(
+        tmp_path / "runs.jsonl", record(0), record(1, validation_curve=curve), record(2), record(0)
+    )
+
+    def load(config: dict[str, Any]) -> None:
+        if config["seed"] == 2:
+            raise ValueError("no such seed")
+
+    found = records.problems(path, load)
+    assert [p.split(": ")[0].rsplit(":", 1)[1] for p in found] == ["2", "3", "4"]
+    assert "validation_curve[0].loss is not a finite number" in found[0]
+    assert "does not load (no such seed)" in found[1]
+    assert "runs.jsonl:1 again" in found[2]
+    assert records.problems(write(path, record(0), record(1)), load) == []
+
+
 def _append(path: Path, first: int) -> None:
     for seed in range(first, first + 5):
         records.append(path, record(seed))

@@ -1,0 +1,57 @@
+"""`psl claims`: the ledger."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from psl import claims
+from psl.cli.console import Results, key, out, print_json
+
+
+def claims_command(
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
+    mutants: Annotated[bool, typer.Option("--mutants", help="Print the kill matrix.")] = False,
+    results: Results = Path("results"),
+) -> None:
+    """Compute the status of every claim of the ledger."""
+    subject = claims.Subject.real(results)
+    if mutants:
+        matrix = claims.kill_matrix(subject)
+        if as_json:
+            print_json(matrix)
+        else:
+            table = Table(key("claim"), "mutant", "before", "after", "killed")
+            words = {True: "yes", False: "NO", None: "nothing to upset"}
+            for row in matrix:
+                table.add_row(
+                    row["id"], row["mutant"], row["before"], row["after"], words[row["killed"]]
+                )
+            out.print(table)
+        if any(row["killed"] is False for row in matrix):
+            raise typer.Exit(1)
+        return
+    rows = claims.assess(subject)
+    if as_json:
+        wanted = ("id", "section", "kind", "statement", "status", "check", "evidence", "runs")
+        print_json(
+            [
+                {k: r[k] for k in wanted}
+                | {
+                    "tolerance": r.get("arguments", {}).get("tolerance"),
+                    "from": r["tolerance_source"],
+                }
+                for r in rows
+            ]
+        )
+        return
+    table = Table("claim and evidence", key("status"), show_lines=True)
+    for r in rows:
+        table.add_row(Text(r["id"]).append(f"\n{r['evidence']}", style="dim"), r["status"])
+    out.print(table)
+    counts = {s: sum(r["status"] == s for r in rows) for s in claims.STATUSES}
+    out.print(", ".join(f"{n} {s}" for s, n in counts.items() if n))

@@ -1,0 +1,96 @@
+"""`psl data`: datasets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Column, Table
+
+from psl import datasets, splits
+from psl.cli.console import Setting, key, out
+from psl.streams import numpy_stream
+
+app = typer.Typer(no_args_is_help=True, help="Datasets: list, fetch, check, split.")
+Name = Annotated[str, typer.Argument(help="Name of a dataset, as `psl data list` shows it.")]
+
+
+@app.command("list")
+def data_list() -> None:
+    """Show every dataset, its size and licence note."""
+    columns = ("setting", "users", "items", "pairs", "archive")
+    table = Table(key("dataset"), *(Column(name, justify="right") for name in columns))
+    table.add_row("synthetic", "iid", "400", "600", "8,000", "generated")
+    notes: dict[str, list[str]] = {"generated here, no licence needed": ["synthetic"]}
+    for s in datasets.DATASETS.values():
+        size = f"{s.size_bytes / 1e6:.1f} MB" if s.size_bytes else "not public"
+        counts = (f"{n:,}" for n in (s.users, s.items, s.interactions))
+        table.add_row(s.name, s.setting, *counts, size)
+        names = notes.setdefault(s.licence, [])
+        names.extend([s.name] if s.name not in names else [])
+    out.print(table)
+    for licence, names in notes.items():
+        out.print(f"{', '.join(names)}: {licence}.", highlight=False)
+
+
+@app.command("fetch")
+def data_fetch(name: Name, setting: Setting = "iid") -> None:
+    """Download an archive into the cache, verified; a second call does nothing."""
+    out.print(str(datasets.fetch(name, setting, progress=True)), soft_wrap=True)
+
+
+@app.command("check")
+def data_check(name: Name, setting: Setting = "iid") -> None:
+    """Read a dataset and compare it with the registered counts and fingerprint."""
+    data = datasets.load(name, setting)
+    expected = None if name == "synthetic" else datasets.get_source(name, setting).fingerprint
+    if expected is not None and data.fingerprint != expected:
+        raise datasets.DataError(f"{name} ({setting}): the content is not the registered one")
+    out.print(
+        f"{name} ({setting}): {data.train.num_users:,} users, {data.train.num_items:,} items, "
+        f"{len(data.train):,} training and {len(data.test):,} test interactions\n"
+        f"fingerprint {data.fingerprint}",
+        soft_wrap=True,
+    )
+
+
+@app.command("split")
+def data_split(
+    table: Annotated[Path, typer.Argument(help="A .csv, .tsv or .parquet file.")],
+    output: Annotated[Path, typer.Option(help="The archive to write, a .zip.")],
+    setting: Annotated[str, typer.Option(help="iid, popularity or temporal.")] = "iid",
+    user: Annotated[str, typer.Option(help="Column of users.")] = "user",
+    item: Annotated[str, typer.Option(help="Column of items.")] = "item",
+    rating: Annotated[str | None, typer.Option(help="Column of ratings.")] = None,
+    timestamp: Annotated[str | None, typer.Option(help="Column of times, numbers.")] = None,
+    min_rating: Annotated[float, typer.Option(help="Lower ratings are dropped.")] = 3.0,
+    core: Annotated[int, typer.Option(min=1, help="k of the k-core.")] = 10,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    figure: Annotated[Path | None, typer.Option(help="Also draw popularity there.")] = None,
+) -> None:
+    """Split a table of your own; `psl train --dataset ARCHIVE.zip` takes what it writes."""
+    if output.suffix != ".zip":
+        raise datasets.DataError(f"--output must end in .zip, got {output}")
+    columns = {"user": user, "item": item, "rating": rating, "timestamp": timestamp}
+    rows, names = splits.prepare(
+        splits.read_table(table, **columns), min_rating=min_rating if rating else None, core=core
+    )
+    train_rows, test_rows = splits.split(rows, setting, numpy_stream(seed, "split", setting))
+    splits.write_archive(output, train_rows, test_rows, names)
+    shown = Table(key("of the split"), Column(setting, justify="right"))
+    for name, value in splits.statistics(train_rows, test_rows).items():
+        shown.add_row(name, f"{value:,.0f}" if value >= 10 or value == 0 else f"{value:.4g}")
+    out.print(shown)
+    if figure is not None:
+        from psl import figures  # no other command draws: matplotlib loads where it is needed
+
+        order = train_rows["item"].value_counts().index
+        sides = {"train": train_rows, "test": test_rows}
+        figures.use_style()
+        counts = {
+            k: side["item"].value_counts().reindex(order, fill_value=0).to_numpy()
+            for k, side in sides.items()
+        }
+        figures.popularity(counts).savefig(figure)
+    out.print(f"psl train --dataset {output}", soft_wrap=True)

@@ -1,0 +1,96 @@
+"""Before a sweep: what is recorded, what cannot run here, what is left, and for how long."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from psl.datasets import DATASETS
+from psl.experiments import Cell, unreachable
+from psl.sweep.jobs import Job
+from psl.training import RunConfig
+
+__all__ = ["Estimate", "Plan", "make_plan"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Expected seconds of a run, and how they were found; ``None`` where nothing is known."""
+
+    seconds: float | None
+    basis: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The cells of a selection by what is to happen to them.
+
+    Attributes
+    ----------
+    recorded, todo : list of Cell
+        ``todo`` is in the order of execution: the longest run first.
+    blocked : list of (Cell, str)
+        Cells that cannot be run here, and why.
+    estimates : dict
+        Run id to estimate, for all cells with a configuration.
+    """
+
+    recorded: list[Cell] = field(default_factory=list)
+    todo: list[Cell] = field(default_factory=list)
+    blocked: list[tuple[Cell, str]] = field(default_factory=list)
+    estimates: dict[str, Estimate] = field(default_factory=dict)
+
+    def jobs(self) -> list[Job]:
+        """Return what is left to execute."""
+        return [Job(c.config, c.experiment) for c in self.todo if c.config is not None]
+
+    def seconds(self) -> tuple[float, int]:
+        """Return the sum of the known estimates of what is left, and how many are not known."""
+        known = [self.estimates[job.config.run_id].seconds for job in self.jobs()]
+        return sum(s for s in known if s is not None), known.count(None)
+
+
+def make_plan(cells: Sequence[Cell], records: Sequence[dict[str, Any]]) -> Plan:
+    """Sort cells by what is to happen to them."""
+    there, plan = {r["run_id"] for r in records}, Plan()
+    for cell in cells:
+        if cell.config is None:
+            plan.blocked.append((cell, cell.reason))
+            continue
+        plan.estimates[cell.config.run_id] = _estimate(cell.config, records)
+        if cell.config.run_id in there:
+            plan.recorded.append(cell)
+        elif reason := unreachable(cell.config.dataset, cell.config.setting):
+            plan.blocked.append((cell, f"no data reachable: {reason}"))
+        else:
+            plan.todo.append(cell)
+    plan.todo.sort(key=lambda c: _length(c, plan.estimates), reverse=True)
+    return plan
+
+
+def _estimate(config: RunConfig, records: Sequence[dict[str, Any]]) -> Estimate:
+    """Take the median seconds of an epoch from the most alike runs that are recorded."""
+    same = [r for r in records if r["config"]["dataset"] == config.dataset and r.get("seconds")]
+    alike = [
+        r
+        for r in same
+        if (r["config"]["backbone"], r["config"]["loss"]) == (config.backbone, config.loss)
+    ]
+    for found, basis in ((alike, "dataset, backbone and loss"), (same, "dataset")):
+        if found:
+            epoch = statistics.median(r["seconds"] / r["config"]["epochs"] for r in found)
+            return Estimate(epoch * config.epochs, f"records of the same {basis}")
+    return Estimate(None, "no record of this dataset")
+
+
+def _length(cell: Cell, estimates: dict[str, Estimate]) -> tuple[bool, float]:
+    """Order by time; what is unknown comes first, by the size of its data."""
+    assert cell.config is not None
+    seconds = estimates[cell.config.run_id].seconds
+    if seconds is not None:
+        return False, seconds
+    stored = "ood" if cell.config.setting == "ood" else "iid"
+    source = DATASETS.get((cell.config.dataset, stored))
+    return True, float(source.interactions) if source else 0.0

@@ -1,0 +1,234 @@
+"""`psl run` and `psl records merge` as a person uses them: plans, stops, goes on, merges."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from psl import records
+from psl.cli import main
+from psl.experiments import cells
+
+Psl = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def psl(tmp_path: Path, monkeypatch, capsys) -> Psl:
+    """Run the command in this process, in an empty folder: exit status, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.delenv("PSL_DATA_MIRROR", raising=False)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["psl", *arguments])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as exit_:
+            main()
+        shown = capsys.readouterr()
+        return int(exit_.value.code or 0), shown.out, shown.err
+
+    return run
+
+
+def test_dry_run_tells_everything_and_does_nothing(psl: Psl, tmp_path: Path) -> None:
+    status, out, _ = psl("run", "all", "--dry-run")
+    assert status == 0
+    assert "552 of the 552 values that the paper reports and 42 of the follow-up" in out
+    assert "with 336 runs" in out and "unknown time" in out
+    assert "out of reach: amazon-book (iid)" in out and "PSL_DATA_MIRROR" in out
+    # A line and a command for every run, those without data too.
+    assert out.count(" psl train --tuned ") == 336
+    assert "psl train --tuned --dataset yelp2018 --setting ood --backbone mf --loss sl\n" in out
+    assert not list(tmp_path.iterdir())
+
+
+def test_dry_run_of_a_selection(psl: Psl, tmp_path: Path) -> None:
+    words = ("--dataset", "gowalla", "--loss", "sl", "--loss", "bsl", "--seeds", "0-1,4")
+    status, out, _ = psl("run", "table1", *words, "--dry-run")
+    assert status == 0 and "covers 12 of the 552 values that the paper reports, with 18 runs" in out
+    chosen = cells("table1", dataset=["gowalla"], loss=["sl"], backbone=["mf"])
+    (config,) = [c.config for c in chosen if c.config]
+    records.append(
+        tmp_path / "results" / "elsewhere.jsonl",
+        {
+            "run_id": config.run_id,
+            "experiment": "elsewhere",
+            "config": config.as_dict(),
+            "dataset_fingerprint": "f",
+            "metrics": {"ndcg@20": 0.5},
+            "created": "2024-01-01T00:00:00+00:00",
+            "seconds": 7200.0,
+        },
+    )
+    _, out, _ = psl("run", "table1", *words, "--dry-run", "--workers", "2")
+    assert "recorded         1" in out and "to run          17" in out
+    # 2 other seeds of that very cell; the others of the dataset.
+    assert "2 from records of the same dataset, backbone and loss" in out
+    assert "15 from records of the same dataset)" in out
+    assert "about 34.0 h of computing, 17.0 h with 2 workers" in out
+    _, out, _ = psl("run", "table1", *words, "--dry-run", "--json")
+    rows = json.loads(out)
+    assert Counter(r["state"] for r in rows) == {"recorded": 1, "to run": 17}
+    assert {r["experiment"] for r in rows} == {"table1"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("tabel1",), "did you mean 'table1'"),
+        (("table1", "--seeds", "4-0"), "--seeds takes numbers and ranges"),
+        (("table1", "--engine", "spark"), "unknown engine"),
+        (("table1", "--gpus-per-run", "0.5"), "--engine ray"),
+        (("table1", "--dataset", "amazon-book"), "none of these can be run here"),
+        (("smoke", "--device", "abacus", "--protocol", "none"), "protocol must be one of"),
+    ],
+)
+def test_bad_input(psl: Psl, tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
+    status, _, err = psl("run", *arguments)
+    assert status == 2 and words in err and err.startswith("psl: ") and err.count("\n") == 1
+    assert not (tmp_path / "results").exists()
+
+
+def test_run_then_nothing_is_left(psl: Psl, tmp_path: Path) -> None:
+    status, out, err = psl("run", "smoke", "--loss", "sl", "--threads", "1", "--html", "s.html")
+    assert status == 0 and out.endswith("1 done\n") and "done     synthetic iid mf sl" in err
+    (record,) = records.read(tmp_path / "results" / "smoke.jsonl")
+    assert record["schema"] == records.SCHEMA and record["experiment"] == "smoke"
+    assert f"{record['metrics']['recall@20']:.4f}" in (tmp_path / "s.html").read_text()
+    before = (tmp_path / "results" / "smoke.jsonl").read_bytes()
+    status, out, _ = psl("run", "smoke", "--loss", "sl")
+    assert status == 0 and "nothing to run" in out
+    assert (tmp_path / "results" / "smoke.jsonl").read_bytes() == before
+    assert psl("records", "check")[0] == 0
+
+
+def test_a_failing_run_is_status_one(psl: Psl, tmp_path: Path) -> None:
+    (tmp_path / ".psl").mkdir()
+    (config,) = [c.config for c in cells("smoke", loss=["sl"]) if c.config]
+    (tmp_path / ".psl" / f"{config.run_id}.safetensors").write_bytes(b"damaged")
+    status, out, err = psl("run", "smoke", "--threads", "1", "--html", "s.html")
+    assert status == 1 and "1 failed, 2 done" in out
+    assert "failed: psl train --loss sl" in err and "not a readable checkpoint" in err
+    assert "not a readable checkpoint" in (tmp_path / "s.html").read_text()
+    losses = [r["config"]["loss"] for r in records.read(tmp_path / "results")]
+    assert sorted(losses) == ["bpr", "psl-relu"]
+
+
+# The experiment `smoke` with runs long enough to be stopped in the middle.
+LONGER = """
+import sys
+from psl import experiments
+experiments.SMOKE["epochs"] = int(sys.argv.pop(1))
+from psl.cli import main
+main()
+"""
+
+
+def start(folder: Path, epochs: int, *arguments: str) -> subprocess.Popen[bytes]:
+    """Start the command; what it says goes to the file `said` of the folder."""
+    words = ("run", "smoke", "--loss", "sl", "--threads", "1", "--workers", "2", *arguments)
+    with open(folder / "said", "w") as said:
+        return subprocess.Popen(
+            [sys.executable, "-c", LONGER, str(epochs), *words],
+            cwd=folder,
+            env={**os.environ, "PSL_KERNELS": "off", "COLUMNS": "200"},
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 90
+    while not condition():
+        assert time.monotonic() < deadline, "it does not come to that"
+        time.sleep(0.02)
+
+
+def trainers(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """Return the worker processes of a command."""
+    children = psutil.Process(process.pid).children()
+    return [p for p in children if "spawn_main" in " ".join(p.cmdline())]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_killed_and_interrupted_then_whole(tmp_path: Path) -> None:
+    """A worker is killed, then all is interrupted; the same command ends with each record once."""
+    said = tmp_path / "said"
+    first = start(tmp_path, 60, "--seeds", "0-1", "--retries", "0")
+    wait_until(lambda: len(list(tmp_path.glob(".psl/*.safetensors"))) == 2)
+    victim, other = trainers(first)
+    victim.kill()
+    wait_until(lambda: "ended by SIGKILL; given up" in said.read_text())
+    os.killpg(first.pid, signal.SIGINT)  # what Ctrl-C does: every process of the group is told
+    assert first.wait(60) == 130
+    assert "the same command goes on from here" in said.read_text()
+    assert "Traceback" not in said.read_text()
+    assert not other.is_running(), "no worker is left behind"
+    assert not list(tmp_path.glob("results/*.jsonl")) and len(list(tmp_path.glob(".psl/*"))) >= 2
+
+    second = start(tmp_path, 60, "--seeds", "0-1")
+    assert second.wait(120) == 0, said.read_text()
+    assert said.read_text().endswith("2 done\n")
+    found = records.read(tmp_path / "results")
+    assert sorted(r["config"]["seed"] for r in found) == [0, 1]
+    assert not list(tmp_path.glob(".psl/*"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_workers_end_with_a_killed_driver(tmp_path: Path) -> None:
+    driver = start(tmp_path, 2000)
+    wait_until(lambda: bool(list(tmp_path.glob(".psl/*.safetensors"))))
+    workers = trainers(driver)
+    driver.kill()
+    driver.wait()
+    _, alive = psutil.wait_procs(workers, timeout=30)
+    assert len(workers) == 1 and not alive
+
+
+def entry(seed: int, **changes: Any) -> dict[str, Any]:
+    config = {"loss": "sl", "seed": seed}
+    return {
+        "run_id": records.run_id(config),
+        "experiment": "smoke",
+        "config": config,
+        "dataset_fingerprint": "f",
+        "metrics": {"ndcg@20": 0.5},
+        "created": "2024-01-01T00:00:00+00:00",
+        **changes,
+    }
+
+
+def test_merge(psl: Psl, tmp_path: Path) -> None:
+    records.append(tmp_path / "a.jsonl", entry(0))
+    records.append(tmp_path / "b.jsonl", entry(1))
+    status, out, _ = psl("records", "merge", "a.jsonl", "b.jsonl", "--into", "results")
+    assert status == 0 and "2 new in results/smoke.jsonl" in out
+    assert "nothing new" in psl("records", "merge", "a.jsonl", "--into", "results")[1]
+    records.append(tmp_path / "c.jsonl", entry(0, metrics={"ndcg@20": 0.25}))
+    status, _, err = psl("records", "merge", "c.jsonl", "--into", "results")
+    assert status == 2 and "c.jsonl:1 and results/smoke.jsonl:1" in err and err.count("\n") == 1
+
+
+def test_check_names_every_flaw(psl: Psl, tmp_path: Path) -> None:
+    assert psl("run", "smoke", "--loss", "bpr", "--threads", "1")[0] == 0
+    assert psl("records", "check")[0] == 0
+    good = (tmp_path / "results" / "smoke.jsonl").read_text()
+    strange = entry(0, seconds=1.0)
+    (tmp_path / "results" / "x.jsonl").write_text(good + json.dumps(strange) + "\n")
+    status, _, err = psl("records", "check")
+    assert status == 2
+    lines = err.splitlines()
+    assert len(lines) == 2 and "x.jsonl:1: the run" in lines[0] and "smoke.jsonl:1" in lines[0]
+    assert "x.jsonl:2: the configuration does not load" in lines[1]

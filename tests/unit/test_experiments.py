@@ -1,0 +1,152 @@
+"""The grid against the packaged tables, counted a second way: with group-bys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from psl import experiments, reference
+from psl.backbones import BACKBONES
+from psl.errors import PSLError, RecordError, UnknownNameError
+from psl.experiments import cells, count_values, runs
+from psl.losses import LOSSES
+
+KEY = ["dataset", "setting", "backbone", "loss", "form", "noise_ratio"]
+TABLES = {
+    "table1": [("table1_iid", "iid")],
+    "table2": [("table2_ood", "ood")],
+    "noise": [("figure2_and_c1_c4_noise", "noise")],
+    "softplus": [
+        ("table_c4_softplus_iid", "iid"),
+        ("table_c5_softplus_ood", "ood"),
+        ("figures_c5_c8_softplus_noise", "noise"),
+    ],
+    "forms": [("table_c6_extension_forms", "iid")],
+}
+
+
+def rows(*names: str) -> pd.DataFrame:
+    """All printed values of these experiments in one table, repeated ones too."""
+    parts = [
+        reference.table(table).assign(setting=setting)
+        for n in names
+        for table, setting in TABLES[n]
+    ]
+    out = pd.concat(parts).reset_index(drop=True)
+    out["backbone"] = out["backbone"].fillna("mf") if "backbone" in out else "mf"
+    out["form"] = out["form"].fillna("outside") if "form" in out else "outside"
+    out["noise_ratio"] = out["noise_ratio"].fillna(0.0) if "noise_ratio" in out else 0.0
+    return out
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_runs_and_values_of_an_experiment(name: str) -> None:
+    table, chosen = rows(name), cells(name)
+    assert len(chosen) == table.groupby(KEY).ngroups
+    assert count_values(chosen) == (table.groupby([*KEY, "metric"]).ngroups, 0)
+    ours = {
+        (tuple((c.where | {"form": c.where["form"] or "outside"}).get(k) or 0.0 for k in KEY), m): v
+        for c in chosen
+        for m, v in c.printed.items()
+    }
+    for (*key, metric), group in table.groupby([*KEY, "metric"])["value"]:
+        assert ours[tuple(key), metric] == pytest.approx(group.iloc[0], abs=0)
+
+
+def test_all_is_every_printed_value_once() -> None:
+    table, chosen = rows(*TABLES), cells("all")
+    distinct = table.groupby([*KEY, "metric"])["value"].nunique()
+    assert (distinct == 1).all(), "a value that stands in two tables is the same in both"
+    health = reference.table("followup_table2_slatk").query("dataset == 'amazon-health'")
+    assert count_values(chosen) == (len(distinct), len(health)) == (552, 42)
+    ids = [c.config.run_id for c in chosen if c.config]
+    assert len(ids) == len(set(ids)) == table.groupby(KEY).ngroups + len(cells("health"))
+    union = {c.run_id for name in (*TABLES, "health") for c in runs(name)}
+    assert set(ids) == union
+
+
+def test_a_run_of_several_tables_has_one_home() -> None:
+    homes = {c.config.run_id: c.experiment for c in cells("all") if c.config}
+    for name in TABLES:
+        for c in cells(name):
+            assert c.config and homes[c.config.run_id] == c.experiment
+    assert {c.experiment for c in cells("forms")} == {"table1", "forms"}
+
+
+def test_the_laptop_tier() -> None:
+    found = runs("health")
+    plain = [c for c in found if c.setting == "iid"]
+    assert {(c.backbone, c.loss) for c in plain} == {(b, x) for b in BACKBONES for x in LOSSES}
+    noisy = [c for c in found if c.setting == "noise"]
+    figures = rows("noise", "softplus").query("setting == 'noise'")
+    assert {(c.loss, c.noise_ratio) for c in noisy} == set(
+        figures[["loss", "noise_ratio"]].itertuples(index=False, name=None)
+    ) | {(loss, ratio) for loss in figures["loss"] for ratio in figures["noise_ratio"].unique()}
+    assert {c.backbone for c in noisy} == {"mf"}
+
+
+def test_filters() -> None:
+    chosen = cells("table1", dataset=["gowalla"], loss=["sl", "psl-relu"], seeds=range(3))
+    assert len(chosen) == 3 * 2 * 3
+    assert count_values(chosen) == (3 * 2 * 2, 0), "seeds add runs and no values"
+    clean = runs("table1", dataset=["gowalla"], backbone=["mf"], protocol="clean")
+    assert {c.protocol for c in clean} == {"clean"}
+    assert all("--protocol clean" in experiments.cell_command(c) for c in clean)
+    assert (
+        len(cells("softplus", setting=["ood"]))
+        == rows("softplus").query("setting == 'ood'").groupby(KEY).ngroups
+    )
+
+
+@pytest.mark.parametrize(
+    ("filters", "error", "words"),
+    [
+        ({"experiment": "tabel1"}, UnknownNameError, "did you mean 'table1'"),
+        ({"dataset": ["amazon-health"]}, UnknownNameError, "dataset of table1"),
+        ({"loss": ["psl-rel"]}, UnknownNameError, "did you mean 'psl-relu'"),
+        ({"protocol": "dirty"}, PSLError, "protocol must be one of"),
+    ],
+)
+def test_what_is_not_in_the_grid(filters: dict, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        cells(**{"experiment": "table1", **filters})
+
+
+def test_filters_that_leave_nothing() -> None:
+    with pytest.raises(RecordError, match="no cell of softplus"):
+        cells("softplus", setting=["ood"], backbone=["xsimgcl"])
+
+
+def test_a_cell_without_hyperparameters_stays_with_its_reason(monkeypatch) -> None:
+    real = experiments.tuned
+
+    def some(dataset: str, setting: str, backbone: str, loss: str) -> dict[str, float]:
+        if loss == "bsl":
+            raise RecordError("no tuned hyperparameters for bsl")
+        return real(dataset, setting, backbone, loss)
+
+    monkeypatch.setattr(experiments, "tuned", some)
+    chosen = cells("table2")
+    assert len(chosen) == 32
+    lost = [c for c in chosen if c.config is None]
+    assert {c.where["loss"] for c in lost} == {"bsl"} and len(lost) == 4
+    assert all("no tuned hyperparameters" in c.reason for c in lost)
+    assert len(runs("table2")) == 28
+
+
+def test_reachable_data(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("PSL_DATA_MIRROR", raising=False)
+    assert experiments.unreachable("synthetic", "iid") == ""
+    assert experiments.unreachable("gowalla", "noise") == ""
+    assert "data_iid/amazon2014-book/proc.zip" in experiments.unreachable("amazon-book", "iid")
+    assert "unknown dataset" in experiments.unreachable("no-such", "iid")
+    monkeypatch.setenv("PSL_DATA_MIRROR", str(tmp_path))
+    assert "PSL_DATA_MIRROR" in experiments.unreachable("gowalla", "iid")
+    there = tmp_path / "data_iid" / "amazon2014-book" / "proc.zip"
+    there.parent.mkdir(parents=True)
+    there.touch()
+    assert experiments.unreachable("amazon-book", "iid") == ""
+    monkeypatch.setenv("PSL_DATA_MIRROR", "https://example.org/mirror")
+    assert experiments.unreachable("amazon-book", "iid") == ""
