@@ -29,16 +29,51 @@ def _scaled_records(subject: Subject) -> Subject:
     return dataclasses.replace(subject, records=scaled)
 
 
+def _better_softmax(subject: Subject) -> Subject:
+    better = [
+        {**r, "metrics": {k: 1.2 * v for k, v in r["metrics"].items()}}
+        if r["config"]["loss"] == "sl"
+        else r
+        for r in subject.records
+    ]
+    return dataclasses.replace(subject, records=better)
+
+
 def _other_data(subject: Subject) -> Subject:
     other = [{**r, "dataset_fingerprint": "shuffled test split"} for r in subject.records]
     return dataclasses.replace(subject, records=other)
+
+
+def _renamed(column: str, names: dict[str, str]) -> Callable[[Subject], Subject]:
+    """Exchange entries of a column, e.g. two losses: their values change hands."""
+    return _changed_table(column, lambda c: c.replace(names))
+
+
+def _scaled(losses: str, factor: float) -> Callable[[Subject], Subject]:
+    """Multiply the printed values of the losses whose names match."""
+
+    def replace(subject: Subject) -> Subject:
+        def table(name: str) -> Any:
+            rows = subject.table(name)
+            if "value" in rows and "loss" in rows:
+                rows.loc[rows["loss"].str.fullmatch(losses), "value"] *= factor
+            return rows
+
+        return dataclasses.replace(subject, table=table)
+
+    return replace
+
+
+def _other_table(names: dict[str, str]) -> Callable[[Subject], Subject]:
+    return lambda s: dataclasses.replace(s, table=lambda name: s.table(names.get(name, name)))
 
 
 def _changed_table(column: str, change: Callable[[Any], Any]) -> Callable[[Subject], Subject]:
     def replace(subject: Subject) -> Subject:
         def table(name: str) -> Any:
             rows = subject.table(name)
-            rows[column] = change(rows[column])
+            if column in rows:
+                rows[column] = change(rows[column])
             return rows
 
         return dataclasses.replace(subject, table=table)
@@ -94,6 +129,13 @@ MUTANTS: dict[str, Callable[[Subject], Subject]] = {
     ),
     "more-users": _changed_table("users", lambda column: column + 1000),
     "hotter": _changed_table("tau", lambda column: column * 10),
+    "psl-half-a-percent-lower": _scaled("psl-.*", 0.995),
+    "baselines-up-five-percent": _scaled("advinfonce|bsl|llpauc", 1.05),
+    "psl-and-sl-exchanged": _renamed("loss", {"sl": "psl-relu", "psl-relu": "sl"}),
+    "recall-for-ndcg": _renamed("metric", {"ndcg@20": "recall@20", "recall@20": "ndcg@20"}),
+    "forms-exchanged": _renamed("form", {"outside": "inside", "inside": "outside"}),
+    "iid-and-ood-exchanged": _other_table({"table1_iid": "table2_ood", "table2_ood": "table1_iid"}),
     "metrics-at-four-fifths": _scaled_records,
+    "softmax-a-fifth-better": _better_softmax,
     "shuffled-test-split": _other_data,
 }

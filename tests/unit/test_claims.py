@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import re
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 
 import nbformat
@@ -15,6 +18,25 @@ from psl.experiments import cell
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 WHERE = {"dataset": "amazon-electronic", "backbone": "mf"}
+# What the paper's own numbers do not bear out: the temperature of Figure 1 is not a tuned one, and
+# some sentences are broader than the tables they speak of.
+BROADER = {
+    "figure-1-tau",
+    "s-mf-advinfonce-recall",
+    "s-mf-bsl-recall",
+    "s-ndcg-more-xsimgcl",
+    "s-ood-range-baselines",
+    "s-noise-gain-recall",
+    "s-noise-advinfonce",
+    "s-noise-shown",
+    "s-softplus-lowest",
+}
+
+
+@cache
+def assessed() -> list[dict]:
+    """The ledger without a record."""
+    return claims.assess(claims.Subject.real(None))
 
 
 def record(loss: str, ndcg: float, seed: int = 0, **changes) -> dict:
@@ -34,8 +56,9 @@ def subject(*rows: dict) -> claims.Subject:
 
 
 def value(*rows: dict) -> str:
-    arguments = {"table": "table1_iid", "metric": "ndcg@20", "tolerance": 0.05, **WHERE}
-    return claims.CHECKS["table-value"](subject(*rows), loss="sl", **arguments).status
+    paper = reference.reported("table1_iid", loss="sl", metric="ndcg@20", **WHERE)
+    arguments = {"metric": "ndcg@20", "paper": paper, "tolerance": 0.05, "setting": "iid", **WHERE}
+    return claims.CHECKS["printed-value"](subject(*rows), loss="sl", **arguments).status
 
 
 def test_a_value_needs_a_record_and_its_tolerance_is_two_sided() -> None:
@@ -81,8 +104,8 @@ def test_an_ordering_needs_paired_seeds(gaps: list[float], status: str) -> None:
         better="psl-relu",
         worse="sl",
         seeds=3,
+        questions=1,
         setting="iid",
-        protocol="released",
         **WHERE,
     )
     assert verdict.status == status
@@ -93,17 +116,14 @@ def test_tanh_for_exp_turns_its_row_red() -> None:
     swapped = dataclasses.replace(real, log_sigma={**real.log_sigma, "tanh": lambda d: d})
     red = {r["id"] for r in claims.assess(swapped) if r["status"] == "differs"}
     assert {"eq-4.2-tanh", "eq-4.3-tanh"} <= red
-    # The one theory row that does not hold: the tables do not know the temperature of Figure 1.
-    assert [r["id"] for r in claims.assess(real) if r["status"] == "differs"] == ["figure-1-tau"]
+    assert {r["id"] for r in assessed() if r["status"] == "differs"} == BROADER
 
 
 def test_every_check_notices_its_mutant() -> None:
     matrix = claims.kill_matrix(claims.Subject.real(None))
     assert not [row["id"] for row in matrix if row["killed"] is False]
     undecided = {row["id"] for row in matrix if row["killed"] is None}
-    assert {i for i in undecided if not i.startswith(("table-1", "table-c4", "iid-"))} == {
-        "figure-1-tau"
-    }
+    assert {i for i in undecided if not i.startswith(("table-", "figure-c", "iid-"))} == BROADER
     used = {row["mutant"] for row in claims.load_rows()}
     assert used == set(claims.MUTANTS), "no mutant without a row"
 
@@ -119,9 +139,63 @@ def test_every_row_points_at_a_heading_of_a_chapter() -> None:
 
 
 def test_theory_needs_no_record_and_books_without_public_data_say_so() -> None:
-    by_id = {r["id"]: r["status"] for r in claims.assess(claims.Subject.real(None))}
-    assert by_id["theorem-4.2-relu"] == by_id["lemma-4.1-atan"] == "verified"
-    assert by_id["table-1-book-mf-sl-ndcg-20"] == "not computable here"
+    by_id = {r["id"]: r for r in assessed()}
+    for name in ("theorem-4.2-relu", "lemma-4.1-atan"):
+        assert by_id[name]["status"] == "verified"
+    book = by_id["table-1-book-mf-sl-ndcg-20"]
+    assert book["status"] == "not yet run" and "not public" in book["evidence"]
+    assert book["evidence"].startswith("psl train --tuned --dataset amazon-book")
+
+
+def test_every_printed_value_has_a_row_with_the_number_of_its_table() -> None:
+    """Counted a second way: straight from the CSV files, what stands twice counted once."""
+    folder = files("psl.paper")
+    seen: dict[tuple[str, ...], str] = {}
+    for name, setting in (
+        ("table1_iid", "iid"),
+        ("table2_ood", "ood"),
+        ("figure2_and_c1_c4_noise", "noise"),
+        ("table_c4_softplus_iid", "iid"),
+        ("table_c5_softplus_ood", "ood"),
+        ("figures_c5_c8_softplus_noise", "noise"),
+        ("table_c6_extension_forms", "iid"),
+    ):
+        for row in csv.DictReader((folder / f"{name}.csv").read_text().splitlines()):
+            form = "inside" if row.get("form") == "inside" else ""
+            place = (setting, row["dataset"], row.get("backbone", "mf"), row["loss"], form)
+            seen.setdefault((*place, row.get("noise_ratio", ""), row["metric"]), row["value"])
+    rows = [r["arguments"] for r in claims.load_rows() if r["check"] == "printed-value"]
+    got = {
+        (
+            *(a["setting"], a["dataset"], a["backbone"], a["loss"], a.get("form", "")),
+            f"{a['noise_ratio']:g}" if "noise_ratio" in a else "",
+            a["metric"],
+        ): a["paper"]
+        for a in rows
+    }
+    assert len(rows) == len(seen) == 552 and got.keys() == seen.keys()
+    assert all(float(seen[k]) == got[k] for k in seen)
+
+
+def test_three_seeds_bring_their_own_tolerance() -> None:
+    """A narrow spread is stricter than 5 %, a wide one more patient."""
+    paper = reference.reported("table1_iid", loss="sl", metric="ndcg@20", **WHERE)
+    narrow = [record("sl", paper * (0.97 + e), s) for s, e in enumerate((-1e-3, 0, 1e-3))]
+    wide = [record("sl", paper * (0.94 + e), s) for s, e in enumerate((-0.03, 0, 0.03))]
+    assert value(*narrow[:2]) == "reproduced" and value(*narrow) == "differs"
+    assert value(*wide[:2]) == "differs" and value(*wide) == "reproduced"
+
+
+def test_six_questions_ask_for_more_than_one() -> None:
+    gaps = (0.001, 0.0016, 0.0008, 0.0012, 0.0005)
+    rows = [record("sl", 0.05, s) for s in range(5)]
+    rows += [record("psl-relu", 0.05 + g, s) for s, g in enumerate(gaps)]
+    alike = {"metric": "ndcg@20", "better": "psl-relu", "worse": "sl", "seeds": 5, "setting": "iid"}
+    asked = [
+        claims.CHECKS["better-than"](subject(*rows), questions=q, **alike, **WHERE).status
+        for q in (1, 6, 60)
+    ]
+    assert asked == ["reproduced", "reproduced", "within noise"]
 
 
 def test_no_row_states_its_own_status() -> None:

@@ -1,0 +1,51 @@
+"""Printed values and recorded runs side by side."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from psl import records, reference
+from psl.experiments import cell
+from psl.tables import overview
+
+
+def record(loss: str, seed: int, ndcg: float, **changes) -> dict:
+    config = cell("amazon-electronic", loss=loss, seed=seed, **changes).as_dict()
+    metrics = {"recall@20": 0.08, "ndcg@20": ndcg}
+    run = {"run_id": records.run_id(config), "config": config, "metrics": metrics}
+    return {**run, "created": "2000-01-01"}
+
+
+def one(table, **where):
+    for column, entry in where.items():
+        table = table[table[column] == entry]
+    assert len(table) == 1
+    return table.iloc[0]
+
+
+def test_values_stand_beside_what_is_printed() -> None:
+    runs = [record("sl", s, v) for s, v in enumerate((0.05, 0.052, 0.054))]
+    runs.append(record("sl", 3, 0.9, tau=0.2))  # not the cell's temperature
+    table = overview("table1", runs, dataset=["amazon-electronic"], backbone=["mf"])
+    row = one(table, loss="sl", metric="ndcg@20")
+    printed = reference.reported(
+        "table1_iid", dataset="amazon-electronic", backbone="mf", loss="sl", metric="ndcg@20"
+    )
+    assert row["paper"] == printed and row["ours"] == pytest.approx(0.052) and row["seeds"] == 3
+    assert row["low"] < 0.052 < row["high"]
+    assert row["command"].startswith("psl train --tuned --dataset amazon-electronic")
+
+
+def test_what_is_not_recorded_is_not_a_number() -> None:
+    table = overview("table1", [], dataset=["amazon-electronic"], backbone=["mf"])
+    assert len(table) == 16 and table["ours"].isna().all() and (table["seeds"] == 0).all()
+    assert table["paper"].notna().all()
+
+
+def test_seeds_may_be_chosen() -> None:
+    runs = [record("sl", s, v) for s, v in enumerate((0.05, 0.06))]
+    table = overview("table1", runs, seeds=[1], dataset=["amazon-electronic"], loss=["sl"])
+    row = one(table, backbone="mf", metric="ndcg@20")
+    assert row["ours"] == 0.06 and row["seeds"] == 1 and math.isnan(row["low"])
