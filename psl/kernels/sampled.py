@@ -9,6 +9,7 @@ stay in the second-level cache, and each item is written by one thread alone.
 from __future__ import annotations
 
 import math
+import threading
 from functools import cache
 from typing import Any
 
@@ -299,13 +300,22 @@ def scatter_scores(
     return grad_users, grad_items
 
 
+_kept = threading.local()
+
+
 def _pairs(
     rows: int, count: int, num_items: int, shift: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Make room for the ids of the pairs, their weights, and where a row's buckets begin."""
-    buckets = ((num_items - 1) >> shift) + 1
-    shape = (rows, count)
-    return np.empty(shape, i4), np.empty(shape, f4), np.empty((rows, buckets + 1), i4)
+    """Make room for the ids of the pairs, their weights, and where a row's buckets begin.
+
+    The thread's last room is used again if it fits: fresh memory has to be mapped page by page.
+    """
+    shape = (rows, count, ((num_items - 1) >> shift) + 1)
+    if getattr(_kept, "shape", None) != shape:
+        ids, weight = np.empty((rows, count), i4), np.empty((rows, count), f4)
+        _kept.shape, _kept.room = shape, (ids, weight, np.empty((rows, shape[2] + 1), i4))
+    room: tuple[np.ndarray, np.ndarray, np.ndarray] = _kept.room
+    return room
 
 
 def _refuse(bad: np.ndarray, items: Tensor) -> None:
