@@ -64,8 +64,8 @@ lint: $(STAMP) ## ruff and mypy
 notebooks: $(STAMP) ## Execute the notebooks again and store what comes out
 	$(BIN)/python notebooks/execute.py $(NOTEBOOKS)
 
-bench: $(STAMP) ## Speed and memory against a plain reference, as ratios
-	$(BIN)/python -m benchmarks
+bench: $(STAMP) ## Speed and memory against a plain reference, as ratios (BENCH=--all: curves, epochs)
+	$(BIN)/python -m benchmarks $(BENCH)
 
 clean: ## Remove what was built; keeps .venv, data and records
 	rm -rf book/_build build psl.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov

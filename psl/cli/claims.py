@@ -16,6 +16,9 @@ from psl.cli.console import Results, key, out, print_json
 def claims_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
     mutants: Annotated[bool, typer.Option("--mutants", help="Print the kill matrix.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Also each printed value that waits for a run.")
+    ] = False,
     results: Results = Path("results"),
 ) -> None:
     """Compute the status of every claim of the ledger."""
@@ -50,8 +53,15 @@ def claims_command(
         )
         return
     table = Table("claim and evidence", key("status"), show_lines=True)
+    waits = ("printed-value", "not yet run")
+    folded = 0
     for r in rows:
+        if not every and (r["check"], r["status"]) == waits:
+            folded += 1
+            continue
         table.add_row(Text(r["id"]).append(f"\n{r['evidence']}", style="dim"), r["status"])
     out.print(table)
     counts = {s: sum(r["status"] == s for r in rows) for s in claims.STATUSES}
     out.print(", ".join(f"{n} {s}" for s, n in counts.items() if n))
+    if folded:
+        out.print(f"{folded} printed values wait for a run and are not shown: --all, --json")

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from psl.figures.style import COLOURS
+from psl.figures.style import COLOURS, name_ends
 
 __all__ = ["scaling"]
 
@@ -30,6 +30,9 @@ def scaling(table: pd.DataFrame) -> Figure:
         machine could do the arithmetic alone.
     """
     figure = Figure(figsize=(6.4, 5.4))
+    if table.empty:
+        figure.text(0.5, 0.5, "no record to show", ha="center", va="center")
+        return figure
     panels = figure.subplots(2, 2, sharey=True).ravel()
     for axes, (varied, title) in zip(panels, _TITLES.items(), strict=True):
         rows = table[table["varied"] == varied].sort_values("size")
@@ -42,7 +45,9 @@ def scaling(table: pd.DataFrame) -> Figure:
     for axes in panels[::2]:
         axes.set_ylabel("milliseconds")
         axes.yaxis.set_major_formatter("{x:g}")
-    names = (("plain", _PLAIN, 0.93), ("ours", _OURS, 0.83), ("arithmetic alone", _LIMIT, 0.73))
-    for name, shade, y in names:
-        panels[0].text(0.04, y, name, color=shade, transform=panels[0].transAxes)
+    last = table[table["varied"] == "batch"].sort_values("size").iloc[-1]
+    plain = table[table["varied"] == "batch"]["plain_seconds"].max()
+    heights = (("plain", plain, _PLAIN), ("ours", last["ours_seconds"], _OURS))
+    ends = [*heights, ("arithmetic\nalone", last["limit_seconds"], _LIMIT)]
+    name_ends(panels[1], [(n, last["size"], 1e3 * y, shade) for n, y, shade in ends], "right")
     return figure

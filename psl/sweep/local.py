@@ -56,6 +56,8 @@ class _Pool:
         self.settings, self.tell = settings, tell
         self.threads = settings.threads or max(1, (os.cpu_count() or 1) // settings.workers)
         self.workers: dict[Connection, _Worker] = {}
+        # Read by each worker when its torch loads: threads that wait leave the core to other runs.
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
     def run(self, jobs: list[Job]) -> None:
         waiting = [(job, 0) for job in jobs]

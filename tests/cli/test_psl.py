@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from psl import claims
 from psl.cli import main
 
 TINY = ("--epochs", "2", "--negatives", "20", "--dim", "8")
@@ -123,9 +124,12 @@ def test_narrow_terminals_cut_no_name(psl) -> None:
     listed = psl("data", "list", COLUMNS="80").stdout
     assert "amazon-electronic" in listed and "movielens-100k" in listed
     assert "GroupLens: research use" in " ".join(listed.split())
-    shown = psl("claims", COLUMNS="80").stdout
-    for row in json.loads(psl("claims", "--json").stdout):
-        assert row["id"] in shown
+    whole, short = (psl("claims", *words, COLUMNS="80").stdout for words in (("--all",), ()))
+    for row in claims.load_rows():
+        assert row["id"] in whole
+        waits = row["check"] == "printed-value"  # there is no record in this folder
+        assert (row["id"] in short) != waits
+    assert "552 printed values wait for a run" in short
 
 
 def test_split_a_table_and_train_on_it(psl, tmp_path: Path) -> None:
