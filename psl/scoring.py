@@ -268,12 +268,18 @@ def sampled_loss(
         of its own get their gradients too.  A loss with an attribute ``fused``, a temperature, an
         activation and a factor, is the factor times the log of a sum of ``sigma(d)^(1/tau)`` (4.1),
         and is taken in one pass with its scores.
+
+    Raises
+    ------
+    ValueError
+        If no item was sampled.
+    IndexError
+        For an id outside the catalogue; on a GPU the loss of its row is NaN instead.
     """
-    fused = getattr(loss, "fused", None)
-    if fused is not None:
-        tau, activation, factor = fused
-        value: Tensor = _softmax(users, items, positive, negative, tau, activation, rows)[0]
-        return value if factor == 1 else factor * value
+    if getattr(loss, "fused", None) is not None:
+        if negative.shape[1] == 0:
+            raise ValueError("no item was sampled (N = 0); catalogue_loss takes all of them")
+        return _fused_loss(users, items, positive, negative, loss, rows)
     scores = sampled_scores(users, items, torch.cat([positive[:, None], negative], 1), rows=rows)
     return loss(scores[:, 0], scores[:, 1:]).mean()
 
@@ -302,4 +308,13 @@ def catalogue_loss(
     """
     if getattr(loss, "fused", None) is None:
         raise ValueError(f"{loss!r} has no form against the whole catalogue: SL and PSL have")
-    return sampled_loss(users, items, positive, positive.new_empty(len(users), 0), loss, rows=rows)
+    everything = positive.new_empty(len(users), 0)
+    return _fused_loss(users, items, positive, everything, loss, rows)
+
+
+def _fused_loss(
+    users: Tensor, items: Tensor, positive: Tensor, negative: Tensor, loss: Any, rows: int
+) -> Tensor:
+    tau, activation, factor = loss.fused
+    value: Tensor = _softmax(users, items, positive, negative, tau, activation, rows)[0]
+    return value if factor == 1 else factor * value

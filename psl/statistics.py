@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 __all__ = [
     "Interval",
@@ -76,7 +76,7 @@ def interval(values: Sequence[float], level: float = 0.95) -> Interval:
     mean = float(x.mean())
     if x.size == 1:
         return Interval(mean, math.nan, math.nan, 1)
-    half = float(stats.t.ppf((1 + level) / 2, x.size - 1) * x.std(ddof=1) / math.sqrt(x.size))
+    half = _quantile(level, x.size - 1) * float(x.std(ddof=1)) / math.sqrt(x.size)
     return Interval(mean, mean - half, mean + half, x.size)
 
 
@@ -91,8 +91,7 @@ def prediction_half_width(values: Sequence[float], level: float = 0.95) -> float
     x = np.asarray(values, dtype=float)
     if x.size < 2:
         raise ValueError("one value has no spread")
-    t = float(stats.t.ppf((1 + level) / 2, x.size - 1))
-    return t * float(x.std(ddof=1)) * math.sqrt(1 + 1 / x.size)
+    return _quantile(level, x.size - 1) * float(x.std(ddof=1)) * math.sqrt(1 + 1 / x.size)
 
 
 def paired_difference(
@@ -117,7 +116,9 @@ def paired_difference(
     elif np.ptp(a - b) < 1e-12 * abs(gap.mean):  # without spread: certain, one way or the other
         p_value = 0.0
     else:
-        p_value = float(stats.ttest_rel(a, b).pvalue) if np.ptp(a - b) else 1.0
+        error = float((a - b).std(ddof=1)) / math.sqrt(a.size)
+        t = gap.mean / error if error else 0.0
+        p_value = float(2 * special.stdtr(a.size - 1, -abs(t)))
     relative = gap.mean / float(b.mean()) if b.mean() else math.nan
     return PairedDifference(gap.mean, gap.low, gap.high, relative, p_value, a.size)
 
@@ -135,3 +136,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
         worst = max(worst, min(1.0, (len(order) - place) * float(p[k])))
         out[k] = worst
     return [float(x) for x in out]
+
+
+def _quantile(level: float, freedom: int) -> float:
+    """Return Student's t that ``level`` of the distribution lies within, to either side."""
+    return float(special.stdtrit(freedom, (1 + level) / 2))

@@ -27,7 +27,7 @@ from psl.evaluation import evaluate
 from psl.interactions import Interactions, holdout
 from psl.losses import Batch, Player, Turn, get_loss
 from psl.negatives import NoisyNegatives, UniformNegatives
-from psl.scoring import sampled_loss
+from psl.scoring import catalogue_loss, sampled_loss
 from psl.streams import numpy_stream, stream_key, torch_stream
 
 __all__ = ["PROTOCOLS", "SETTINGS", "Result", "RunConfig", "train"]
@@ -347,7 +347,10 @@ class _State:
             loss_of = partial(loss_of, batch=batch)
         with torch.set_grad_enabled(turn != "player"):
             u, v, own = self.model(batch.users, batch.positive, generator)
-        loss = sampled_loss(u, v, batch.positive, batch.negative, loss_of)
+        if batch.negative.shape[1]:
+            loss = sampled_loss(u, v, batch.positive, batch.negative, loss_of)
+        else:
+            loss = catalogue_loss(u, v, batch.positive, loss_of)
         (loss if own is None else loss + own).backward()
         if turn != "player":
             self.optimizer.step()

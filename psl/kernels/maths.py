@@ -36,8 +36,9 @@ inlined = njit(inline="always", **_OPTIONS)
 compiled = njit(parallel=True, cache=True, **_OPTIONS)
 EPS = f4(np.finfo(np.float32).eps)
 # numba keeps what it compiled, and looks only at the file of the kernel for whether it is stale.  A
-# kernel that calls into this file names this digest in its closure, which is part of the key.
-SOURCE = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
+# kernel that calls into another file names this digest in its closure, which is part of the key.
+_FILES = sorted(Path(__file__).parent.glob("*.py"))
+SOURCE = hashlib.sha256(b"".join(path.read_bytes() for path in _FILES)).hexdigest()[:16]
 LN2, HUGE = f4(math.log(2)), f4(np.finfo(np.float32).max)
 
 

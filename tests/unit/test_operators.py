@@ -86,6 +86,13 @@ def test_only_softmax_losses_have_a_form_over_the_catalogue() -> None:
         catalogue_loss(users, items, positive, PairwiseSoftmaxLoss(0.1, form="inside"))
 
 
+@pytest.mark.parametrize("form", ["outside", "inside"])
+def test_no_sample_is_not_taken_for_the_catalogue(form: str) -> None:
+    users, items, positive, negative = tables(torch.float32)
+    with pytest.raises(ValueError, match="N = 0"):
+        sampled_loss(users, items, positive, negative[:, :0], PairwiseSoftmaxLoss(0.1, form=form))
+
+
 def test_the_gradient_may_be_asked_for_twice_and_scaled() -> None:
     """What is kept for the backward pass is not changed by it."""
     users, items, positive, negative = tables(torch.float32)

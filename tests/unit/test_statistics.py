@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import ttest_rel
 
 from psl.statistics import holm, interval, paired_difference, prediction_half_width
 
@@ -72,6 +73,17 @@ def test_pairs_remove_what_the_seeds_share() -> None:
 def test_constant_differences_are_certain() -> None:
     assert paired_difference([1.0, 2.0], [1.0, 2.0]).p_value == 1
     assert paired_difference([1.5, 2.5], [1.0, 2.0]).p_value == 0
+
+
+def test_the_paired_test_against_scipy() -> None:
+    rng = np.random.default_rng(3)
+    for count in (2, 3, 5, 40):
+        a, b = rng.normal(size=(2, count))
+        expected = ttest_rel(a, b)
+        low, high = expected.confidence_interval(0.9)
+        got = paired_difference(list(a), list(b), 0.9)
+        assert got.p_value == pytest.approx(expected.pvalue, rel=1e-9)
+        assert (got.low, got.high) == pytest.approx((low, high), rel=1e-9)
 
 
 def test_the_paired_test_against_every_change_of_sign() -> None:
