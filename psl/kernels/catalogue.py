@@ -101,7 +101,9 @@ def catalogue_softmax(
     grad_items, bad = torch.zeros_like(items), np.zeros(1, i4)
     row_bytes = 4 * len(items)
     step = max(BLOCK_BYTES // row_bytes, min(ROWS, MOST_BYTES // row_bytes), 1)
-    room = users.new_empty(min(step, len(users)), len(items))
+    shape = min(step, len(users)), len(items)
+    # Spare room behind the scores too: see SPARE.
+    room = users.new_empty(shape[0] * shape[1] + SPARE)[:-SPARE].view(shape)
     for start in range(0, len(users), step):
         part = slice(start, start + step)
         u = users[part]

@@ -117,6 +117,7 @@ def test_the_bits_depend_on_nothing_but_the_input(shape: tuple[int, int]) -> Non
     """Not on the number of threads, and not on where the arrays happen to lie."""
     dim, count = shape
     inputs = tables(dim=dim, count=count)
+    few = inputs[2] % 40, inputs[3] % 40  # ids of a catalogue of forty
     columns = torch.cat([inputs[2][:, None], inputs[3]], dim=1)
     weight = torch.randn(columns.shape, generator=torch.Generator().manual_seed(0))
     before, first = torch.get_num_threads(), None
@@ -126,6 +127,7 @@ def test_the_bits_depend_on_nothing_but_the_input(shape: tuple[int, int]) -> Non
             _elsewhere = [torch.empty(16 * k + turn) for k in range(turn % 5)]
             out = (
                 *kernels.pairwise_softmax(*inputs, 0.1, "relu"),
+                *kernels.catalogue_softmax(*inputs[:1], inputs[1][:40], *few, 0.1, "relu")[:1],
                 kernels.scores(*inputs[:2], columns),
                 *kernels.scatter_scores(*inputs[:2], columns, weight),
                 *kernels.unit_rows(inputs[1]),
