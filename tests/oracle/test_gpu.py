@@ -52,7 +52,10 @@ def tables(items: int, batch: int = BATCH, count: int = COUNT) -> list[Tensor]:
 
 
 def step(loss, users: Tensor, items: Tensor, positive: Tensor, negative: Tensor) -> list[Tensor]:
-    value = sampled_loss(users, items, positive, negative, loss)
+    if negative.shape[1]:
+        value = sampled_loss(users, items, positive, negative, loss)
+    else:
+        value = catalogue_loss(users, items, positive, loss)
     return [value.detach(), *torch.autograd.grad(value, (users, items))]
 
 
