@@ -39,7 +39,8 @@ def overview(
     Returns
     -------
     DataFrame
-        The axes of the grid; ``metric``; ``paper``, the printed value; ``ours``, the mean over
+        The axes of the grid, with the temperature and the number of negatives of the run where
+        it has a configuration; ``metric``; ``paper``, the printed value; ``ours``, the mean over
         seeds, with its 95 % interval ``low`` to ``high`` and the number of ``seeds``; ``command``,
         which records the first seed.  What is not printed or not recorded is NaN.
     """
@@ -49,6 +50,8 @@ def overview(
         runs = {s: r for s, r in runs.items() if chosen is None or s in chosen}
         for metric in metrics:
             row = {axis: place.where[axis] for axis in AXES} | {"metric": metric}
+            if place.config:
+                row |= {"tau": place.config.tau, "negatives": place.config.negatives}
             row |= {"paper": place.printed.get(metric, math.nan), "ours": math.nan}
             row |= {"low": math.nan, "high": math.nan, "seeds": len(runs)}
             if runs:

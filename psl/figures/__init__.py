@@ -4,7 +4,7 @@ Nothing here trains, evaluates or derives; the caller displays or saves the figu
 carry their names at their ends, so no figure needs colour alone to be read.
 """
 
-from psl.figures.results import compare, differences, over_noise
+from psl.figures.results import compare, differences, over
 from psl.figures.speed import scaling
 from psl.figures.style import COLOURS, LABELS, use_style
 from psl.figures.theory import activations, gaps, lines, slack, temperatures, tilts, weights
@@ -19,7 +19,7 @@ __all__ = [
     "gaps",
     "learning_curves",
     "lines",
-    "over_noise",
+    "over",
     "popularity",
     "scalars",
     "scaling",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from psl.figures.style import LABELS, colour_of, label_ends, metric_name, one_panel
+from psl.figures.style import LABELS, colour_of, label_ends, metric_name
 
-__all__ = ["compare"]
+__all__ = ["compare", "differences", "over"]
 
 
 def compare(table: pd.DataFrame) -> Figure:
@@ -68,29 +71,60 @@ def differences(table: pd.DataFrame, xlabel: str) -> Figure:
     return figure
 
 
-def over_noise(table: pd.DataFrame, ylabel: str) -> Figure:
-    """Draw a metric over the share of false negatives: ours solid, with its band; paper dashed.
+def over(
+    table: pd.DataFrame,
+    varied: str,
+    xlabel: str,
+    *,
+    log: bool = False,
+    ticks: Mapping[float, str] | None = None,
+) -> Figure:
+    """Draw metrics over what was varied, one panel each: ours solid with its band, paper dashed.
 
     Parameters
     ----------
     table : DataFrame
-        Columns ``loss``, ``ratio``, ``ours``, ``low``, ``high`` and ``paper``; what is missing is
-        NaN and left out.
-    ylabel : str
+        Columns ``loss``, ``metric``, the one named ``varied``, ``ours``, ``low``, ``high`` and
+        ``paper``; what is missing is NaN and left out.
+    varied, xlabel : str
+    log : bool
+        Of the horizontal axis.
+    ticks : mapping of float to str, optional
+        Places on the horizontal axis and what is written there.
     """
-    figure, axes = one_panel("probability of a false negative", ylabel)
-    ends = []
-    for loss, rows in table.groupby("loss", sort=False):
-        rows, shade = rows.sort_values("ratio"), colour_of(str(loss))
-        seen = rows.dropna(subset=["ours"])
-        axes.plot(rows["ratio"], rows["paper"], "--", color=shade, linewidth=1)
-        if len(seen):
-            axes.plot(seen["ratio"], seen["ours"], "o-", color=shade, markersize=3.5)
-            axes.fill_between(
-                seen["ratio"], seen["low"], seen["high"], color=shade, alpha=0.18, linewidth=0
-            )
-        last = seen if len(seen) else rows
-        value = float(last["ours" if len(seen) else "paper"].iloc[-1])
-        ends.append((str(loss), float(last["ratio"].iloc[-1]), value))
-    label_ends(axes, [e for e in ends if e[2] == e[2]])
+    metrics = list(dict.fromkeys(table["metric"]))
+    figure = Figure(figsize=(6.4, 3.6))
+    if not metrics:
+        figure.text(0.5, 0.5, "no record to show", ha="center", va="center")
+        return figure
+    panels = figure.subplots(1, len(metrics), squeeze=False)[0]
+    for axes, metric in zip(panels, metrics, strict=True):
+        ends = []
+        for loss, rows in table[table["metric"] == metric].groupby("loss", sort=False):
+            end = _over_one(axes, str(loss), rows.sort_values(varied), varied)
+            ends += [end] if end else []
+        axes.set(title=metric_name(metric), xscale="log" if log else "linear")
+        if ticks:
+            axes.set_xticks(list(ticks), list(ticks.values()))
+            axes.minorticks_off()
+        if axes is panels[-1]:
+            label_ends(axes, ends)
+    figure.supxlabel(xlabel, fontsize=11)
     return figure
+
+
+def _over_one(
+    axes: Axes, loss: str, rows: pd.DataFrame, varied: str
+) -> tuple[str, float, float] | None:
+    """Draw one loss, and return where its line ends: ours if there is one, else the paper's."""
+    shade, seen = colour_of(loss), rows.dropna(subset=["ours"])
+    printed = rows.dropna(subset=["paper"])
+    axes.plot(printed[varied], printed["paper"], "--", color=shade, linewidth=1)
+    if len(seen):
+        axes.plot(seen[varied], seen["ours"], "o-", color=shade, markersize=3.5)
+        band = (seen[varied], seen["low"], seen["high"])
+        axes.fill_between(*band, color=shade, alpha=0.18, linewidth=0)
+        return loss, float(seen[varied].iloc[-1]), float(seen["ours"].iloc[-1])
+    if len(printed):
+        return loss, float(printed[varied].iloc[-1]), float(printed["paper"].iloc[-1])
+    return None

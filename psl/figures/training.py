@@ -44,7 +44,8 @@ def learning_curves(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure
     Parameters
     ----------
     curves : mapping of str to sequence of mapping
-        By loss name: points with the keys ``"epoch"`` and ``"ndcg@20"``.
+        By loss name: points with the keys ``"epoch"`` and ``"ndcg@20"``, and where several seeds
+        stand behind a point, ``"low"`` and ``"high"``, drawn as a band.
     """
     figure, axes = one_panel("epoch", "validation NDCG@20")
     ends = []
@@ -54,6 +55,9 @@ def learning_curves(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure
         if x:
             axes.plot(x, y, color=colour_of(name), linestyle=STYLES.get(name, "-"))
             ends.append((name, x[-1], y[-1]))
+        if points and "low" in points[0]:
+            low, high = ([float(p[k]) for p in points] for k in ("low", "high"))
+            axes.fill_between(x, low, high, color=colour_of(name), alpha=0.15, linewidth=0)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
     label_ends(axes, ends)
     return figure

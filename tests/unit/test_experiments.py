@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 from psl import experiments, reference
 from psl.backbones import BACKBONES
+from psl.cli import app
 from psl.errors import PSLError, RecordError, UnknownNameError
 from psl.experiments import cells, count_values, runs
 from psl.losses import LOSSES
+from psl.training import RunConfig
 
 KEY = ["dataset", "setting", "backbone", "loss", "form", "noise_ratio"]
 TABLES = {
@@ -62,8 +65,10 @@ def test_all_is_every_printed_value_once() -> None:
     health = reference.table("followup_table2_slatk").query("dataset == 'amazon-health'")
     assert count_values(chosen) == (len(distinct), len(health)) == (552, 42)
     ids = [c.config.run_id for c in chosen if c.config]
-    assert len(ids) == len(set(ids)) == table.groupby(KEY).ngroups + len(cells("health"))
-    union = {c.run_id for name in (*TABLES, "health") for c in runs(name)}
+    beyond = [c for c in cells("sensitivity") if c.experiment == "sensitivity"]
+    assert len(ids) == len(set(ids))
+    assert len(ids) == table.groupby(KEY).ngroups + len(cells("health")) + len(beyond)
+    union = {c.run_id for name in (*TABLES, "health", "sensitivity") for c in runs(name)}
     assert set(ids) == union
 
 
@@ -85,6 +90,35 @@ def test_the_laptop_tier() -> None:
         figures[["loss", "noise_ratio"]].itertuples(index=False, name=None)
     ) | {(loss, ratio) for loss in figures["loss"] for ratio in figures["noise_ratio"].unique()}
     assert {c.backbone for c in noisy} == {"mf"}
+
+
+def test_sensitivity_moves_one_thing_at_a_time() -> None:
+    found = cells("sensitivity", dataset=["amazon-health"])
+    for loss in ("sl", "psl-tanh", "psl-atan", "psl-relu"):
+        tuned = reference.tuned("amazon-health", "iid", "mf", loss)
+        ours = [c.config for c in found if c.where["loss"] == loss and c.config]
+        assert {c.tau for c in ours if c.negatives == 1000} == {0.005, 0.025, 0.05, 0.1, 0.25}
+        assert {c.negatives for c in ours if c.tau == tuned["tau"]} == {0, 10, 30, 100, 300, 1000}
+        assert len(ours) == 10, "the tuned run is in both, and there once"
+        assert all((c.lr, c.weight_decay) == (tuned["lr"], tuned["weight_decay"]) for c in ours)
+    assert {c.experiment for c in found} == {"health", "sensitivity"}
+
+
+@pytest.mark.parametrize("name", ["all", "smoke"])
+def test_the_command_of_a_cell_makes_that_run(name: str, monkeypatch, tmp_path: Path) -> None:
+    seen: list[RunConfig] = []
+
+    def stop(config: RunConfig, *_: object, **__: object) -> None:
+        seen.append(config)
+        raise PSLError("far enough")
+
+    monkeypatch.setattr("psl.cli.train.train", stop)
+    monkeypatch.setattr("psl.cli.train.datasets.load", lambda *_, **__: None)
+    wanted = [c.config for c in cells(name, seeds=[0, 3]) if c.config]
+    for config in wanted[:: max(1, len(wanted) // 150)]:
+        words = experiments.cell_command(config).split()
+        CliRunner().invoke(app, [*words[1:], "--checkpoints", str(tmp_path)])
+        assert seen[-1] == config, words
 
 
 def test_filters() -> None:
@@ -120,14 +154,14 @@ def test_filters_that_leave_nothing() -> None:
 
 
 def test_a_cell_without_hyperparameters_stays_with_its_reason(monkeypatch) -> None:
-    real = experiments.tuned
+    real = reference.tuned
 
     def some(dataset: str, setting: str, backbone: str, loss: str) -> dict[str, float]:
         if loss == "bsl":
             raise RecordError("no tuned hyperparameters for bsl")
         return real(dataset, setting, backbone, loss)
 
-    monkeypatch.setattr(experiments, "tuned", some)
+    monkeypatch.setattr("psl.experiments.config.tuned", some)
     chosen = cells("table2")
     assert len(chosen) == 32
     lost = [c for c in chosen if c.config is None]

@@ -1,34 +1,18 @@
-"""The paper's grid as data: what run stands behind a cell of a table."""
+"""The grid: which cells an experiment has."""
 
 from __future__ import annotations
 
-import dataclasses
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from psl.backbones import BACKBONES, get_backbone
-from psl.datasets import get_source
-from psl.errors import DataError, RecordError, UnknownNameError
-from psl.losses import LOSSES, get_loss
-from psl.reference import table, tuned
+from psl.errors import RecordError, UnknownNameError
+from psl.experiments.config import cell
+from psl.experiments.unprinted import UNPRINTED
+from psl.reference import table
 from psl.training import RunConfig
 
-__all__ = [
-    "EXPERIMENTS",
-    "Cell",
-    "cell",
-    "cell_command",
-    "cell_runs",
-    "cells",
-    "count_values",
-    "runs",
-    "unreachable",
-]
+__all__ = ["AXES", "EXPERIMENTS", "Cell", "cells", "count_values", "runs"]
 
 # Each experiment: what it is, and the packaged tables it fills with the setting of their rows.
 # The order matters: the record of a cell that stands in several lies in the first one's file.
@@ -49,11 +33,14 @@ EXPERIMENTS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
         "the laptop tier: every loss and backbone on Amazon-Health, and noise",
         (("followup_table2_slatk", "iid"),),
     ),
+    "sensitivity": ("SL and PSL over the temperature and the number of negatives", ()),
     "all": ("every experiment above, each run once", ()),
     "smoke": ("seconds on generated data: does everything work here?", ()),
 }
 SMOKE: dict[str, Any] = {"epochs": 3, "negatives": 20, "dim": 8}
-AXES = ("dataset", "setting", "backbone", "loss", "form", "noise_ratio")
+# What tells two cells apart; of the last four most cells have none: tau and negatives stand here
+# only where they are not the tuned ones.
+AXES = ("dataset", "setting", "backbone", "loss", "form", "noise_ratio", "tau", "negatives")
 
 
 @dataclass(frozen=True)
@@ -80,66 +67,6 @@ class Cell:
     printed: dict[str, float] = field(default_factory=dict)
     source: str = ""
     reason: str = ""
-
-
-def cell(
-    dataset: str,
-    setting: str = "iid",
-    backbone: str = "mf",
-    loss: str = "psl-relu",
-    **changes: Any,
-) -> RunConfig:
-    """Return the configuration behind one printed number: tuned, 200 epochs, seed 0.
-
-    Loss and backbone are taken as the paper's public code has them, for that code printed the
-    number; ``changes`` replace single fields, e.g. ``seed`` or ``as_released=False``.
-
-    Raises
-    ------
-    RecordError
-        If the tables print no hyperparameters for it.
-    """
-    differs = "as_released" in (*get_loss(loss).options, *get_backbone(backbone).options)
-    fields: dict[str, Any] = {
-        "dataset": dataset,
-        "setting": setting,
-        "backbone": backbone,
-        "loss": loss,
-        "as_released": differs,
-    }
-    return RunConfig(**{**fields, **tuned(dataset, setting, backbone, loss), **changes})
-
-
-def cell_command(config: RunConfig) -> str:
-    """Return the command that records this cell."""
-    if config.dataset == "synthetic":  # nothing is tuned for it: every field that is not usual
-        given = {
-            f.name: getattr(config, f.name)
-            for f in dataclasses.fields(config)
-            if getattr(config, f.name) != f.default
-        }
-        return " ".join(["psl train", *(f"--{k.replace('_', '-')} {v}" for k, v in given.items())])
-    words = f"psl train --tuned --dataset {config.dataset} --setting {config.setting}"
-    if config.noise_ratio is not None:
-        words += f" --noise-ratio {config.noise_ratio:g}"
-    words += f" --backbone {config.backbone} --loss {config.loss}"
-    words += f" --form {config.form}" if config.form else ""
-    words += " --as-released" if config.as_released else ""
-    words += f" --protocol {config.protocol}" if config.protocol != "released" else ""
-    return words + (f" --seed {config.seed}" if config.seed else "")
-
-
-def cell_runs(records: list[dict[str, Any]], config: RunConfig) -> dict[int, dict[str, Any]]:
-    """Return the records that differ from ``config`` in nothing but the seed, by seed.
-
-    Of one seed on several devices the record made last counts.
-    """
-    wanted = {k: v for k, v in config.as_dict().items() if k != "seed"}
-    out: dict[int, dict[str, Any]] = {}
-    for record in sorted(records, key=lambda r: str(r["created"])):
-        if {k: v for k, v in record["config"].items() if k != "seed"} == wanted:
-            out[record["config"]["seed"]] = record
-    return dict(sorted(out.items()))
 
 
 def cells(
@@ -195,34 +122,12 @@ def count_values(chosen: Iterable[Cell]) -> tuple[int, int]:
     return len(found) - later, later
 
 
-def unreachable(dataset: str, setting: str) -> str:
-    """Say why a dataset cannot be had here, as far as that shows without asking the network.
-
-    Empty if it can: generated, in the mirror, or public.
-    """
-    if dataset == "synthetic":
-        return ""
-    try:
-        source = get_source(dataset, setting)
-    except (DataError, UnknownNameError) as error:
-        return str(error)
-    mirror = os.environ.get("PSL_DATA_MIRROR", "").strip()
-    if mirror.startswith(("http://", "https://")):
-        return ""
-    if mirror:
-        there = (Path(mirror).expanduser() / source.path).is_file()
-        return "" if there else f"no file {source.path} in PSL_DATA_MIRROR"
-    if source.available:
-        return ""
-    return f"not public; put {source.path} under a folder and set PSL_DATA_MIRROR to it"
-
-
 def _config(where: dict[str, Any], seed: int, protocol: str) -> tuple[RunConfig | None, str]:
+    given = {k: v for k, v in where.items() if v is not None}
     if where["dataset"] == "synthetic":
-        given = {k: v for k, v in where.items() if v is not None}
         return RunConfig(**given, **SMOKE, seed=seed, protocol=protocol), ""
     try:
-        return cell(**where, seed=seed, protocol=protocol), ""
+        return cell(**given, seed=seed, protocol=protocol), ""
     except RecordError as error:
         return None, str(error)
 
@@ -250,7 +155,7 @@ def _rows(name: str) -> Iterator[tuple[dict[str, Any], dict[str, float], str]]:
         for row in table(source).to_dict("records"):
             if name == "health" and row["dataset"] != "amazon-health":
                 continue
-            where = {
+            where = dict.fromkeys(AXES) | {
                 "dataset": row["dataset"],
                 "setting": setting,
                 "backbone": row.get("backbone", "mf"),  # the appendix's figures and forms are MF
@@ -259,22 +164,5 @@ def _rows(name: str) -> Iterator[tuple[dict[str, Any], dict[str, float], str]]:
                 "noise_ratio": row.get("noise_ratio"),
             }
             yield where, {str(row["metric"]): float(row["value"])}, source
-    for where in _unprinted(name):
-        yield {"form": None, "noise_ratio": None, **where}, {}, ""
-
-
-def _unprinted(name: str) -> Iterator[dict[str, Any]]:
-    if name == "health":
-        names: dict[str, Any] = {"dataset": "amazon-health", "setting": "iid"}
-        for backbone in BACKBONES:
-            yield from ({**names, "backbone": backbone, "loss": loss} for loss in LOSSES)
-        figures = pd.concat(
-            [table("figure2_and_c1_c4_noise"), table("figures_c5_c8_softplus_noise")]
-        )
-        names |= {"setting": "noise", "backbone": "mf"}
-        for loss in figures["loss"].unique():
-            for ratio in sorted(figures["noise_ratio"].unique()):
-                yield {**names, "loss": loss, "noise_ratio": float(ratio)}
-    if name == "smoke":
-        for loss in ("bpr", "sl", "psl-relu"):
-            yield {"dataset": "synthetic", "setting": "iid", "backbone": "mf", "loss": loss}
+    for where in UNPRINTED.get(name, tuple)():
+        yield dict.fromkeys(AXES) | where, {}, ""

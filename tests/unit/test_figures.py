@@ -1,0 +1,89 @@
+"""What a figure shows: marks where the numbers are, dashed for the paper, nothing for NaN."""
+
+from __future__ import annotations
+
+import io
+from math import nan
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
+
+from psl import figures
+from psl.figures.style import COLOURS, LABELS
+from psl.losses import LOSSES
+
+ROWS = [
+    ("sl", "ndcg@20", 0.1, 0.50, 0.48, 0.46, 0.50),
+    ("sl", "ndcg@20", 0.5, 0.40, 0.39, nan, nan),
+    ("psl-relu", "ndcg@20", 0.1, 0.52, nan, nan, nan),
+    ("psl-relu", "ndcg@20", 0.5, 0.45, nan, nan, nan),
+    ("sl", "recall@20", 0.1, nan, 0.7, nan, nan),
+    ("sl", "recall@20", 0.5, nan, nan, nan, nan),
+]
+TABLE = pd.DataFrame(ROWS, columns=["loss", "metric", "ratio", "paper", "ours", "low", "high"])
+
+
+def contrast_with_white(colour: str) -> float:
+    """WCAG's ratio."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+    return 1.05 / (0.05 + float(np.dot((0.2126, 0.7152, 0.0722), linear)))
+
+
+def drawn(figure: Figure) -> None:
+    figure.savefig(io.BytesIO(), format="svg")
+
+
+def test_every_loss_has_a_readable_colour_of_its_own_and_a_name() -> None:
+    assert set(LOSSES) <= set(COLOURS) and set(LOSSES) <= set(LABELS)
+    assert len(set(COLOURS.values())) == len(COLOURS)
+    assert min(map(contrast_with_white, COLOURS.values())) >= 4.5
+
+
+def test_over_draws_the_paper_dashed_and_ours_solid() -> None:
+    figure = figures.over(TABLE, "ratio", "probability")
+    left, right = figure.axes
+    dashed = [x for x in left.lines if x.get_linestyle() == "--" and len(x.get_xdata())]
+    solid = [x for x in left.lines if x.get_linestyle() == "-" and len(x.get_xdata())]
+    assert [list(x.get_ydata()) for x in dashed] == [[0.5, 0.4], [0.52, 0.45]]
+    assert [list(x.get_ydata()) for x in solid] == [[0.48, 0.39]], "no run, no line"
+    assert to_hex(solid[0].get_color()) == COLOURS["sl"]
+    assert not [x for x in right.lines if x.get_linestyle() == "--" and len(x.get_xdata())]
+    assert [t.get_text() for t in right.texts] == ["SL"], "only what is drawn has a name"
+    drawn(figure)
+
+
+def test_over_takes_places_and_a_logarithmic_axis() -> None:
+    table = TABLE.assign(ratio=TABLE["ratio"].replace({0.1: 10, 0.5: 1200}))
+    figure = figures.over(table, "ratio", "negatives", log=True, ticks={10: "10", 1200: "all"})
+    axes = figure.axes[0]
+    assert axes.get_xscale() == "log"
+    assert [t.get_text() for t in axes.get_xticklabels()] == ["10", "all"]
+    drawn(figure)
+
+
+@pytest.mark.parametrize("draw", [figures.compare, lambda t: figures.over(t, "ratio", "p")])
+def test_no_record_is_said(draw) -> None:
+    figure = draw(TABLE.iloc[:0])
+    assert [t.get_text() for t in figure.texts] == ["no record to show"]
+    drawn(figure)
+
+
+def test_learning_curves_carry_a_band_where_seeds_give_one() -> None:
+    line = [{"epoch": e, "ndcg@20": 0.1 * e} for e in (1, 2, 3)]
+    band = [p | {"low": p["ndcg@20"] - 0.01, "high": p["ndcg@20"] + 0.01} for p in line]
+    axes = figures.learning_curves({"sl": line, "psl-relu": band, "bpr": []}).axes[0]
+    assert len(axes.collections) == 1
+    points = axes.collections[0].get_paths()[0].vertices
+    assert points[:, 1].min() == pytest.approx(0.09) and points[:, 1].max() == pytest.approx(0.31)
+    assert [t.get_text() for t in axes.texts] == ["SL", "PSL-relu"]
+
+
+def test_names_at_the_ends_do_not_lie_on_one_another() -> None:
+    same = {loss: [{"epoch": e, "ndcg@20": 0.5} for e in (1, 2)] for loss in LOSSES}
+    figure = figures.learning_curves(same)
+    drawn(figure)
+    heights = sorted(t.get_position()[1] for t in figure.axes[0].texts)
+    assert len(heights) == len(LOSSES) and min(np.diff(heights)) > 0.05
