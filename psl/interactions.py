@@ -93,6 +93,18 @@ class Interactions:
             self.num_items,
         )
 
+    def difference(self, other: Interactions) -> Interactions:
+        """Return the pairs that are not in the other set; DataError if none is left."""
+        if (self.num_users, self.num_items) != (other.num_users, other.num_items):
+            raise DataError("the two sets have different users or items")
+        users = self.users
+        there = np.isin(
+            users * self.num_items + self.items, other.users * self.num_items + other.items
+        )
+        return Interactions.from_pairs(
+            users[~there], self.items[~there], self.num_users, self.num_items
+        )
+
     def fingerprint(self) -> str:
         """SHA-256 of the content, independent of how it was built."""
         digest = hashlib.sha256(f"{self.num_users},{self.num_items}".encode())

@@ -76,7 +76,8 @@ class NoisyNegatives:
 
     A tenth of the training pairs is marked as false negatives, once, at random.  Each slot is then
     filled from its user's marked items with probability ``ratio``, and uniformly otherwise; a user
-    without a marked item keeps the uniform draw.  A marked item stays a positive as well.
+    without a marked item keeps the uniform draw.  ``marked`` holds the pairs; whether they stay
+    positives as well is for the trainer to say.
 
     Parameters
     ----------

@@ -24,6 +24,10 @@ def train_command(
     noise_ratio: Annotated[
         float | None, typer.Option(help="Probability of a false negative (setting noise).")
     ] = None,
+    drop_marked: Annotated[
+        bool,
+        typer.Option("--drop-marked", help="Noise: marked pairs are no positives any more."),
+    ] = False,
     backbone: Annotated[str, typer.Option(help=", ".join(BACKBONES))] = "mf",
     loss: Annotated[str, typer.Option(help=", ".join(LOSSES))] = "psl-relu",
     tuned: Annotated[bool, typer.Option("--tuned", help="lr, decay, tau of the paper.")] = False,
@@ -77,6 +81,7 @@ def train_command(
         backbone=backbone,
         loss=loss,
         noise_ratio=noise_ratio,
+        drop_marked=drop_marked,
         form=form,
         as_released=as_released,
         seed=seed,

@@ -32,6 +32,16 @@ def test_pairs_are_a_set() -> None:
     assert len(changed | {one.fingerprint()}) == 5
 
 
+def test_difference() -> None:
+    one = pairs((0, 1), (1, 2), (3, 0))
+    left = one.difference(pairs((1, 2), (3, 1)))
+    assert left.fingerprint() == pairs((0, 1), (3, 0)).fingerprint()
+    with pytest.raises(DataError, match="no interaction"):
+        one.difference(one)
+    with pytest.raises(DataError, match="different users or items"):
+        one.difference(pairs((0, 1), shape=(5, 6)))
+
+
 def test_union() -> None:
     both = pairs((0, 1), (1, 2)).union(pairs((0, 1), (3, 0)))
     assert both.fingerprint() == pairs((0, 1), (1, 2), (3, 0)).fingerprint()

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-from psl import training
 from psl.backbones import MatrixFactorization
 from psl.datasets import Dataset, load
 from psl.errors import TrainingError, UnknownNameError
@@ -19,7 +18,9 @@ from psl.evaluation import evaluate
 from psl.interactions import Interactions, holdout
 from psl.negatives import NoisyNegatives, membership
 from psl.streams import numpy_stream
-from psl.training import RunConfig, train
+from psl.training import PROTOCOLS, Progress, Result, RunConfig, train
+from psl.training.config import OPTIONS
+from psl.training.state import State
 
 SMALL = RunConfig(epochs=4, negatives=16, dim=8, validate_every=1, lr=0.05)
 
@@ -29,11 +30,11 @@ def data() -> Dataset:
     return load("synthetic")
 
 
-def run(config: RunConfig = SMALL, **options: Any) -> training.Result:
+def run(config: RunConfig = SMALL, **options: Any) -> Result:
     return train(config, data(), device="cpu", **options)
 
 
-def essence(result: training.Result) -> dict[str, Any]:
+def essence(result: Result) -> dict[str, Any]:
     """Return what a run must reproduce: everything but clock, memory and date."""
     return {
         k: v
@@ -42,7 +43,7 @@ def essence(result: training.Result) -> dict[str, Any]:
     }
 
 
-def same(one: training.Result, two: training.Result) -> bool:
+def same(one: Result, two: Result) -> bool:
     a, b = one.model.state_dict(), two.model.state_dict()
     return essence(one) == essence(two) and all(torch.equal(a[k], b[k]) for k in a)
 
@@ -66,7 +67,7 @@ class Stop(Exception):
 
 @pytest.mark.parametrize("where", [(2, 3), (3, 0), (4, 1)])
 def test_a_stopped_run_ends_like_one_that_was_not(tmp_path: Path, where: tuple[int, int]) -> None:
-    def stop(p: training.Progress) -> None:
+    def stop(p: Progress) -> None:
         if (p.epoch, p.step) == where:
             raise Stop
 
@@ -100,9 +101,10 @@ def test_checkpoints_of_others_are_refused(tmp_path: Path) -> None:
 def test_a_loss_that_is_not_finite_ends_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        training, "sampled_loss", lambda u, v, *_, **__: (u.sum() + v.sum()) * float("nan")
-    )
+    def broken(u: torch.Tensor, v: torch.Tensor, *_: Any) -> torch.Tensor:
+        return (u.sum() + v.sum()) * float("nan")
+
+    monkeypatch.setattr("psl.training.state.sampled_loss", broken)
     with pytest.raises(TrainingError, match=r"the loss is nan in epoch 1 .*lower lr"):
         run(checkpoint=tmp_path / "run.safetensors")
     assert not list(tmp_path.iterdir())
@@ -117,10 +119,10 @@ def test_validation_comes_out_of_train_and_protocols_mask_as_they_say(
         calls.append((target.fingerprint(), masked.fingerprint()))
         return evaluate(embed, target, masked, **options)
 
-    monkeypatch.setattr(training, "evaluate", spy)
+    monkeypatch.setattr("psl.training.loop.evaluate", spy)
     fit, valid = holdout(data().train, 0.1, numpy_stream(SMALL.seed, "validation"))
     final = {}
-    for protocol in training.PROTOCOLS:
+    for protocol in PROTOCOLS:
         calls.clear()
         final[protocol] = run(dataclasses.replace(SMALL, protocol=protocol)).record["metrics"]
         assert set(calls[:-1]) == {(valid.fingerprint(), fit.fingerprint())}
@@ -147,7 +149,7 @@ def test_the_best_epoch_is_kept_and_patience_stops(
         items.append(embed(torch.tensor([0]))[1].detach().clone())
         return {"ndcg@20": scores[len(items) - 1] if len(items) <= last else 0.0}
 
-    monkeypatch.setattr(training, "evaluate", scripted)
+    monkeypatch.setattr("psl.training.loop.evaluate", scripted)
     result = run(dataclasses.replace(SMALL, epochs=6, patience=3))
     assert result.record["best_epoch"] == best
     assert result.record["validation_curve"][-1]["epoch"] == last
@@ -186,7 +188,7 @@ def test_every_epoch_draws_and_orders_anew(monkeypatch: pytest.MonkeyPatch) -> N
         seen.append((positive, negative))
         return (u.sum() + v.sum()) * 0
 
-    monkeypatch.setattr(training, "sampled_loss", spy)
+    monkeypatch.setattr("psl.training.state.sampled_loss", spy)
     run(dataclasses.replace(SMALL, epochs=3))
     steps = len(seen) // 3
     for k in range(2):
@@ -255,6 +257,7 @@ OTHER: dict[str, dict[str, Any]] = {
     "loss": {"loss": "sl"},
     "protocol": {"protocol": "clean"},
     "noise_ratio": {"setting": "noise", "noise_ratio": 0.1},
+    "drop_marked": {"setting": "noise", "noise_ratio": 0.1, "drop_marked": True},
     "tau2": {"loss": "bsl", "tau2": 0.3},
     "alpha": {"loss": "llpauc", "alpha": 0.3},
     "beta": {"loss": "llpauc", "beta": 0.3},
@@ -279,7 +282,7 @@ def test_the_run_id_names_the_configuration() -> None:
 
 def test_an_option_that_is_not_taken_leaves_no_trace() -> None:
     """Records of before an option existed keep their run id."""
-    assert not training.OPTIONS & SMALL.as_dict().keys()
+    assert not OPTIONS & SMALL.as_dict().keys()
     taken = RunConfig(loss="bsl", tau2=0.2, as_released=True).as_dict()
     assert taken["tau2"] == 0.2 and taken["as_released"] is True and "alpha" not in taken
 
@@ -293,7 +296,7 @@ def test_ood_as_released_selects_on_the_test_set_and_clean_does_not(
         calls.append((target.fingerprint(), masked.fingerprint()))
         return evaluate(embed, target, masked, **options)
 
-    monkeypatch.setattr(training, "evaluate", spy)
+    monkeypatch.setattr("psl.training.loop.evaluate", spy)
     train_, test = data().train.fingerprint(), data().test.fingerprint()
     run(dataclasses.replace(SMALL, setting="ood"))
     assert set(calls) == {(test, train_)}, "nothing is held out of train"
@@ -313,13 +316,49 @@ def test_noise_puts_positives_among_the_negatives(monkeypatch: pytest.MonkeyPatc
             into.append(membership(fit, batch.users).gather(1, batch.negative))
             return torch.zeros(())
 
-        monkeypatch.setattr(training._State, "step", step)
+        monkeypatch.setattr(State, "step", step)
         run(dataclasses.replace(SMALL, setting="noise", noise_ratio=ratio, epochs=1))
         shares[ratio] = float(torch.cat(seen).double().mean())
     assert shares[0.0] == 0
     marked = NoisyNegatives(fit, 0.5, numpy_stream(SMALL.seed, "false negatives")).marked
     expected = 0.5 * float(np.mean(marked.degrees[fit.users] > 0))
     assert shares[0.5] == pytest.approx(expected, rel=0.05)
+
+
+def test_marked_pairs_can_be_dropped_from_the_positives(monkeypatch: pytest.MonkeyPatch) -> None:
+    fit, _ = holdout(data().train, 0.1, numpy_stream(SMALL.seed, "validation"))
+    marked = NoisyNegatives(fit, 0.5, numpy_stream(SMALL.seed, "false negatives")).marked
+    noisy = dataclasses.replace(SMALL, setting="noise", noise_ratio=0.5, epochs=1)
+    visited: dict[bool, Interactions] = {}
+    masks: list[str] = []
+    for drop in (False, True):
+        seen: list[Any] = []
+
+        def step(self: Any, batch: Any, *_: Any, into: list[Any] = seen) -> torch.Tensor:
+            into.append(batch)
+            return torch.zeros(())
+
+        def spy(embed: Any, target: Interactions, masked: Interactions, **options: Any) -> Any:
+            masks.append(masked.fingerprint())
+            return evaluate(embed, target, masked, **options)
+
+        monkeypatch.setattr(State, "step", step)
+        monkeypatch.setattr("psl.training.loop.evaluate", spy)
+        run(dataclasses.replace(noisy, drop_marked=drop))
+        users, items = (
+            torch.cat([getattr(b, name) for b in seen]).numpy() for name in ("users", "positive")
+        )
+        visited[drop] = Interactions.from_pairs(users, items, fit.num_users, fit.num_items)
+        if drop:  # the only false negatives are marked ones: the others are never drawn
+            hits = membership(fit, batch_users := torch.cat([b.users for b in seen])).gather(
+                1, negative := torch.cat([b.negative for b in seen])
+            )
+            assert torch.equal(hits, membership(marked, batch_users).gather(1, negative))
+            assert hits.any()
+    assert visited[False].fingerprint() == fit.fingerprint()
+    assert visited[True].union(marked).fingerprint() == fit.fingerprint()
+    assert len(visited[True]) == len(fit) - len(marked)
+    assert set(masks) == {fit.fingerprint()}, "what is dropped is masked all the same"
 
 
 def test_the_whole_catalogue_in_place_of_a_sample() -> None:
@@ -344,7 +383,7 @@ STATE = {"loss": "llpauc"}, {"loss": "advinfonce"}, {"loss": "bsl"}, {"backbone"
 def test_a_quantile_survives_a_stop(tmp_path: Path) -> None:
     config = dataclasses.replace(SMALL, loss="sl@20", refresh=2, epochs=6)
 
-    def stop(p: training.Progress) -> None:
+    def stop(p: Progress) -> None:
         if (p.epoch, p.step) == (4, 1):  # between two looks at the model
             raise Stop
 
@@ -361,7 +400,7 @@ def test_runs_with_players_and_graphs_resume_too(
 ) -> None:
     config = dataclasses.replace(SMALL, epochs=6, as_released=released, **changes)
 
-    def stop(p: training.Progress) -> None:
+    def stop(p: Progress) -> None:
         if (p.epoch, p.step) == (6, 1):  # after an epoch in which the adversary moved
             raise Stop
 
@@ -395,6 +434,7 @@ def test_the_adversary_moves_in_its_epochs_only() -> None:
         ({"setting": "noise"}, "needs a noise ratio"),
         ({"noise_ratio": 0.1}, "needs a noise ratio"),
         ({"setting": "noise", "noise_ratio": 1.1}, "is a probability"),
+        ({"drop_marked": True}, "drop_marked is for the setting noise"),
         ({"loss": "bsl", "tau2": 0.0}, "tau2 must be positive"),
         ({"loss": "llpauc", "alpha": 1.5}, "alpha is a part of the items"),
     ],

@@ -1,0 +1,86 @@
+"""The state of a stopped run in a file, and back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_bytes
+from torch import Tensor
+
+from psl import records
+from psl.datasets import Dataset
+from psl.errors import TrainingError
+from psl.training.config import RunConfig
+from psl.training.state import State
+
+__all__ = ["restore", "save"]
+
+
+def save(
+    path: Path,
+    state: State,
+    config: RunConfig,
+    data: Dataset,
+    seconds: float,
+    curve: list[dict[str, float]],
+) -> None:
+    """Write the state after a whole epoch, atomically."""
+    tensors = {f"model/{k}": v for k, v in state.model.state_dict().items()}
+    tensors |= {f"best/{k}": v for k, v in state.best.items()}
+    tensors |= {f"loss/{k}": v for k, v in state.loss.state_dict().items()}
+    for which, optimizer in enumerate(state.optimizers()):
+        for number, slots in optimizer.state_dict()["state"].items():
+            tensors |= {f"adam/{which}/{number}/{k}": v for k, v in slots.items()}
+    about = {
+        "config": config.as_dict(),
+        "fingerprint": data.fingerprint,
+        "epoch": state.epoch,
+        "best_score": state.best_score,
+        "best_epoch": state.best_epoch,
+        "seconds": seconds,
+        "curve": curve,
+    }
+    content = {k: v.cpu().contiguous() for k, v in tensors.items()}
+    records.replace_file(path, to_bytes(content, metadata={"run": json.dumps(about)}))
+
+
+def restore(
+    path: Path, state: State, config: RunConfig, data: Dataset
+) -> tuple[float, list[dict[str, float]]]:
+    """Put a saved state into a fresh one; return the seconds spent and the curve so far.
+
+    Raises
+    ------
+    TrainingError
+        If the file cannot be read, or is of another configuration or dataset.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads(file.metadata()["run"])
+            tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, TypeError, KeyError, ValueError) as error:
+        raise TrainingError(f"{path}: not a readable checkpoint; delete it ({error})") from error
+    if about["config"] != config.as_dict() or about["fingerprint"] != data.fingerprint:
+        raise TrainingError(f"{path}: the checkpoint is of another configuration or dataset")
+
+    def part(prefix: str) -> dict[str, Tensor]:
+        return {
+            k.removeprefix(prefix): v.to(state.place)
+            for k, v in tensors.items()
+            if k.startswith(prefix)
+        }
+
+    state.model.load_state_dict(part("model/"))
+    state.best = part("best/")
+    state.loss.load_state_dict(part("loss/"))
+    for which, optimizer in enumerate(state.optimizers()):
+        saved = optimizer.state_dict()
+        numbers = [n for group in saved["param_groups"] for n in group["params"]]
+        slots = {n: part(f"adam/{which}/{n}/") for n in numbers}
+        saved["state"] = {n: s for n, s in slots.items() if s}  # none before its first turn
+        optimizer.load_state_dict(saved)
+    state.epoch, state.best_epoch = about["epoch"], about["best_epoch"]
+    state.best_score = about["best_score"]
+    return about["seconds"], about["curve"]
