@@ -27,7 +27,8 @@ from benchmarks.measure import in_turns, machine, peak_bytes
 from benchmarks.problem import Problem, Size
 from benchmarks.roads import ROADS, gather, ours
 from benchmarks.trainer import epochs, evaluation
-from psl.records import provenance, replace_file
+from psl.files import replace_file
+from psl.records import provenance
 
 PARTS = ("case", "curves", "trainer", "library")
 out = Console(stderr=True)

@@ -8,31 +8,37 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
 import os
 import warnings
-import zipfile
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
+from psl.archives import read_names, read_pairs
 from psl.errors import DataError, UnknownNameError
 from psl.interactions import Interactions, holdout, synthetic
 from psl.streams import numpy_stream
 
-__all__ = ["DATASETS", "Dataset", "Source", "cache_folder", "fetch", "get_source", "load"]
+__all__ = [
+    "DATASETS",
+    "Dataset",
+    "Source",
+    "cache_folder",
+    "fetch",
+    "get_source",
+    "id_lists",
+    "load",
+    "read_archive",
+    "stored_setting",
+    "unreachable",
+]
 
 REPOSITORY = (
     "https://raw.githubusercontent.com/Tiny-Snow/IR-Benchmark-Dataset/"
     "18bbbe892301c6013579ae70f3cab9d666878e23"
 )
-LARGEST_MEMBER_BYTES = 512 * 2**20
-# Tables are as long as the largest id: a raw identifier would ask for all memory.
-LARGEST_ID = 2**28
+GENERATED = "the synthetic dataset has the settings 'iid' and 'noise' only"
 
 
 @dataclass(frozen=True)
@@ -106,12 +112,14 @@ class Dataset:
         return hashlib.sha256(both.encode()).hexdigest()
 
 
-def get_source(name: str, setting: str = "iid") -> Source:
-    """Look a dataset up; raises UnknownNameError or DataError for a setting it has not.
+def stored_setting(setting: str) -> str:
+    """Return the setting whose data a run takes: noise has that of iid, with other negatives."""
+    return "iid" if setting == "noise" else setting
 
-    The setting noise has the data of iid: its noise is in the negatives.
-    """
-    setting = _stored(setting)
+
+def get_source(name: str, setting: str = "iid") -> Source:
+    """Look a dataset up; raises UnknownNameError or DataError for a setting it has not."""
+    setting = stored_setting(setting)
     known = sorted({n for n, _ in DATASETS} | {"synthetic"})
     if name not in known:
         raise UnknownNameError("dataset", name, known)
@@ -121,8 +129,42 @@ def get_source(name: str, setting: str = "iid") -> Source:
     return DATASETS[name, setting]
 
 
-def _stored(setting: str) -> str:
-    return "iid" if setting == "noise" else setting
+def unreachable(name: str, setting: str = "iid") -> str:
+    """Say why a dataset cannot be had here, as far as that shows without asking the network.
+
+    Empty if it can: generated, in the mirror, or public.
+    """
+    if name == "synthetic":
+        return "" if stored_setting(setting) == "iid" else GENERATED
+    try:
+        _locate(get_source(name, setting))
+    except (DataError, UnknownNameError) as error:
+        return str(error)
+    return ""
+
+
+def _locate(source: Source) -> Path | str:
+    """Return the file in the mirror folder, or the address, that an archive is taken from.
+
+    Raises
+    ------
+    DataError
+        If it is in neither; the dataset is not named.
+    """
+    mirror = os.environ.get("PSL_DATA_MIRROR", "").strip()
+    if mirror.startswith(("http://", "https://")):
+        return f"{mirror.rstrip('/')}/{source.path}"
+    if mirror:
+        path = Path(mirror).expanduser() / source.path
+        if not path.is_file():
+            raise DataError(f"no file {source.path} in PSL_DATA_MIRROR {mirror}")
+        return path
+    if not source.available:
+        raise DataError(
+            f"not in the public dataset repository; put its archive at {source.path} under a "
+            "folder and set PSL_DATA_MIRROR to that folder"
+        )
+    return f"{REPOSITORY}/{source.path}"
 
 
 def cache_folder() -> Path:
@@ -139,26 +181,18 @@ def fetch(name: str, setting: str = "iid", *, progress: bool = False) -> Path:
         If it is not public, cannot be reached, or its digest is not the registered one.
     """
     source = get_source(name, setting)
-    mirror = os.environ.get("PSL_DATA_MIRROR", "").strip()
-    local = not mirror.startswith(("http://", "https://")) and mirror
-    if local:
-        path = Path(local).expanduser() / source.path
-        if not path.is_file():
-            raise DataError(f"{name} ({setting}): no file {source.path} in PSL_DATA_MIRROR {local}")
-        _verify(path, source)
-        return path
-    if not source.available and not mirror:
-        raise DataError(
-            f"{name} ({setting}) is not in the public dataset repository; put its archive at "
-            f"{source.path} under a folder and set PSL_DATA_MIRROR to that folder"
-        )
-    url = f"{(mirror or REPOSITORY).rstrip('/')}/{source.path}"
-    known = f"sha256:{source.sha256}" if source.sha256 else None
+    try:
+        place = _locate(source)
+    except DataError as error:
+        raise DataError(f"{name} ({setting}): {error}") from None
+    if isinstance(place, Path):
+        _verify(place, source)
+        return place
     try:
         saved = _pooch().retrieve(
-            url,
-            known_hash=known,
-            fname=f"{name}-{_stored(setting)}.zip",
+            place,
+            known_hash=f"sha256:{source.sha256}" if source.sha256 else None,
+            fname=f"{name}-{stored_setting(setting)}.zip",
             path=cache_folder(),
             progressbar=progress,
         )
@@ -171,19 +205,20 @@ def fetch(name: str, setting: str = "iid", *, progress: bool = False) -> Path:
 def load(name: str = "synthetic", setting: str = "iid", *, progress: bool = False) -> Dataset:
     """Return a dataset by name, or from an archive of one's own (a path that ends in ``.zip``).
 
-    ``"synthetic"`` needs no network and no file.  An archive is what ``psl data split`` writes.
+    ``"synthetic"`` needs no network and no file.  An archive is what ``psl data split`` writes; the
+    dataset has the name of its file, for where that lies does not make other data.
 
     Raises
     ------
     UnknownNameError, DataError
         See :func:`fetch`; also for an archive that does not hold what it should.
     """
-    setting = _stored(setting)
-    if name.endswith(".zip"):
-        return read_archive(Path(name), name, setting)
+    setting = stored_setting(setting)
+    if _is_own(name):
+        return read_archive(Path(name), Path(name).name, setting)
     if name == "synthetic":
         if setting != "iid":
-            raise DataError("the synthetic dataset has the settings 'iid' and 'noise' only")
+            raise DataError(GENERATED)
         seen, liked = synthetic(numpy_stream(0, "synthetic"))
         train, test = holdout(seen, 0.2, numpy_stream(0, "synthetic", "test"))
         return Dataset(name, setting, train, test, liked)
@@ -200,44 +235,61 @@ def load(name: str = "synthetic", setting: str = "iid", *, progress: bool = Fals
     return dataset
 
 
+def id_lists(name: str, data: Dataset) -> dict[str, list[str]]:
+    """Return what the users and items of an archive of one's own are called, by number.
+
+    Parameters
+    ----------
+    name : str
+        As :func:`load` took it.
+    data : Dataset
+        What it returned.
+
+    Returns
+    -------
+    dict
+        ``"user"`` and ``"item"``, as far as the archive lists them; empty for a registered dataset.
+
+    Raises
+    ------
+    DataError
+        If a list does not fit the data.
+    """
+    if not _is_own(name):
+        return {}
+    sizes = {"user": data.train.num_users, "item": data.train.num_items}
+    return read_names(Path(name), sizes, _remedy(data.name, data.setting))
+
+
 def read_archive(path: Path, name: str, setting: str = "iid") -> Dataset:
-    """Read ``train.tsv`` and ``test.tsv`` out of a zip archive; nothing is unpacked to disk."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            tables = [_read_table(archive, f"{part}.tsv", path) for part in ("train", "test")]
-    except (zipfile.BadZipFile, EOFError, OSError) as error:
-        raise DataError(f"{path}: not a readable zip archive ({error}); fetch it again") from error
+    """Read ``train.tsv`` and ``test.tsv`` out of a zip archive; nothing is unpacked to disk.
+
+    Raises
+    ------
+    DataError
+        If it is missing, damaged or no such archive, or a test pair is a training pair too.
+    """
+    tables = read_pairs(path, _remedy(name, setting))
     num_users, num_items = (1 + max(int(t[:, c].max()) for t in tables) for c in (0, 1))
     train, test = (Interactions.from_pairs(t[:, 0], t[:, 1], num_users, num_items) for t in tables)
+    shared = len(train) + len(test) - len(train.union(test))
+    if shared:  # what was trained on is never recommended: such a pair could not be found
+        raise DataError(
+            f"{path}: {shared:,} of the {len(test):,} test pairs are training pairs too; take them "
+            "out of test.tsv"
+        )
     return Dataset(name, setting, train, test)
 
 
-def _read_table(archive: zipfile.ZipFile, member: str, path: Path) -> np.ndarray:
-    # A member is found by its base name; a name that climbs out of the archive is simply not used.
-    found = [i for i in archive.infolist() if i.filename.rsplit("/", 1)[-1] == member]
-    if len(found) != 1:
-        raise DataError(f"{path}: expected one {member}, found {len(found)}")
-    if found[0].file_size > LARGEST_MEMBER_BYTES:
-        raise DataError(f"{path}: {member} unpacks to {found[0].file_size} bytes, over the bound")
-    columns = ["user_procid", "item_procid"]
-    try:
-        text = io.BytesIO(archive.read(found[0]))
-        table = pd.read_csv(text, sep="\t")
-    except (ValueError, RuntimeError) as error:
-        raise DataError(f"{path}: {member} is not a table: {error}") from error
-    missing = [c for c in columns if c not in table.columns]
-    if missing:
-        raise DataError(f"{path}: {member} lacks the column {missing[0]!r}")
-    if table.empty:
-        raise DataError(f"{path}: {member} is empty")
-    if not all(pd.api.types.is_integer_dtype(kind) for kind in table[columns].dtypes):
-        raise DataError(f"{path}: {member} holds an id that is not an integer")
-    values = table[columns].to_numpy(dtype=np.int64)
-    if values.min() < 0:
-        raise DataError(f"{path}: {member} holds the negative id {values.min()}")
-    if values.max() > LARGEST_ID:
-        raise DataError(f"{path}: {member} holds the id {values.max()}: ids count up from 0")
-    return values
+def _is_own(name: str) -> bool:
+    return name.endswith(".zip")
+
+
+def _remedy(name: str, setting: str) -> str:
+    """Say what to do about an archive that is missing or damaged."""
+    if (name, stored_setting(setting)) in DATASETS:
+        return "fetch it again"
+    return "`psl data split` writes one from a table of yours"
 
 
 def _pooch() -> Any:

@@ -35,21 +35,30 @@ class Interactions:
     ) -> Interactions:
         """Build from pairs in any order; repeated pairs count once.
 
+        Parameters
+        ----------
+        users, items : ndarray of integers, shape (pairs,)
+        num_users, num_items : int
+            Bounds of the ids.
+
         Raises
         ------
         DataError
-            If an id is negative or not below its bound, or there is no pair.
+            If an id is no integer, negative or not below its bound, or there is no pair.
         """
-        users, items = np.asarray(users, dtype=np.int64), np.asarray(items, dtype=np.int64)
+        users, items = np.asarray(users), np.asarray(items)
         if users.shape != items.shape or users.ndim != 1:
             raise DataError("users and items must be two columns of the same length")
         if len(users) == 0:
             raise DataError("no interaction: the split is empty")
         for what, ids, bound in (("user", users, num_users), ("item", items, num_items)):
+            if not np.issubdtype(ids.dtype, np.integer):  # a float would be cut down to one
+                raise DataError(f"{what} ids must be integers, got {ids.dtype} ({ids[0]})")
             if ids.min() < 0:
                 raise DataError(f"negative {what} id {ids.min()}: ids count from 0")
             if ids.max() >= bound:
                 raise DataError(f"{what} id {ids.max()} is not below {bound}")
+        users, items = users.astype(np.int64), items.astype(np.int64)
         key = np.unique(users * num_items + items)
         indptr = np.searchsorted(key, np.arange(num_users + 1) * num_items)
         return cls(indptr, key % num_items, num_items)

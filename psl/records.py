@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import platform
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
@@ -16,23 +14,39 @@ from pathlib import Path
 from typing import Any
 
 from psl.errors import RecordError
+from psl.files import replace_file
 
 __all__ = [
     "SCHEMA",
     "append",
     "code_digest",
+    "digest_of",
+    "file_of",
     "merge",
     "problems",
     "provenance",
     "read",
-    "replace_file",
     "run_id",
-    "select",
 ]
 
 # Version of a record's keys, in its key ``schema``; one without that key is of version 1.
 SCHEMA = 2
-REQUIRED = ("run_id", "experiment", "config", "dataset_fingerprint", "metrics", "created")
+# What every record has, and of which kind: whoever reads one may count on it.
+REQUIRED: dict[str, tuple[type, ...]] = {
+    "run_id": (str,),
+    "experiment": (str,),
+    "config": (dict,),
+    "dataset_fingerprint": (str,),
+    "metrics": (dict,),
+    "validation_curve": (list,),
+    "best_epoch": (int,),
+    "seconds": (int, float),
+    "device": (str,),
+    "created": (str,),
+}
+REQUIRED_CONFIG = ("dataset", "setting", "backbone", "loss", "seed", "protocol", "epochs")
+REQUIRED_METRICS = ("recall@20", "ndcg@20")
+KINDS: dict[type, str] = {dict: "a table of names and values", list: "a list", str: "text"}
 
 
 def run_id(config: dict[str, Any]) -> str:
@@ -41,16 +55,35 @@ def run_id(config: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def code_digest() -> str:
-    """Return the SHA-256 over the module's Python files, 16 hexadecimal digits."""
+def digest_of(folder: Path) -> str:
+    """Return the SHA-256 over the Python files below a folder, names and content, 16 digits."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    for path in sorted(folder.rglob("*.py")):
+        place = path.relative_to(folder).as_posix()
+        digest.update(f"{place} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return digest.hexdigest()[:16]
 
 
+# Taken when the module is imported: a file that is edited while a run goes on is not what runs.
+_CODE = digest_of(Path(__file__).parent)
+
+
+def code_digest() -> str:
+    """Return the digest of the module's Python files as they were when it was imported."""
+    return _CODE
+
+
 def provenance() -> dict[str, Any]:
-    """Return schema, versions, code digest and time, for a record."""
+    """Return where a result comes from, for a record.
+
+    Returns
+    -------
+    dict
+        ``schema``, the version of a record's keys; ``versions`` of Python, psl, torch and NumPy;
+        ``code_digest``, by which two runs of the same module can be told from runs of two: the
+        SHA-256 (16 digits) over the path and content of each of its Python files, taken at import;
+        ``created``, the time in UTC.
+    """
     versions = {"python": platform.python_version()}
     for package in ("psl", "torch", "numpy"):
         try:
@@ -65,33 +98,50 @@ def provenance() -> dict[str, Any]:
     }
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file so that a reader sees the old or the new content, never a part of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def append(path: Path, record: dict[str, Any]) -> None:
-    """Add a record; one of the same run id, data and device is replaced.
+def file_of(folder: Path, experiment: object) -> Path:
+    """Return the file of an experiment's records, ``<folder>/<experiment>.jsonl``.
 
     Raises
     ------
     RecordError
-        If the record lacks a required key or holds a number that is not finite.
+        If the name is not one that a file of the folder can have.
+    """
+    if not _names_a_file(experiment):
+        raise RecordError(f"the experiment {experiment!r} is not a file name")
+    return folder / f"{experiment}.jsonl"
+
+
+def append(path: Path, record: dict[str, Any], *, replace: bool = False) -> None:
+    """Add a record to a file.
+
+    A run is known by its id, its data and its device: on another device it is another one.  The
+    same run with the same metrics takes the place of the one that is there.
+
+    Parameters
+    ----------
+    path : Path
+    record : dict
+    replace : bool
+        Whether the same run with *other* metrics does so too.
+
+    Raises
+    ------
+    RecordError
+        If the record is malformed or holds a number that is not finite, or the file has the same
+        run with other metrics and ``replace`` is not given; nothing is written then.
     """
     _check(record, "the new record")
     with _lock(path):
-        kept = [r for r in read(path) if _identity(r) != _identity(record)] if path.exists() else []
+        there = list(_entries(path)) if path.exists() else []
+        for where, known in there:
+            same = _identity(known) == _identity(record)
+            if same and known["metrics"] != record["metrics"] and not replace:
+                raise RecordError(
+                    f"{where}: the same run ({record['run_id']}, same data and device) is there "
+                    "with other metrics. Nothing was written; to take the new result: "
+                    "replace=True, or psl train --resume --replace"
+                )
+        kept = [known for _, known in there if _identity(known) != _identity(record)]
         try:
             content = _dump([*kept, record])
         except ValueError as error:
@@ -112,11 +162,6 @@ def read(path: Path) -> list[dict[str, Any]]:
     return [record for _, record in _entries(path)]
 
 
-def select(records: Iterable[dict[str, Any]], **config: Any) -> list[dict[str, Any]]:
-    """Return the records whose configuration has these values."""
-    return [r for r in records if all(r["config"].get(k) == v for k, v in config.items())]
-
-
 def merge(sources: Iterable[Path], into: Path) -> dict[Path, int]:
     """Take the records of files (or folders) into a folder; return how many each file gained.
 
@@ -133,7 +178,7 @@ def merge(sources: Iterable[Path], into: Path) -> dict[Path, int]:
     for where, record in arriving:
         for what in _flaws(record):
             raise RecordError(f"{where}: {what}")
-    targets = {_target(into, record, where) for where, record in arriving}
+    targets = {file_of(into, record["experiment"]) for _, record in arriving}
     with ExitStack() as locks:
         for path in sorted(targets):
             locks.enter_context(_lock(path))
@@ -148,7 +193,7 @@ def merge(sources: Iterable[Path], into: Path) -> dict[Path, int]:
                     "device) with different metrics; delete one line. Nothing was written"
                 )
             if known is record:
-                new.setdefault(_target(into, record, where), []).append(record)
+                new.setdefault(file_of(into, record["experiment"]), []).append(record)
         for path, records in sorted(new.items()):
             replace_file(path, _dump([*(read(path) if path.exists() else []), *records]))
     return {path: len(records) for path, records in sorted(new.items())}
@@ -198,15 +243,8 @@ def _entries(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             yield f"{file}:{number}", record
 
 
-def _target(into: Path, record: dict[str, Any], where: str) -> Path:
-    name = record["experiment"]
-    if not isinstance(name, str) or Path(name).name != name:
-        raise RecordError(f"{where}: the experiment {name!r} is not a file name")
-    return into / f"{name}.jsonl"
-
-
 def _flaws(record: dict[str, Any]) -> list[str]:
-    """Name the values that are not finite numbers, and metrics that are none at all."""
+    """Name the values that are not finite numbers."""
 
     def walk(value: Any, name: str) -> Iterator[str]:
         if isinstance(value, dict):
@@ -218,11 +256,11 @@ def _flaws(record: dict[str, Any]) -> list[str]:
         elif isinstance(value, float) and not math.isfinite(value):
             yield f"{name} is not a finite number"
 
-    return [*walk(record, ""), *([] if record["metrics"] else ["no metric"])]
+    return list(walk(record, ""))
 
 
 def _identity(record: dict[str, Any]) -> tuple[Any, ...]:
-    return record["run_id"], record["dataset_fingerprint"], record.get("device")
+    return record["run_id"], record["dataset_fingerprint"], record["device"]
 
 
 def _check(record: Any, where: str) -> None:
@@ -231,9 +269,15 @@ def _check(record: Any, where: str) -> None:
     missing = [key for key in REQUIRED if key not in record]
     if missing:
         raise RecordError(f"{where}: lacks the key {missing[0]!r}")
-    for key in ("config", "metrics"):
-        if not isinstance(record[key], dict):
-            raise RecordError(f"{where}: its {key} is not a table of names and values")
+    for key, kinds in REQUIRED.items():
+        if isinstance(record[key], bool) or not isinstance(record[key], kinds):
+            raise RecordError(f"{where}: its {key} is not {KINDS.get(kinds[0], 'a number')}")
+    if not _names_a_file(record["experiment"]):
+        raise RecordError(f"{where}: the experiment {record['experiment']!r} is not a file name")
+    for key, names in (("config", REQUIRED_CONFIG), ("metrics", REQUIRED_METRICS)):
+        missing = [name for name in names if name not in record[key]]
+        if missing:
+            raise RecordError(f"{where}: its {key} lacks {missing[0]!r}")
     if record["run_id"] != run_id(record["config"]):
         raise RecordError(f"{where}: its run_id is not the digest of its config")
     schema = record.get("schema", 1)
@@ -244,6 +288,12 @@ def _check(record: Any, where: str) -> None:
     bad = [k for k, v in record["metrics"].items() if not (isinstance(v, float) and 0 <= v <= 1)]
     if bad:
         raise RecordError(f"{where}: metric {bad[0]} is not a number in [0, 1]")
+
+
+def _names_a_file(name: object) -> bool:
+    """Say whether a file of a folder can have this name, on any system and without being hidden."""
+    fits = isinstance(name, str) and 0 < len(name) <= 100 and name.isprintable()
+    return fits and not str(name).startswith(".") and not set(str(name)) & set("/\\:")
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import pandas as pd
 
 from psl.errors import RecordError
 
-__all__ = ["reported", "table", "tuned"]
+__all__ = ["borrowed", "reported", "table", "tuned"]
 
 
 @cache
@@ -48,14 +48,57 @@ def tuned(dataset: str, setting: str, backbone: str, loss: str) -> dict[str, flo
     Keys are those of a run's configuration: ``lr``, ``weight_decay`` and whichever of ``tau``,
     ``tau2``, ``alpha``, ``beta``, ``tau_weight``, ``refresh`` the loss has; ``contrast_weight``
     for XSimGCL (Appendix B.4).
-    The setting noise takes the values of iid, as the paper does.  PSL-softplus has no row: the
-    paper does not print its values, and the ones of ``psl-relu`` are returned.
+    The setting noise takes the values of iid, as the paper does.  Where no row is printed another
+    one's stands in, and :func:`borrowed` says which: PSL-softplus takes that of ``psl-relu``
+    everywhere, and on Amazon-Health every ``psl-*`` does, the follow-up having one row for PSL.
+    There is no form here: the paper prints none for the inside form of PSL, which takes those of
+    the outside form.
 
     Raises
     ------
     RecordError
         If the tables have no such row.
     """
+    row = _tuned_row(dataset, setting, backbone, loss)
+    keys = ("lr", "weight_decay", "tau", "tau2", "alpha", "beta")
+    out = {k: float(row[k]) for k in keys if pd.notna(row[k])}
+    if pd.notna(row.get("tau_beta")):  # printed on the scale of the whole cosine
+        out |= {"tau_weight": row["tau_beta"] / 2, "refresh": int(row["epoch_quantile"])}
+    if backbone == "xsimgcl":
+        out["contrast_weight"] = 0.05 if dataset == "amazon-electronic" else 0.2
+    return out
+
+
+def borrowed(dataset: str, setting: str, backbone: str, loss: str, form: str | None = None) -> str:
+    """Say whose hyperparameters :func:`tuned` gives a cell, if not its own.
+
+    Parameters
+    ----------
+    dataset, setting, backbone, loss : str
+        As :func:`tuned` takes them.
+    form : {"outside", "inside"}, optional
+        Of PSL; not given is outside.
+
+    Returns
+    -------
+    str
+        Empty if they are printed for this cell, else what follows the word hyperparameters:
+        ``"of psl-relu"``, ``"of the outside form"`` or ``"of psl-relu in the outside form"``.
+
+    Raises
+    ------
+    RecordError
+        As :func:`tuned`.
+    """
+    row = _tuned_row(dataset, setting, backbone, loss)
+    inside = form == "inside"
+    if row["loss"] != loss:
+        return f"of {row['loss']}" + (" in the outside form" if inside else "")
+    return "of the outside form" if inside else ""
+
+
+def _tuned_row(dataset: str, setting: str, backbone: str, loss: str) -> pd.Series:
+    """Return the row of the printed tables that a cell takes; its ``loss`` may be another one."""
     name = {
         "iid": "table_b2_hyperparameters_iid",
         "noise": "table_b2_hyperparameters_iid",
@@ -77,11 +120,4 @@ def tuned(dataset: str, setting: str, backbone: str, loss: str) -> dict[str, flo
             f"no tuned hyperparameters for {dataset} ({setting}), {backbone}, {loss}; "
             "give --tau, --lr and --weight-decay"
         )
-    row = rows.iloc[0]
-    keys = ("lr", "weight_decay", "tau", "tau2", "alpha", "beta")
-    out = {k: float(row[k]) for k in keys if pd.notna(row[k])}
-    if pd.notna(row.get("tau_beta")):  # printed on the scale of the whole cosine
-        out |= {"tau_weight": row["tau_beta"] / 2, "refresh": int(row["epoch_quantile"])}
-    if backbone == "xsimgcl":
-        out["contrast_weight"] = 0.05 if dataset == "amazon-electronic" else 0.2
-    return out
+    return rows.iloc[0]

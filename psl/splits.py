@@ -15,24 +15,40 @@ import numpy as np
 import pandas as pd
 
 from psl.errors import DataError
-from psl.records import replace_file
+from psl.files import replace_file
 
 __all__ = ["SPLITS", "k_core", "prepare", "read_table", "split", "statistics", "write_archive"]
 
 SPLITS = ("iid", "popularity", "temporal")
 COLUMNS = ("user", "item")
+# What stands for a number that is not there.  Names are read as they are: a user may be called NA.
+NO_NUMBER = ("", "NA", "N/A", "NaN", "nan", "NULL", "null", "None")
 
 
-def read_table(path: Path, **columns: str | None) -> pd.DataFrame:
+def read_table(
+    path: Path,
+    *,
+    user: str = "user",
+    item: str = "item",
+    rating: str | None = None,
+    timestamp: str | None = None,
+) -> pd.DataFrame:
     """Read a CSV, TSV or Parquet file into columns user, item and, if named, rating, timestamp.
 
     Parameters
     ----------
     path : Path
         The ending decides: .csv, .tsv, .txt (tabs) or .parquet; .gz after the first three.
-    **columns
-        ``user="uid", item="sku", rating="stars", timestamp="t"``: what they are called in the file;
-        ``None`` for one that is not used.
+    user, item : str
+        What the columns are called in the file.  Their entries are names, whatever they look like:
+        ``NA``, ``null`` and ``007`` are not changed.
+    rating, timestamp : str, optional
+        Of numbers; not given where there is none, or it is not used.
+
+    Returns
+    -------
+    DataFrame
+        Rows in the order of the file.
 
     Raises
     ------
@@ -44,17 +60,26 @@ def read_table(path: Path, **columns: str | None) -> pd.DataFrame:
         raise DataError(f"{path}: give a .csv, .tsv, .txt or .parquet file")
     if not path.is_file():
         raise DataError(f"{path}: no such file")
-    named = {key: name for key, name in columns.items() if name is not None}
+    given = {"user": user, "item": item, "rating": rating, "timestamp": timestamp}
+    named = {key: name for key, name in given.items() if name is not None}
     try:
         if kind == ".parquet":
             rows = pd.read_parquet(path)
         else:
-            keep_text = {named[c]: str for c in COLUMNS}
-            rows = pd.read_csv(path, sep="," if kind == ".csv" else "\t", dtype=keep_text)
+            rows = pd.read_csv(
+                path,
+                sep="," if kind == ".csv" else "\t",
+                dtype={named[c]: str for c in COLUMNS},
+                keep_default_na=False,
+                na_values={
+                    name: [""] if key in COLUMNS else list(NO_NUMBER) for key, name in named.items()
+                },
+            )
     except ImportError as error:
         raise DataError(f"{path}: reading Parquet needs pyarrow (pip install pyarrow)") from error
     except (ValueError, OSError) as error:
-        raise DataError(f"{path}: not a table: {error}") from error
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path}: not a table: {reason}") from error
     missing = [name for name in named.values() if name not in rows.columns]
     if missing:
         has = ", ".join(map(str, rows.columns))

@@ -15,6 +15,7 @@ __all__ = [
     "holm",
     "interval",
     "paired_difference",
+    "pooled_spread",
     "prediction_half_width",
 ]
 
@@ -80,18 +81,35 @@ def interval(values: Sequence[float], level: float = 0.95) -> Interval:
     return Interval(mean, mean - half, mean + half, x.size)
 
 
-def prediction_half_width(values: Sequence[float], level: float = 0.95) -> float:
-    """Return how far from the mean of these values one more of the same kind may fall.
+def pooled_spread(groups: Sequence[Sequence[float]]) -> tuple[float, int]:
+    """Return the relative standard deviation within groups, and its degrees of freedom.
 
-    Raises
-    ------
-    ValueError
-        For fewer than two values.
+    Each group, the seeds of one cell, is divided by its own mean; a group of one tells nothing.
+    Without any group of two the spread is NaN with 0 degrees of freedom.
     """
-    x = np.asarray(values, dtype=float)
-    if x.size < 2:
-        raise ValueError("one value has no spread")
-    return _quantile(level, x.size - 1) * float(x.std(ddof=1)) * math.sqrt(1 + 1 / x.size)
+    parts = [np.asarray(g, dtype=float) / np.mean(g) for g in groups if len(g) > 1]
+    freedom = sum(p.size - 1 for p in parts)
+    if not freedom:
+        return math.nan, 0
+    squares = sum(float(((p - p.mean()) ** 2).sum()) for p in parts)
+    return math.sqrt(squares / freedom), freedom
+
+
+def prediction_half_width(spread: float, freedom: int, count: int, level: float = 0.95) -> float:
+    """Return how far from the mean of ``count`` values one more of the same kind may fall.
+
+    Parameters
+    ----------
+    spread : float
+        Standard deviation of a value, estimated with ``freedom`` degrees of freedom.
+    freedom, count : int
+        At least 1.
+    level : float
+        Coverage.
+    """
+    if freedom < 1 or count < 1:
+        raise ValueError(f"at least one, got {freedom} degrees of freedom and {count} values")
+    return _quantile(level, freedom) * spread * math.sqrt(1 + 1 / count)
 
 
 def paired_difference(

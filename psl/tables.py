@@ -14,6 +14,7 @@ from psl.statistics import interval
 __all__ = ["overview"]
 
 METRICS = ("recall@20", "ndcg@20")
+NUMBERS = ("noise_ratio", "tau", "negatives")
 
 
 def overview(
@@ -50,6 +51,7 @@ def overview(
         runs = {s: r for s, r in runs.items() if chosen is None or s in chosen}
         for metric in metrics:
             row = {axis: place.where[axis] for axis in AXES} | {"metric": metric}
+            row |= {axis: math.nan for axis in NUMBERS if row[axis] is None}
             if place.config:
                 row |= {"tau": place.config.tau, "negatives": place.config.negatives}
             row |= {"paper": place.printed.get(metric, math.nan), "ours": math.nan}

@@ -16,6 +16,7 @@ import yaml
 
 from psl.claims import pairwise, printed, robustness, sentences, surrogates  # noqa: F401  # register
 from psl.claims.mutants import MUTANTS
+from psl.claims.power import exchanges
 from psl.claims.subject import CHECKS, STATUSES, Subject, Verdict
 from psl.claims.values import value_rows
 from psl.errors import UnknownNameError
@@ -27,6 +28,7 @@ __all__ = [
     "Subject",
     "Verdict",
     "assess",
+    "exchanges",
     "kill_matrix",
     "load_rows",
 ]

@@ -9,7 +9,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from psl.claims.subject import TAUS, Subject, Verdict, check, decide, users
+from psl.claims.subject import Subject, Verdict, check, decide, users
+from psl.experiments.unprinted import TAUS
 from psl.ranking import pairwise_differences
 
 __all__: list[str] = []

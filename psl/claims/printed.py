@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 
 from psl.claims.subject import Subject, Verdict, check, decide
-from psl.datasets import DATASETS
+from psl.datasets import DATASETS, stored_setting
 from psl.experiments import cell, cell_command, cell_runs
-from psl.statistics import paired_difference, prediction_half_width
+from psl.reference import borrowed
+from psl.statistics import paired_difference, pooled_spread, prediction_half_width
+from psl.training import RunConfig
 
 __all__: list[str] = []
 
@@ -54,34 +56,55 @@ def printed_value(
     metric: str,
     paper: float,
     tolerance: float,
+    rounding: float,
     setting: str,
     dataset: str,
     **where: Any,
 ) -> Verdict:
     """Compare the mean over recorded seeds with the printed value.
 
-    The paper's value is one run.  From three seeds on, it is expected within the interval in which
-    one more run of ours would fall, 95 times of 100; before, within ``tolerance`` of itself.
+    The paper's value is one run.  It is expected within the interval in which one more run of ours
+    would fall, 95 times of 100, and half a unit of its last digit.  How far seeds move a run is
+    estimated from every configuration of the same dataset, setting and backbone that has several;
+    where that gives fewer than two degrees of freedom, ``tolerance`` stands in.
     """
-    source = DATASETS[dataset, "iid" if setting == "noise" else setting]
+    source = DATASETS[dataset, stored_setting(setting)]
     config = cell(setting=setting, dataset=dataset, **where)
     runs = list(cell_runs(subject.records, config).values())
+    if not runs and not source.available:
+        needs = f" (not public; it wants {source.path} in a mirror)"
+        return Verdict("not computable here", cell_command(config) + needs)
     if not runs:
-        needs = "" if source.available else f" (not public; it wants {source.path} in a mirror)"
-        return Verdict("not yet run", cell_command(config) + needs)
+        return Verdict("not yet run", cell_command(config))
     ids = [r["run_id"] for r in runs]
     if any(r["dataset_fingerprint"] != source.fingerprint for r in runs):
         return Verdict("differs", "a record was made with other data than the registered", ids)
     ours = [r["metrics"][metric] for r in runs]
-    mean, width = float(np.mean(ours)), tolerance * paper
-    if len(ours) >= 3:
-        # Both the paper's run and our mean are uncertain: the interval of a single new value.
-        width = prediction_half_width(ours)
+    mean = float(np.mean(ours))
+    spread, freedom = pooled_spread(_seeds(subject, config, metric))
+    width, basis = tolerance * paper, "too few seeds to say more"
+    if freedom >= 2:
+        width = prediction_half_width(spread * mean, freedom, len(ours)) + rounding
+        basis = f"seeds, {freedom} degrees of freedom"
     evidence = (
         f"{mean:.4f} over {len(ours)} seed(s), paper {paper:.4f} ({mean / paper - 1:+.1%}), "
-        f"allowed {width / paper:.1%}"
+        f"allowed {width / paper:.1%} ({basis})"
     )
+    if lent := borrowed(dataset, setting, config.backbone, config.loss, config.form):
+        evidence += f"; with the hyperparameters {lent}, its own are not printed"
     return Verdict("reproduced" if abs(mean - paper) <= width else "differs", evidence, ids)
+
+
+def _seeds(subject: Subject, config: RunConfig, metric: str) -> list[list[float]]:
+    """Return a metric by seed for every recorded configuration of one place in the grid."""
+    place = ("dataset", "setting", "backbone", "protocol", "epochs")
+    groups: dict[str, dict[int, float]] = {}
+    for record in subject.records:
+        found = record["config"]
+        if all(found[k] == getattr(config, k) for k in place):
+            key = repr(sorted((k, v) for k, v in found.items() if k != "seed"))
+            groups.setdefault(key, {})[found["seed"]] = record["metrics"][metric]
+    return [list(group.values()) for group in groups.values()]
 
 
 @check

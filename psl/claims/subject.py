@@ -17,7 +17,7 @@ from psl.errors import RecordError
 from psl.evaluation import metrics_from_hits
 from psl.losses import bpr_loss, pairwise_softmax_loss
 
-__all__ = ["CHECKS", "STATUSES", "TAUS", "Subject", "Verdict", "check", "decide", "users"]
+__all__ = ["CHECKS", "STATUSES", "Subject", "Verdict", "check", "decide", "users"]
 
 STATUSES = (
     "verified",
@@ -27,8 +27,6 @@ STATUSES = (
     "not yet run",
     "not computable here",
 )
-# The grid of Appendix B.5.
-TAUS = (0.005, 0.025, 0.05, 0.1, 0.25)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from psl.claims.subject import TAUS, Subject, Verdict, check, decide
+from psl.claims.subject import Subject, Verdict, check, decide
+from psl.experiments.unprinted import TAUS
 
 __all__: list[str] = []
 

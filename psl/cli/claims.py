@@ -53,10 +53,10 @@ def claims_command(
         )
         return
     table = Table("claim and evidence", key("status"), show_lines=True)
-    waits = ("printed-value", "not yet run")
+    waits = ("not yet run", "not computable here")
     folded = 0
     for r in rows:
-        if not every and (r["check"], r["status"]) == waits:
+        if not every and r["check"] == "printed-value" and r["status"] in waits:
             folded += 1
             continue
         table.add_row(Text(r["id"]).append(f"\n{r['evidence']}", style="dim"), r["status"])
@@ -64,4 +64,5 @@ def claims_command(
     counts = {s: sum(r["status"] == s for r in rows) for s in claims.STATUSES}
     out.print(", ".join(f"{n} {s}" for s, n in counts.items() if n))
     if folded:
-        out.print(f"{folded} printed values wait for a run and are not shown: --all, --json")
+        wait = f"{folded} printed values wait for a run or for data"
+        out.print(f"{wait} and are not shown: --all, --json")

@@ -11,11 +11,28 @@ import typer
 from rich.console import Console
 from rich.table import Column
 
-__all__ = ["Results", "Setting", "err", "key", "out", "print_json"]
+from psl.errors import UnknownNameError
+
+__all__ = ["Device", "Results", "Setting", "check_device", "err", "key", "out", "print_json"]
 
 out, err = Console(), Console(stderr=True)
+DEVICES = ("auto", "cpu", "cuda")
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda; cuda:1 is the second GPU.")]
 Setting = Annotated[str, typer.Option(help="iid, ood or noise.")]
 Results = Annotated[Path, typer.Option(help="Folder of the run records.")]
+
+
+def check_device(name: str) -> None:
+    """Refuse a device that torch may know (mps, xpu) and this module does not run on.
+
+    Raises
+    ------
+    UnknownNameError
+        Whether the device is there is asked later, where the run happens.
+    """
+    kind, _, number = name.partition(":")
+    if kind not in DEVICES or not (number.isdigit() or name == kind):
+        raise UnknownNameError("device", name, DEVICES)
 
 
 def key(name: str) -> Column:

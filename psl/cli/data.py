@@ -14,6 +14,9 @@ from psl.streams import numpy_stream
 
 app = typer.Typer(no_args_is_help=True, help="Datasets: list, fetch, check, split.")
 Name = Annotated[str, typer.Argument(help="Name of a dataset, as `psl data list` shows it.")]
+NameOrArchive = Annotated[
+    str, typer.Argument(help="Name, as `psl data list` shows it, or an archive of your own (.zip).")
+]
 
 
 @app.command("list")
@@ -41,10 +44,11 @@ def data_fetch(name: Name, setting: Setting = "iid") -> None:
 
 
 @app.command("check")
-def data_check(name: Name, setting: Setting = "iid") -> None:
+def data_check(name: NameOrArchive, setting: Setting = "iid") -> None:
     """Read a dataset and compare it with the registered counts and fingerprint."""
     data = datasets.load(name, setting)
-    expected = None if name == "synthetic" else datasets.get_source(name, setting).fingerprint
+    source = datasets.DATASETS.get((data.name, data.setting))  # none: generated, or one's own
+    expected = source.fingerprint if source else None
     if expected is not None and data.fingerprint != expected:
         raise datasets.DataError(f"{name} ({setting}): the content is not the registered one")
     out.print(
@@ -72,10 +76,8 @@ def data_split(
     """Split a table of your own; `psl train --dataset ARCHIVE.zip` takes what it writes."""
     if output.suffix != ".zip":
         raise datasets.DataError(f"--output must end in .zip, got {output}")
-    columns = {"user": user, "item": item, "rating": rating, "timestamp": timestamp}
-    rows, names = splits.prepare(
-        splits.read_table(table, **columns), min_rating=min_rating if rating else None, core=core
-    )
+    read = splits.read_table(table, user=user, item=item, rating=rating, timestamp=timestamp)
+    rows, names = splits.prepare(read, min_rating=min_rating if rating else None, core=core)
     train_rows, test_rows = splits.split(rows, setting, numpy_stream(seed, "split", setting))
     splits.write_archive(output, train_rows, test_rows, names)
     shown = Table(key("of the split"), Column(setting, justify="right"))

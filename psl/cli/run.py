@@ -13,8 +13,10 @@ from typing import Annotated, Any
 import typer
 
 from psl import experiments, records, sweep
-from psl.cli.console import Results, err, out, print_json
+from psl.cli.console import Device, Results, check_device, err, out, print_json
+from psl.datasets import stored_setting
 from psl.errors import DataError, PSLError, UnknownNameError
+from psl.files import replace_file
 from psl.sweep.watch import duration
 
 Several = Annotated[list[str] | None, typer.Option(help="Only this one; may be repeated.")]
@@ -46,7 +48,7 @@ def run_command(
     gpus_per_run: Annotated[
         float, typer.Option(min=0, help="Ray: part of a GPU for each run, e.g. 0.25.")
     ] = 0.0,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
     results: Results = Path("results"),
     checkpoints: Annotated[Path, typer.Option(help="Folder of states.")] = Path(".psl"),
     html: Annotated[Path | None, typer.Option(help="Write a summary page there.")] = None,
@@ -68,6 +70,7 @@ def run_command(
         seeds=_seeds(seeds or ["0"]),
         protocol=protocol,
     )
+    check_device(device)
     known = records.read(results) if any(results.glob("*.jsonl")) else []
     plan = sweep.make_plan(cells, known)
     if as_json:
@@ -91,7 +94,7 @@ def run_command(
         if html is not None:
             after = records.read(results) if any(results.glob("*.jsonl")) else []
             title = shlex.join(["psl", *sys.argv[1:]])
-            records.replace_file(html, sweep.html(title, plan, board, after))
+            replace_file(html, sweep.html(title, plan, board, after))
     missing = [s for s in board.states.values() if s.state in ("failed", "died")]
     for state in missing:
         command = experiments.cell_command(state.job.config)
@@ -145,7 +148,7 @@ def _show(
         _line("")
     reasons: dict[tuple[str, str], int] = {}
     for cell, reason in plan.blocked:
-        stored = f"{cell.where['dataset']} ({'ood' if cell.where['setting'] == 'ood' else 'iid'})"
+        stored = f"{cell.where['dataset']} ({stored_setting(cell.where['setting'])})"
         reasons[stored, reason] = reasons.get((stored, reason), 0) + 1
     for (stored, reason), count in reasons.items():
         _line(f"out of reach: {stored}, {count} runs: {reason}")

@@ -6,7 +6,6 @@ name, as ``psl run`` takes it.  Nothing here trains.
 
 from psl.experiments.config import cell, cell_command, cell_runs
 from psl.experiments.grid import AXES, EXPERIMENTS, Cell, cells, count_values, runs
-from psl.experiments.reach import unreachable
 
 __all__ = [
     "AXES",
@@ -18,5 +17,4 @@ __all__ = [
     "cells",
     "count_values",
     "runs",
-    "unreachable",
 ]

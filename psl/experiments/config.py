@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from typing import Any
 
 from psl.backbones import get_backbone
+from psl.errors import RecordError
 from psl.losses import get_loss
 from psl.reference import tuned
 from psl.training import RunConfig
 
 __all__ = ["cell", "cell_command", "cell_runs"]
+
+PLACE = ("dataset", "setting", "backbone", "loss")
+# Fields that are true or false, with what `psl train` calls it if they are not and if they are.
+SWITCHES = {
+    "as_released": ("--as-published", "--as-released"),
+    "drop_marked": ("--keep-marked", "--drop-marked"),
+}
 
 
 def cell(
@@ -23,7 +32,8 @@ def cell(
     """Return the configuration behind one printed number: tuned, 200 epochs, seed 0.
 
     Loss and backbone are taken as the paper's public code has them, for that code printed the
-    number; ``changes`` replace single fields, e.g. ``seed``, ``tau`` or ``as_released=False``.
+    number; under noise a marked pair is no positive any more, the reading that Figure C.2 agrees
+    with; ``changes`` replace single fields, e.g. ``seed``, ``tau`` or ``as_released=False``.
 
     Raises
     ------
@@ -37,22 +47,27 @@ def cell(
         "backbone": backbone,
         "loss": loss,
         "as_released": differs,
+        "drop_marked": setting == "noise",
     }
     return RunConfig(**{**fields, **tuned(dataset, setting, backbone, loss), **changes})
 
 
 def cell_command(config: RunConfig) -> str:
-    """Return the command that records this cell: every field that is not tuned or usual."""
-    place = (config.dataset, config.setting, config.backbone, config.loss)
-    if config.dataset == "synthetic":  # nothing is tuned for it
-        return " ".join(["psl train", *_options(config, {})])
-    words = ["psl train --tuned", f"--dataset {config.dataset} --setting {config.setting}"]
-    if config.noise_ratio is not None:
-        words.append(f"--noise-ratio {config.noise_ratio:g}")
-    words.append(f"--backbone {config.backbone} --loss {config.loss}")
-    said = dict(zip(("dataset", "setting", "backbone", "loss"), place, strict=True))
-    known = tuned(*place) | said | {"noise_ratio": config.noise_ratio}
-    return " ".join([*words, *_options(config, known)])
+    """Return the command that makes this run: an option for every field that is not usual.
+
+    What is usual is the tuned cell of the same place (``--tuned``); where nothing is tuned, or no
+    option could take back what is, the fields' defaults.
+    """
+    place = {k: getattr(config, k) for k in PLACE}
+    try:
+        options = _options(config, cell(**place, noise_ratio=config.noise_ratio))
+    except RecordError:
+        return " ".join(["psl train", *_options(config, RunConfig())])
+    words = ["psl train --tuned"]
+    for name in (*PLACE[:2], "noise_ratio", *PLACE[2:]):
+        value = getattr(config, name)
+        words += [] if value is None else [_option(name, value)]
+    return " ".join([*words, *options])
 
 
 def cell_runs(records: list[dict[str, Any]], config: RunConfig) -> dict[int, dict[str, Any]]:
@@ -68,9 +83,15 @@ def cell_runs(records: list[dict[str, Any]], config: RunConfig) -> dict[int, dic
     return dict(sorted(out.items()))
 
 
-def _options(config: RunConfig, known: dict[str, Any]) -> list[str]:
-    """Return an option for each field that is neither ``known`` nor what it usually is."""
-    usual = {f.name: f.default for f in dataclasses.fields(config)} | known
-    values = {k: v for k, v in dataclasses.asdict(config).items() if v != usual[k]}
-    flags = {k: f"--{k.replace('_', '-')}" for k in values}
-    return [flags[k] if v is True else f"{flags[k]} {v}" for k, v in values.items()]
+def _options(config: RunConfig, usual: RunConfig) -> list[str]:
+    """Return an option for each field that differs; RecordError for one that no option can say."""
+    before, values = dataclasses.asdict(usual), dataclasses.asdict(config)
+    return [_option(name, value) for name, value in values.items() if value != before[name]]
+
+
+def _option(name: str, value: Any) -> str:
+    if value is None:
+        raise RecordError(f"no option of psl train takes {name} back")
+    if isinstance(value, bool):
+        return SWITCHES[name][value]
+    return f"--{name.replace('_', '-')} {shlex.quote(str(value))}"

@@ -78,6 +78,7 @@ def over(
     *,
     log: bool = False,
     ticks: Mapping[float, str] | None = None,
+    ylabel: str = "",
 ) -> Figure:
     """Draw metrics over what was varied, one panel each: ours solid with its band, paper dashed.
 
@@ -86,7 +87,7 @@ def over(
     table : DataFrame
         Columns ``loss``, ``metric``, the one named ``varied``, ``ours``, ``low``, ``high`` and
         ``paper``; what is missing is NaN and left out.
-    varied, xlabel : str
+    varied, xlabel, ylabel : str
     log : bool
         Of the horizontal axis.
     ticks : mapping of float to str, optional
@@ -110,21 +111,26 @@ def over(
         if axes is panels[-1]:
             label_ends(axes, ends)
     figure.supxlabel(xlabel, fontsize=11)
+    panels[0].set_ylabel(ylabel)
     return figure
 
 
 def _over_one(
     axes: Axes, loss: str, rows: pd.DataFrame, varied: str
 ) -> tuple[str, float, float] | None:
-    """Draw one loss, and return where its line ends: ours if there is one, else the paper's."""
+    """Draw one loss; return where the longer of its lines ends, ours if both reach as far."""
     shade, seen = colour_of(loss), rows.dropna(subset=["ours"])
     printed = rows.dropna(subset=["paper"])
     axes.plot(printed[varied], printed["paper"], "--", color=shade, linewidth=1)
-    if len(seen):
-        axes.plot(seen[varied], seen["ours"], "o-", color=shade, markersize=3.5)
-        band = (seen[varied], seen["low"], seen["high"])
-        axes.fill_between(*band, color=shade, alpha=0.18, linewidth=0)
-        return loss, float(seen[varied].iloc[-1]), float(seen["ours"].iloc[-1])
-    if len(printed):
-        return loss, float(printed[varied].iloc[-1]), float(printed["paper"].iloc[-1])
-    return None
+    axes.plot(seen[varied], seen["ours"], "o-", color=shade, markersize=3.5)
+    band = (seen[varied], seen["low"], seen["high"])
+    axes.fill_between(*band, color=shade, alpha=0.18, linewidth=0)
+    ends = [
+        (float(line[varied].iloc[-1]), number, float(line[column].iloc[-1]))
+        for number, (column, line) in enumerate((("paper", printed), ("ours", seen)))
+        if len(line)
+    ]
+    if not ends:
+        return None
+    place, _, value = max(ends)
+    return loss, place, value

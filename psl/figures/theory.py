@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -10,6 +11,8 @@ from matplotlib.figure import Figure
 from psl.figures.style import COLOURS, STYLES, colour_of, label_ends, name_ends, one_panel
 
 __all__ = ["activations", "gaps", "lines", "slack", "temperatures", "tilts", "weights"]
+
+_FURTHER = ("#c0390a", "#2456b4", "#00755a", "#7446b0")
 
 
 def activations(d: np.ndarray, curves: Mapping[str, np.ndarray]) -> Figure:
@@ -104,8 +107,9 @@ def gaps(eta: np.ndarray, routes: Mapping[str, np.ndarray], bounds: Mapping[str,
     """
     figure, axes = one_panel("radius η, nats", "gap, relative to the range of l")
     ends = []
+    colours, markers = ("#1a1a1a", "#2456b4", "#c0390a", "#00755a", "#7446b0"), ("o", "^", "s", "D")
     for (name, gap), colour, marker in zip(
-        routes.items(), ("#1a1a1a", "#2456b4"), ("o", "^"), strict=False
+        routes.items(), cycle(colours), cycle(markers), strict=False
     ):
         axes.plot(eta, gap.clip(min=1e-17), marker, color=colour, markersize=2.5, alpha=0.6)
         axes.axhline(bounds[name], color=colour, linestyle="--", linewidth=1)
@@ -129,8 +133,10 @@ def tilts(losses: np.ndarray, ratios: Mapping[str, np.ndarray]) -> Figure:
     figure, axes = one_panel("loss l of an item", "worst-case weight, uniform = 1")
     ends = []
     styles = ("-", "--", "-.", ":")
-    colours = ("#c0390a", "#2456b4", "#00755a", "#7446b0")
-    for (name, ratio), style, colour in zip(ratios.items(), styles, colours, strict=False):
+    colours = ("#c0390a", "#2456b4", "#00755a", "#7446b0", "#1a1a1a")
+    for (name, ratio), style, colour in zip(
+        ratios.items(), cycle(styles), cycle(colours), strict=False
+    ):
         axes.plot(losses, ratio, linestyle=style, color=colour)
         ends.append((name, float(losses[-1]), float(ratio[-1]), colour))
     axes.set_yscale("symlog", linthresh=1)
@@ -148,9 +154,16 @@ def lines(x: np.ndarray, curves: Mapping[str, np.ndarray], xlabel: str, ylabel: 
     xlabel, ylabel : str
     """
     figure, axes = one_panel(xlabel, ylabel)
-    for (_, y), style in zip(curves.items(), (":", "--", "-", "-."), strict=False):
-        axes.plot(x, y, color=COLOURS["sl"], linestyle=style)
-    name_ends(axes, [(n, x[-1], y[-1], COLOURS["sl"]) for n, y in curves.items()], "right")
+    ends = []
+    styles = (":", "--", "-", "-.")
+    # The first four are told apart by their style alone; after them another colour comes in.
+    colours = [c for c in (COLOURS["sl"], *_FURTHER) for _ in styles]
+    for (name, y), style, colour in zip(
+        curves.items(), cycle(styles), cycle(colours), strict=False
+    ):
+        axes.plot(x, y, color=colour, linestyle=style)
+        ends.append((name, float(x[-1]), float(y[-1]), colour))
+    name_ends(axes, ends, "right")
     return figure
 
 

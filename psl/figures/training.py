@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -26,12 +27,13 @@ def popularity(curves: Mapping[str, np.ndarray]) -> Figure:
     """
     figure, axes = one_panel("share of items, most popular first", "share of interactions")
     ends = []
-    for (name, counts), style in zip(curves.items(), ("-", "--", "-."), strict=False):
+    marks = [(style, COLOURS[of]) for of in ("sl", "psl-relu") for style in ("-", "--", "-.", ":")]
+    for (name, counts), (style, colour) in zip(curves.items(), cycle(marks), strict=False):
         share = np.concatenate([[0.0], np.cumsum(counts) / max(counts.sum(), 1)])
         place = np.linspace(0, 1, len(share))
-        axes.plot(place, share, color=COLOURS["sl"], linestyle=style)
+        axes.plot(place, share, color=colour, linestyle=style)
         middle = len(share) // 4
-        ends.append((name, float(place[middle]), float(share[middle]), COLOURS["sl"]))
+        ends.append((name, float(place[middle]), float(share[middle]), colour))
     for name, x, y, colour in ends:
         axes.annotate(name, (x, y), (6, -10), textcoords="offset points", color=colour)
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
@@ -74,10 +76,11 @@ def scalars(paths: Mapping[str, pd.DataFrame]) -> Figure:
     figure = Figure(figsize=(6.4, 3.2))
     panels = figure.subplots(1, len(paths), squeeze=False)[0]
     shades = ("#1a1a1a", "#c0390a", "#00755a", "#2456b4", "#7446b0", "#946200", "#6b6b6b")
+    marks = [(shade, style) for style in ("-", "--", "-.", ":") for shade in shades]
     for axes, (title, table) in zip(panels, paths.items(), strict=True):
         ends = []
-        for shade, name in zip(shades, table, strict=False):
-            axes.plot(table.index, table[name], color=shade)
+        for (shade, style), name in zip(cycle(marks), table, strict=False):
+            axes.plot(table.index, table[name], color=shade, linestyle=style)
             ends.append((str(name), float(table.index[-1]), float(table[name].iloc[-1]), shade))
         axes.set(title=title, xlabel="step")
         axes.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))

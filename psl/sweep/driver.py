@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from psl import records
-from psl.errors import UnknownNameError
+from psl.errors import RecordError, UnknownNameError
 from psl.sweep.cluster import run_ray
 from psl.sweep.jobs import Event, Job, Settings, Tell
 from psl.sweep.local import run_local
@@ -37,15 +37,22 @@ def execute(
     Raises
     ------
     PSLError
-        If the engine is not known or cannot start.
+        If the engine is not known or cannot start, or an experiment's name is no file name.
     """
     if engine not in ENGINES:
         raise UnknownNameError("engine", engine, ENGINES)
     by_id = {job.config.run_id: job for job in jobs}
+    for job in by_id.values():
+        records.file_of(results, job.experiment)  # a name that is none is told before the first run
 
     def tell(event: Event) -> None:
         if event.record is not None:
-            records.append(results / f"{by_id[event.run_id].experiment}.jsonl", event.record)
+            file = records.file_of(results, by_id[event.run_id].experiment)
+            try:
+                records.append(file, event.record)
+            except RecordError as error:  # e.g. recorded meanwhile, with another result
+                board.hear(Event(event.run_id, "failed", text=str(error)))
+                return
             # Only now: until the record is on disk the checkpoint is all there is of the run.
             for path in settings.checkpoints.glob(f"*{event.run_id}.safetensors*"):
                 path.unlink(missing_ok=True)  # also what a killed worker was writing

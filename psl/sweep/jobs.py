@@ -97,7 +97,7 @@ def run_job(job: Job, settings: Settings, tell: Tell) -> Event:
     try:
         result = train(
             config,
-            _data(config.dataset, "ood" if config.setting == "ood" else "iid"),
+            _data(config.dataset, datasets.stored_setting(config.setting)),
             device=settings.device,
             checkpoint=settings.checkpoints / f"{config.run_id}.safetensors",
             experiment=job.experiment,

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from psl.datasets import DATASETS
-from psl.experiments import Cell, unreachable
+from psl.datasets import DATASETS, Source, stored_setting, unreachable
+from psl.experiments import Cell
 from psl.sweep.jobs import Job
 from psl.training import RunConfig
 
-__all__ = ["Estimate", "Plan", "make_plan"]
+__all__ = ["Estimate", "Plan", "make_plan", "of_registered_data"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,11 @@ class Plan:
 
 
 def make_plan(cells: Sequence[Cell], records: Sequence[dict[str, Any]]) -> Plan:
-    """Sort cells by what is to happen to them."""
+    """Sort cells by what is to happen to them.
+
+    A record of other data than the registered does not count, neither as done nor for the time.
+    """
+    records = of_registered_data(records)
     there, plan = {r["run_id"] for r in records}, Plan()
     for cell in cells:
         if cell.config is None:
@@ -68,6 +72,21 @@ def make_plan(cells: Sequence[Cell], records: Sequence[dict[str, Any]]) -> Plan:
             plan.todo.append(cell)
     plan.todo.sort(key=lambda c: _length(c, plan.estimates), reverse=True)
     return plan
+
+
+def of_registered_data(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the records whose data has the registered fingerprint, or none is registered for."""
+    out = []
+    for record in records:
+        source = _source(record["config"]["dataset"], record["config"]["setting"])
+        known = source.fingerprint if source else None
+        if known in (None, record["dataset_fingerprint"]):
+            out.append(record)
+    return out
+
+
+def _source(dataset: str, setting: str) -> Source | None:
+    return DATASETS.get((dataset, stored_setting(setting)))
 
 
 def _estimate(config: RunConfig, records: Sequence[dict[str, Any]]) -> Estimate:
@@ -91,6 +110,5 @@ def _length(cell: Cell, estimates: dict[str, Estimate]) -> tuple[bool, float]:
     seconds = estimates[cell.config.run_id].seconds
     if seconds is not None:
         return False, seconds
-    stored = "ood" if cell.config.setting == "ood" else "iid"
-    source = DATASETS.get((cell.config.dataset, stored))
+    source = _source(cell.config.dataset, cell.config.setting)
     return True, float(source.interactions) if source else 0.0

@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from psl.experiments import Cell
-from psl.sweep.plan import Plan
+from psl.sweep.plan import Plan, of_registered_data
 from psl.sweep.watch import Board, describe
 
 __all__ = ["html"]
@@ -23,9 +23,11 @@ tr.failed td, tr.died td { background: #fbe3e0; color: #000; }
 def html(title: str, plan: Plan, board: Board | None, records: Sequence[dict[str, Any]]) -> bytes:
     """Return a page with every run of a selection: its state, metrics, and the paper's value.
 
-    ``records`` are those of the results folder after the sweep; of one run the last counts.
+    ``records`` are those of the results folder after the sweep; of one run the last counts that was
+    made on the registered data.
     """
-    by_id = {r["run_id"]: r for r in sorted(records, key=lambda r: str(r["created"]))}
+    counted = of_registered_data(sorted(records, key=lambda r: str(r["created"])))
+    by_id = {r["run_id"]: r for r in counted}
     rows, failures = [], []
     for cell, state, text in _states(plan, board):
         record = by_id.get(cell.config.run_id) if cell.config else None

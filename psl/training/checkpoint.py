@@ -12,6 +12,7 @@ from torch import Tensor
 from psl import records
 from psl.datasets import Dataset
 from psl.errors import TrainingError
+from psl.files import replace_file
 from psl.training.config import RunConfig
 from psl.training.state import State
 
@@ -41,15 +42,18 @@ def save(
         "best_epoch": state.best_epoch,
         "seconds": seconds,
         "curve": curve,
+        "code": records.provenance()["code_digest"],
     }
     content = {k: v.cpu().contiguous() for k, v in tensors.items()}
-    records.replace_file(path, to_bytes(content, metadata={"run": json.dumps(about)}))
+    replace_file(path, to_bytes(content, metadata={"run": json.dumps(about)}))
 
 
 def restore(
     path: Path, state: State, config: RunConfig, data: Dataset
-) -> tuple[float, list[dict[str, float]]]:
-    """Put a saved state into a fresh one; return the seconds spent and the curve so far.
+) -> tuple[float, list[dict[str, float]], str]:
+    """Put a saved state into a fresh one.
+
+    Returns the seconds spent, the curve so far and the digest of the code that wrote the file.
 
     Raises
     ------
@@ -83,4 +87,4 @@ def restore(
         optimizer.load_state_dict(saved)
     state.epoch, state.best_epoch = about["epoch"], about["best_epoch"]
     state.best_score = about["best_score"]
-    return about["seconds"], about["curve"]
+    return about["seconds"], about["curve"], about.get("code", "unknown")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,20 +18,22 @@ PROTOCOLS = ("released", "clean")
 SETTINGS = ("iid", "ood", "noise")
 
 
-# Fields that stand in a record only where they are taken: records of before keep their run id.
-OPTIONS = {
-    "noise_ratio",
-    "drop_marked",
-    "tau2",
-    "alpha",
-    "beta",
-    "form",
-    "tau_weight",
-    "refresh",
-    "layers",
-    "contrast_weight",
-    "as_released",
-}
+def _number(
+    default: Any,
+    *,
+    above: float | None = None,
+    at_least: float | None = None,
+    at_most: float | None = None,
+    option: bool = False,
+) -> Any:
+    """Declare a field with its range; an option stands in a record only where it is taken."""
+    limits = {"above": above, "at_least": at_least, "at_most": at_most}
+    return dataclasses.field(default=default, metadata={**limits, "option": option})
+
+
+def _option(default: Any) -> Any:
+    """Declare a field that is no number and stands in a record only where it is taken."""
+    return dataclasses.field(default=default, metadata={"option": True})
 
 
 @dataclass(frozen=True)
@@ -80,34 +83,34 @@ class RunConfig:
     setting: str = "iid"
     backbone: str = "mf"
     loss: str = "psl-relu"
-    tau: float = 0.1
-    lr: float = 0.01
-    weight_decay: float = 0.0
-    seed: int = 0
+    tau: float = _number(0.1, above=0)
+    lr: float = _number(0.01, above=0)
+    weight_decay: float = _number(0.0, at_least=0)
+    seed: int = _number(0, at_least=0)
     protocol: str = "released"
-    epochs: int = 200
-    batch_size: int = 1024
-    negatives: int = 1000
-    dim: int = 64
-    validate_every: int = 5
-    patience: int = 0
-    init_std: float = 0.1
-    noise_ratio: float | None = None
-    drop_marked: bool = False
-    tau2: float | None = None
-    alpha: float | None = None
-    beta: float | None = None
-    form: str | None = None
-    tau_weight: float | None = None
-    refresh: int | None = None
-    layers: int | None = None
-    contrast_weight: float | None = None
-    as_released: bool = False
+    epochs: int = _number(200, at_least=1)
+    batch_size: int = _number(1024, at_least=1)
+    negatives: int = _number(1000, at_least=0)
+    dim: int = _number(64, at_least=1)
+    validate_every: int = _number(5, at_least=1)
+    patience: int = _number(0, at_least=0)
+    init_std: float = _number(0.1, above=0)
+    noise_ratio: float | None = _number(None, at_least=0, at_most=1, option=True)
+    drop_marked: bool = _option(False)
+    tau2: float | None = _number(None, above=0, option=True)
+    alpha: float | None = _number(None, above=0, at_most=1, option=True)
+    beta: float | None = _number(None, above=0, at_most=1, option=True)
+    form: str | None = _option(None)
+    tau_weight: float | None = _number(None, above=0, option=True)
+    refresh: int | None = _number(None, at_least=1, option=True)
+    layers: int | None = _number(None, at_least=1, option=True)
+    contrast_weight: float | None = _number(None, above=0, option=True)
+    as_released: bool = _option(False)
 
     def __post_init__(self) -> None:
         """Refuse names that do not exist and numbers that make no sense."""
         taken = {*get_loss(self.loss).options, *get_backbone(self.backbone).options}
-        for name in sorted(OPTIONS - taken - {"noise_ratio", "drop_marked"}):
+        for name in sorted(OPTIONS - taken - OF_THE_NOISE):
             if getattr(self, name) not in (None, False):
                 raise TrainingError(f"{self.loss} on {self.backbone} has no option {name}")
         for name, known in (("protocol", PROTOCOLS), ("setting", SETTINGS)):
@@ -119,26 +122,13 @@ class RunConfig:
             )
         if self.drop_marked and self.setting != "noise":
             raise TrainingError("drop_marked is for the setting noise: no other marks a pair")
-        if self.noise_ratio is not None and not 0 <= self.noise_ratio <= 1:
-            raise TrainingError(f"noise_ratio is a probability, got {self.noise_ratio}")
         if self.form not in (None, "inside"):
             raise TrainingError(f"form must be 'inside' or not given, got {self.form!r}")
-        for name in ("tau2", "alpha", "beta", "tau_weight", "refresh", "layers", "contrast_weight"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < float("inf"):
-                raise TrainingError(f"{name} must be positive, got {value}")
-        for name in ("alpha", "beta"):
-            if (getattr(self, name) or 0) > 1:
-                raise TrainingError(f"{name} is a part of the items, at most 1")
-        for name in ("tau", "lr", "init_std"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise TrainingError(f"{name} must be positive, got {getattr(self, name)}")
-        for name in ("epochs", "batch_size", "dim", "validate_every"):
-            if getattr(self, name) < 1:
-                raise TrainingError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("weight_decay", "patience", "negatives"):
-            if getattr(self, name) < 0:
-                raise TrainingError(f"{name} must not be negative, got {getattr(self, name)}")
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if "above" in field.metadata and value is not None:
+                # One number, one run id: 0 and 0.0, and NumPy's, become what the field declares.
+                object.__setattr__(self, field.name, _within(field, value))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the configuration as it stands in a record; options not taken stay out of it."""
@@ -149,3 +139,31 @@ class RunConfig:
     def run_id(self) -> str:
         """Digest of the configuration."""
         return records.run_id(self.as_dict())
+
+
+# Fields that stand in a record only where they are taken: records of before keep their run id.
+OPTIONS = {f.name for f in dataclasses.fields(RunConfig) if f.metadata.get("option")}
+OF_THE_NOISE = {"noise_ratio", "drop_marked"}
+
+
+def _within(field: dataclasses.Field[Any], value: Any) -> int | float:
+    """Return the number as the type that its field declares, if it is within the field's range."""
+    kind = int if str(field.type).startswith("int") else float
+    try:
+        number = kind(value)
+    except (TypeError, ValueError, OverflowError):
+        number = None
+    nan = kind is float and value != value
+    if number is None or isinstance(value, (bool, str)) or not (nan or number == value):
+        what = "a whole number" if kind is int else "a number"
+        raise TrainingError(f"{field.name} must be {what}, got {value!r}")
+    above, least, most = (field.metadata[k] for k in ("above", "at_least", "at_most"))
+    if above is not None and not above < number < math.inf:
+        raise TrainingError(f"{field.name} must be positive, got {value}")
+    if not math.isfinite(number):
+        raise TrainingError(f"{field.name} must be finite, got {value}")
+    if least is not None and number < least:
+        raise TrainingError(f"{field.name} must be at least {least}, got {value}")
+    if most is not None and number > most:
+        raise TrainingError(f"{field.name} must be at most {most}, got {value}")
+    return number

@@ -26,8 +26,12 @@ def find_device(name: str) -> torch.device:
         place = torch.device(name)
     except RuntimeError as error:
         raise TrainingError(f"unknown device {name!r}; use auto, cpu or cuda") from error
+    if place.type not in ("cpu", "cuda"):
+        raise TrainingError(f"the device {name!r} is not supported; use auto, cpu or cuda")
     if place.type == "cuda" and not torch.cuda.is_available():
         raise TrainingError("no CUDA device is available; use --device cpu")
+    if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
+        raise TrainingError(f"{name}: this machine has {torch.cuda.device_count()} CUDA device(s)")
     return place
 
 
@@ -39,7 +43,7 @@ def describe(place: torch.device) -> str:
 
 
 def peak_memory(place: torch.device) -> int:
-    """Return the most bytes held so far: by the GPU's tensors, or by this process."""
+    """Return the most bytes held so far: by the GPU's tensors, or by this whole process."""
     if place.type == "cuda":
         return torch.cuda.max_memory_allocated(place)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from psl import records
-from psl.datasets import Dataset
+from psl.datasets import Dataset, stored_setting
 from psl.errors import TrainingError
 from psl.evaluation import evaluate
 from psl.interactions import Interactions, holdout
@@ -39,7 +39,7 @@ class Progress:
 
 @dataclass
 class Result:
-    """A finished run: its record and the embeddings of the best epoch."""
+    """A finished run: its record, and the model with the parameters of the best epoch."""
 
     record: dict[str, Any]
     model: torch.nn.Module
@@ -63,16 +63,26 @@ def train(
     Raises
     ------
     TrainingError
-        If the loss is not finite, or the checkpoint belongs to another run.
+        If the data is not what the configuration names, the loss is not finite, or the checkpoint
+        belongs to another run.
     """
+    stored = stored_setting(config.setting)
+    if (Path(data.name).name, data.setting) != (config.dataset, stored):
+        raise TrainingError(
+            f"the configuration names {config.dataset} ({stored}), "
+            f"the data is {data.name} ({data.setting})"
+        )
     place, provenance = find_device(device), records.provenance()
     fit, valid = _selection(config, data)
     state = State.create(config, fit, place)
     curve: list[dict[str, float]] = []
     started, before = time.perf_counter(), 0.0
     if checkpoint is not None and checkpoint.exists():
-        before, curve = restore(checkpoint, state, config, data)
-    for epoch in range(state.epoch + 1, config.epochs + 1):
+        before, curve, code = restore(checkpoint, state, config, data)
+        if code != provenance["code_digest"]:
+            provenance["continued_from"] = code
+    while not _finished(config, state):
+        epoch = state.epoch + 1
         loss = _train_epoch(config, state, epoch, progress)
         score = None
         if epoch % config.validate_every == 0 or epoch == config.epochs:
@@ -86,8 +96,6 @@ def train(
         seconds = before + time.perf_counter() - started
         if checkpoint is not None:
             save(checkpoint, state, config, data, seconds, curve)
-        if config.patience and epoch - state.best_epoch >= config.patience * config.validate_every:
-            break
     state.load_best()
     masked = fit if config.protocol == "released" else data.train
     record = {
@@ -104,6 +112,13 @@ def train(
         **provenance,
     }
     return Result(record, state.model)
+
+
+def _finished(config: RunConfig, state: State) -> bool:
+    """Say whether the last epoch is done, or the best one too long ago."""
+    waited = state.epoch - (state.best_epoch or state.epoch)
+    patient = not config.patience or waited < config.patience * config.validate_every
+    return state.epoch >= config.epochs or not patient
 
 
 def _selection(config: RunConfig, data: Dataset) -> tuple[Interactions, Interactions]:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tomllib
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
-from psl import claims
+from psl import claims, datasets, embeddings, records
 from psl.cli import main
+from psl.evaluation import evaluate
 
 TINY = ("--epochs", "2", "--negatives", "20", "--dim", "8")
 
@@ -72,6 +75,12 @@ def test_train_appends_one_record_and_leaves_no_state(psl, tmp_path: Path) -> No
         (("train", "--tau", "-1"), ("tau must be positive",)),
         (("train", "--tuned"), ("no tuned hyperparameters",)),
         (("train", "--device", "abacus"), ("unknown device",)),
+        (("train", "--device", "mps"), ("unknown device 'mps'", "cuda")),
+        (("train", "--experiment", "../../x"), ("the experiment '../../x' is not a file name",)),
+        (("train", "--experiment", ""), ("is not a file name",)),
+        (("train", "--save", "best.pt"), ("--save must end in .safetensors",)),
+        (("train", "--dataset", "gone.zip"), ("gone.zip: no such file", "psl data split")),
+        (("data", "check", "gone.zip"), ("gone.zip: no such file",)),
         (("data", "fetch", "yelp2018", "--setting", "ood"), ("PSL_DATA_MIRROR",)),
         (("records", "show"), ("no run record",)),
     ],
@@ -129,7 +138,71 @@ def test_narrow_terminals_cut_no_name(psl) -> None:
         assert row["id"] in whole
         waits = row["check"] == "printed-value"  # there is no record in this folder
         assert (row["id"] in short) != waits
-    assert "552 printed values wait for a run" in short
+    assert "552 printed values wait for a run or for data" in short
+
+
+def test_another_result_of_a_run_is_kept_apart_until_asked_for(psl, tmp_path: Path) -> None:
+    assert psl("train", *TINY).returncode == 0
+    path = tmp_path / "results" / "train.jsonl"
+    (true,) = [json.loads(line) for line in path.read_text().splitlines()]
+    assert psl("train", *TINY).returncode == 0, "the same result is no conflict"
+    assert len(path.read_text().splitlines()) == 1
+    other = {**true, "metrics": {k: v / 2 for k, v in true["metrics"].items()}}
+    path.write_text(json.dumps(other) + "\n")
+    done = psl("train", *TINY, "--json")
+    assert_refused(done, "train.jsonl:1", "other metrics", "--resume --replace")
+    assert json.loads(path.read_text()) == other
+    assert len(list(tmp_path.glob(".psl/*.safetensors"))) == 1, "no need to train again"
+    assert psl("train", *TINY, "--resume", "--replace").returncode == 0
+    assert json.loads(path.read_text())["metrics"] == true["metrics"]
+    assert not list(tmp_path.glob(".psl/*.safetensors"))
+    # On another device it is another run, and no question.
+    other["device"] = "another"
+    path.write_text(json.dumps(other) + "\n")
+    assert psl("train", *TINY).returncode == 0
+    assert len(path.read_text().splitlines()) == 2
+
+
+def test_rank_ones_own_items_with_the_saved_file(psl, tmp_path: Path) -> None:
+    """From a table of names to a file, and from the file to the metrics of the record."""
+    rows = [f"{u or 'NA'},i{(7 * u + 3 * k * k) % 40}" for u in range(30) for k in range(15)]
+    (tmp_path / "mine.csv").write_text("\n".join(["user,item", *rows]))
+    done = psl("data", "split", "mine.csv", "--output", "far/mine.zip", "--core", "3")
+    assert done.returncode == 0, done.stderr
+    words = ("--dataset", "far/mine.zip", *TINY, "--protocol", "clean")
+    done = psl("train", *words, "--save", "out/best.safetensors")
+    assert done.returncode == 0 and "embeddings in out/best.safetensors" in done.stdout
+    (record,) = records.read(tmp_path / "results")
+    found = embeddings.load(tmp_path / "out" / "best.safetensors")
+    assert found.about["run_id"] == record["run_id"]
+    data = datasets.load("far/mine.zip")
+    assert found.about["dataset_fingerprint"] == data.fingerprint
+    again = evaluate(lambda chosen: (found.users[chosen], found.items), data.test, data.train)
+    assert again == record["metrics"]
+    # By name: each training pair of the archive is a row of the table.
+    assert found.user_ids is not None and found.item_ids is not None and "NA" in found.user_ids
+    pairs = zip(data.train.users, data.train.items, strict=True)
+    assert {f"{found.user_ids[u]},{found.item_ids[i]}" for u, i in pairs} <= set(rows)
+    assert not list(tmp_path.glob(".psl/*.safetensors"))
+
+
+def test_check_ones_own_archive(psl, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "mine.zip", "w") as archive:
+        for name in ("train.tsv", "test.tsv"):
+            archive.writestr(name, "user_procid\titem_procid\n0\t0\n1\t1\n")
+    assert_refused(psl("data", "check", "mine.zip"), "2 of the 2 test pairs are training pairs too")
+    with zipfile.ZipFile(tmp_path / "mine.zip", "w") as archive:
+        archive.writestr("train.tsv", "user_procid\titem_procid\n0\t0\n1\t1\n")
+        archive.writestr("test.tsv", "user_procid\titem_procid\n0\t1\n")
+    done = psl("data", "check", "mine.zip")
+    assert done.returncode == 0 and "2 training and 1 test interactions" in done.stdout
+
+
+def test_types_are_packaged() -> None:
+    """A user's type checker reads the annotations only if the marker is installed."""
+    assert (files("psl") / "py.typed").is_file()
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    assert "py.typed" in project["tool"]["setuptools"]["package-data"]["psl"]
 
 
 def test_split_a_table_and_train_on_it(psl, tmp_path: Path) -> None:

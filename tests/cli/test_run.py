@@ -16,9 +16,10 @@ from typing import Any
 import psutil
 import pytest
 
-from psl import records
+from psl import datasets, records
 from psl.cli import main
 from psl.experiments import cells
+from psl.training import RunConfig
 
 Psl = Callable[..., tuple[int, str, str]]
 
@@ -59,18 +60,14 @@ def test_dry_run_of_a_selection(psl: Psl, tmp_path: Path) -> None:
     assert status == 0 and "covers 12 of the 552 values that the paper reports, with 18 runs" in out
     chosen = cells("table1", dataset=["gowalla"], loss=["sl"], backbone=["mf"])
     (config,) = [c.config for c in chosen if c.config]
-    records.append(
-        tmp_path / "results" / "elsewhere.jsonl",
-        {
-            "run_id": config.run_id,
-            "experiment": "elsewhere",
-            "config": config.as_dict(),
-            "dataset_fingerprint": "f",
-            "metrics": {"ndcg@20": 0.5},
-            "created": "2024-01-01T00:00:00+00:00",
-            "seconds": 7200.0,
-        },
-    )
+    file = tmp_path / "results" / "elsewhere.jsonl"
+    made = {"config": config.as_dict(), "run_id": config.run_id, "seconds": 7200.0}
+    # One that was made on other data than the registered does not count, nor does its time.
+    records.append(file, entry(0, **made))
+    _, out, _ = psl("run", "table1", *words, "--dry-run")
+    assert "recorded         0" in out and "to run          18" in out and "unknown time" in out
+    registered = datasets.get_source("gowalla").fingerprint
+    records.append(file, entry(0, **made, dataset_fingerprint=registered))
     _, out, _ = psl("run", "table1", *words, "--dry-run", "--workers", "2")
     assert "recorded         1" in out and "to run          17" in out
     # 2 other seeds of that very cell; the others of the dataset.
@@ -92,6 +89,8 @@ def test_dry_run_of_a_selection(psl: Psl, tmp_path: Path) -> None:
         (("table1", "--gpus-per-run", "0.5"), "--engine ray"),
         (("table1", "--dataset", "amazon-book"), "none of these can be run here"),
         (("smoke", "--device", "abacus", "--protocol", "none"), "protocol must be one of"),
+        (("smoke", "--device", "mps"), "unknown device 'mps'"),
+        (("smoke", "--device", "cuda:one"), "unknown device 'cuda:one'"),
     ],
 )
 def test_bad_input(psl: Psl, tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
@@ -198,16 +197,34 @@ def test_workers_end_with_a_killed_driver(tmp_path: Path) -> None:
 
 
 def entry(seed: int, **changes: Any) -> dict[str, Any]:
-    config = {"loss": "sl", "seed": seed}
+    config = RunConfig(loss="sl", seed=seed, epochs=3).as_dict()
     return {
         "run_id": records.run_id(config),
         "experiment": "smoke",
         "config": config,
         "dataset_fingerprint": "f",
-        "metrics": {"ndcg@20": 0.5},
+        "metrics": {"recall@20": 0.5, "ndcg@20": 0.5},
+        "validation_curve": [],
+        "best_epoch": 3,
+        "seconds": 90.0,
+        "device": "cpu",
         "created": "2024-01-01T00:00:00+00:00",
         **changes,
     }
+
+
+def test_whatever_may_be_appended_can_be_shown(psl: Psl, tmp_path: Path) -> None:
+    """A record of the required keys alone is enough for every command that reads one."""
+    least = entry(0)
+    assert least.keys() == records.REQUIRED.keys()
+    least["config"] = {k: least["config"][k] for k in records.REQUIRED_CONFIG}
+    least["run_id"] = records.run_id(least["config"])
+    records.append(tmp_path / "results" / "smoke.jsonl", least)
+    status, out, _ = psl("records", "show")
+    assert status == 0 and "0.5000" in out and "1.5" in out and "released" in out
+    assert psl("run", "smoke", "--dry-run")[0] == 0
+    assert psl("run", "table1", "--dataset", "gowalla", "--dry-run", "--json")[0] == 0
+    assert psl("claims", "--json")[0] == 0
 
 
 def test_merge(psl: Psl, tmp_path: Path) -> None:
@@ -216,7 +233,8 @@ def test_merge(psl: Psl, tmp_path: Path) -> None:
     status, out, _ = psl("records", "merge", "a.jsonl", "b.jsonl", "--into", "results")
     assert status == 0 and "2 new in results/smoke.jsonl" in out
     assert "nothing new" in psl("records", "merge", "a.jsonl", "--into", "results")[1]
-    records.append(tmp_path / "c.jsonl", entry(0, metrics={"ndcg@20": 0.25}))
+    other = {"recall@20": 0.5, "ndcg@20": 0.25}
+    records.append(tmp_path / "c.jsonl", entry(0, metrics=other))
     status, _, err = psl("records", "merge", "c.jsonl", "--into", "results")
     assert status == 2 and "c.jsonl:1 and results/smoke.jsonl:1" in err and err.count("\n") == 1
 
@@ -225,7 +243,8 @@ def test_check_names_every_flaw(psl: Psl, tmp_path: Path) -> None:
     assert psl("run", "smoke", "--loss", "bpr", "--threads", "1")[0] == 0
     assert psl("records", "check")[0] == 0
     good = (tmp_path / "results" / "smoke.jsonl").read_text()
-    strange = entry(0, seconds=1.0)
+    config = entry(0)["config"] | {"loss": "hinge"}
+    strange = entry(0, config=config, run_id=records.run_id(config))
     (tmp_path / "results" / "x.jsonl").write_text(good + json.dumps(strange) + "\n")
     status, _, err = psl("records", "check")
     assert status == 2

@@ -13,7 +13,7 @@ import pytest
 
 from psl import datasets, reference
 from psl.cli import main
-from psl.datasets import DATASETS, Dataset
+from psl.datasets import DATASETS, Dataset, stored_setting
 from psl.experiments import cell, cell_command
 from psl.interactions import Interactions, holdout
 
@@ -37,8 +37,7 @@ def cells() -> list[tuple[tuple[str, ...], dict]]:
         wanted += [{**row, "setting": "noise"} for row in rows.to_dict("records")]
     found: dict[str, dict] = {}
     for row in wanted:
-        stored = "ood" if row.get("setting") == "ood" else "iid"
-        if DATASETS[row["dataset"], stored].available:
+        if DATASETS[row["dataset"], stored_setting(row.get("setting", "iid"))].available:
             config = cell(**row)
             found[cell_command(config)] = config.as_dict()
     return [(tuple(command.split()[1:]), config) for command, config in found.items()]
@@ -69,7 +68,11 @@ def test_the_grid_is_whole() -> None:
 def test_a_cell_is_one_command(
     command, config, tiny, tmp_path, monkeypatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(datasets, "load", lambda name, setting, **_: Dataset(name, setting, *tiny))
+    monkeypatch.setattr(
+        datasets,
+        "load",
+        lambda name, setting, **_: Dataset(name, stored_setting(setting), *tiny),
+    )
     monkeypatch.chdir(tmp_path)
     small = ("--epochs", "1", "--negatives", "7", "--dim", "8", "--device", "cpu", "--json")
     monkeypatch.setattr(sys, "argv", ["psl", *command, *small])

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import hashlib
 import http.server
+import io
 import os
 import threading
 import zipfile
@@ -14,8 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from psl import datasets
+from psl import archives, datasets
 from psl.errors import DataError, UnknownNameError
 
 HEADER = "user_procid\titem_procid\n"
@@ -75,11 +78,118 @@ def test_bad_archives(tmp_path: Path) -> None:
         (tmp_path / "b.zip").write_bytes(content)
         with pytest.raises(DataError, match="not a readable zip"):
             datasets.read_archive(tmp_path / "b.zip", "mine")
-    flipped = bytearray(whole)
-    flipped[60] ^= 255  # inside the first member's compressed bytes
-    (tmp_path / "b.zip").write_bytes(flipped)
-    with pytest.raises(DataError):
-        datasets.read_archive(tmp_path / "b.zip", "mine")
+
+
+KINDS = {
+    name: getattr(zipfile, f"ZIP_{name.upper()}")
+    for name in ("stored", "deflated", "bzip2", "lzma")
+}
+
+
+@functools.cache
+def whole(kind: str) -> bytes:
+    """A good archive whose members are packed in one of the ways of the format."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", KINDS[kind]) as archive:
+        archive.writestr("train.tsv", HEADER + "".join(f"{k}\t{k + 1}\n" for k in range(40)))
+        archive.writestr("test.tsv", TEST)
+    return content.getvalue()
+
+
+def reads_or_says_why(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    said = str(path)
+    try:
+        datasets.read_archive(path, "mine")
+    except DataError as error:
+        said = str(error)
+    assert str(path) in said and "\n" not in said
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_flipped_byte_reads_or_is_a_data_error(kind: str, tmp_path: Path) -> None:
+    for place in range(len(whole(kind))):
+        damaged = bytearray(whole(kind))
+        damaged[place] ^= 255
+        reads_or_says_why(tmp_path / "b.zip", bytes(damaged))
+
+
+@settings(max_examples=300, deadline=None)
+@given(kind=st.sampled_from(sorted(KINDS)), data=st.data())
+def test_any_damage_reads_or_is_a_data_error(
+    tmp_path_factory: pytest.TempPathFactory, kind: str, data: st.DataObject
+) -> None:
+    damaged, size = bytearray(whole(kind)), len(whole(kind))
+    for place, value in data.draw(
+        st.lists(st.tuples(st.integers(0, size - 1), st.integers(0, 255)), min_size=1, max_size=4)
+    ):
+        damaged[place] = value
+    end = data.draw(st.integers(0, size) | st.just(size))
+    reads_or_says_why(tmp_path_factory.getbasetemp() / "any.zip", bytes(damaged[:end]))
+
+
+def test_what_to_do_about_an_archive(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One's own is never to be fetched; a registered one is not to be written."""
+    for name in ("mine.zip", "in/mine.zip"):
+        with pytest.raises(DataError, match=r"mine\.zip: no such file; `psl data split`"):
+            datasets.load(str(tmp_path / name))
+    (tmp_path / "mine.zip").write_bytes(b"no")
+    with pytest.raises(DataError, match=r"not a readable zip archive .*; `psl data split`"):
+        datasets.load(str(tmp_path / "mine.zip"))
+    # Without a digest, as for those that are not public, a damaged one gets as far as this.
+    source = dataclasses.replace(datasets.DATASETS["tiny", "iid"], sha256=None)
+    monkeypatch.setitem(datasets.DATASETS, ("tiny", "iid"), source)
+    monkeypatch.setenv("PSL_DATA_MIRROR", str(tiny))
+    (tiny / source.path).write_bytes(b"no")
+    with pytest.raises(DataError, match=r"not a readable zip archive .*; fetch it again"):
+        datasets.load("tiny")
+
+
+def test_pairs_of_both_sides_are_counted_and_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.zip", train_tsv=TRAIN, test_tsv=HEADER + "0\t2\n0\t1\n1\t2\n1\t2\n")
+    with pytest.raises(DataError, match="2 of the 3 test pairs are training pairs too"):
+        datasets.read_archive(path, "mine")
+
+
+def test_an_archive_of_ones_own_has_the_name_of_its_file(tmp_path: Path) -> None:
+    path = write(tmp_path / "far" / "mine.zip", train_tsv=TRAIN, test_tsv=TEST)
+    for setting, stored in (("iid", "iid"), ("noise", "iid"), ("ood", "ood")):
+        data = datasets.load(str(path), setting)
+        assert (data.name, data.setting) == ("mine.zip", stored)
+
+
+LISTS = {
+    "user_list_tsv": "user_orgid\tuser_procid\nNA\t0\n007\t1\n",
+    "item_list_tsv": 'orgid\tprocid\n"a\tb"\t2\nnull\t0\nb\t1\n',
+}
+
+
+def test_the_names_behind_the_ids(tmp_path: Path) -> None:
+    path = write(tmp_path / "mine.zip", train_tsv=TRAIN, test_tsv=TEST, **LISTS)
+    found = datasets.id_lists(str(path), datasets.load(str(path)))
+    assert found == {"user": ["NA", "007"], "item": ["null", "b", "a\tb"]}
+    bare = write(tmp_path / "bare.zip", train_tsv=TRAIN, test_tsv=TEST)
+    assert datasets.id_lists(str(bare), datasets.load(str(bare))) == {}
+    assert datasets.id_lists("synthetic", datasets.load("synthetic")) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("orgid\tprocid\na\t0\n", "each of the 2 ids once"),
+        ("orgid\tprocid\na\t0\nb\t1\nc\t1\n", "each of the 2 ids once"),
+        ("orgid\tprocid\na\t0\nb\tone\n", "each of the 2 ids once"),
+        ("name\tprocid\na\t0\n", "lacks the column 'orgid'"),
+        ("orgid\tprocid\n", "is empty"),
+        ("", "not a table"),
+    ],
+)
+def test_lists_that_do_not_fit(tmp_path: Path, text: str, words: str) -> None:
+    path = write(tmp_path / "mine.zip", train_tsv=TRAIN, test_tsv=TEST, user_list_tsv=text)
+    with pytest.raises(DataError, match=rf"mine\.zip: user_list\.tsv .*{words}"):
+        datasets.id_lists(str(path), datasets.load(str(path)))
 
 
 def test_a_name_that_climbs_out_writes_nothing(tmp_path: Path) -> None:
@@ -92,7 +202,7 @@ def test_a_name_that_climbs_out_writes_nothing(tmp_path: Path) -> None:
 
 def test_a_member_over_the_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "a.zip", train_tsv=TRAIN, test_tsv=TEST)
-    monkeypatch.setattr(datasets, "LARGEST_MEMBER_BYTES", len(TEST) - 1)
+    monkeypatch.setattr(archives, "LARGEST_MEMBER_BYTES", len(TEST) - 1)
     with pytest.raises(DataError, match="over the bound"):
         datasets.read_archive(path, "mine")
 
@@ -183,6 +293,44 @@ def test_nothing_there(
     with pytest.raises(DataError, match=r"could not be fetched|no file"):
         datasets.load("tiny")
     assert not [p for p in (tmp_path / "cache").rglob("*") if p.is_file()]
+
+
+def test_what_cannot_be_had_is_known_before_and_said_alike(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The plan of a sweep and the download look in the same places and give the same reason."""
+    monkeypatch.delenv("PSL_DATA_MIRROR", raising=False)
+    monkeypatch.setenv("PSL_CACHE", str(tmp_path / "cache"))
+
+    def reason(name: str, setting: str = "iid") -> str:
+        said = datasets.unreachable(name, setting)
+        if said:
+            with pytest.raises((DataError, UnknownNameError)) as caught:
+                datasets.load(name, setting)
+            assert said in str(caught.value)
+        return said
+
+    assert reason("synthetic") == "" == reason("synthetic", "noise")
+    assert "'iid' and 'noise' only" in reason("synthetic", "ood")
+    assert datasets.unreachable("gowalla", "noise") == ""
+    assert "data_iid/amazon2014-book/proc.zip" in reason("amazon-book")
+    assert "has no setting 'ood'" in reason("amazon-book", "ood")
+    assert "unknown dataset" in reason("no-such")
+    monkeypatch.setenv("PSL_DATA_MIRROR", str(tmp_path))
+    assert "no file data_iid/gowalla/proc.zip in PSL_DATA_MIRROR" in reason("gowalla")
+    there = tmp_path / "data_iid" / "amazon2014-book" / "proc.zip"
+    there.parent.mkdir(parents=True)
+    there.touch()
+    assert datasets.unreachable("amazon-book") == ""
+    assert datasets.fetch("amazon-book") == there
+    monkeypatch.setenv("PSL_DATA_MIRROR", "https://example.org/mirror")
+    assert datasets.unreachable("amazon-book") == ""
+
+
+def test_the_data_of_a_setting() -> None:
+    stored = {s: datasets.stored_setting(s) for s in ("iid", "ood", "noise")}
+    assert stored == {"iid": "iid", "ood": "ood", "noise": "iid"}
+    assert datasets.get_source("gowalla", "noise") is datasets.get_source("gowalla", "iid")
 
 
 def test_names() -> None:

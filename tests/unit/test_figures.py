@@ -55,6 +55,14 @@ def test_over_draws_the_paper_dashed_and_ours_solid() -> None:
     drawn(figure)
 
 
+def test_a_name_stands_where_the_longer_of_its_lines_ends() -> None:
+    table = TABLE[(TABLE["loss"] == "sl") & (TABLE["metric"] == "ndcg@20")].copy()
+    table.loc[table["ratio"] == 0.5, "ours"] = nan
+    axes = figures.over(table, "ratio", "probability").axes[0]
+    low, high = axes.get_ylim()
+    assert axes.texts[0].get_position()[1] == pytest.approx((0.40 - low) / (high - low), abs=0.02)
+
+
 def test_over_takes_places_and_a_logarithmic_axis() -> None:
     table = TABLE.assign(ratio=TABLE["ratio"].replace({0.1: 10, 0.5: 1200}))
     figure = figures.over(table, "ratio", "negatives", log=True, ticks={10: "10", 1200: "all"})
@@ -79,6 +87,37 @@ def test_learning_curves_carry_a_band_where_seeds_give_one() -> None:
     points = axes.collections[0].get_paths()[0].vertices
     assert points[:, 1].min() == pytest.approx(0.09) and points[:, 1].max() == pytest.approx(0.31)
     assert [t.get_text() for t in axes.texts] == ["SL", "PSL-relu"]
+
+
+X = np.linspace(1, 2, 5)
+
+
+def many(count: int) -> dict[str, np.ndarray]:
+    return {f"curve {k}": X + k for k in range(count)}
+
+
+FAMILIES = {
+    "lines": lambda n: figures.lines(X, many(n), "x", "y"),
+    "gaps": lambda n: figures.gaps(X, many(n), dict.fromkeys(many(n), 3.0)),
+    "tilts": lambda n: figures.tilts(X, many(n)),
+    "scalars": lambda n: figures.scalars({"one rule": pd.DataFrame(many(n))}),
+    "popularity": lambda n: figures.popularity(many(n)),
+}
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 5, 8])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_family_draws_every_curve_and_names_it(name: str, count: int) -> None:
+    figure = FAMILIES[name](count)
+    axes = figure.axes[0]
+    # The dashed bounds of `gaps` reach from edge to edge: two points.
+    curves = [line for line in axes.lines if len(line.get_xdata()) > 2]
+    assert len(curves) == count
+    assert [t.get_text() for t in axes.texts] == list(many(count))
+    looks = [(to_hex(c.get_color()), str(c.get_linestyle()), c.get_marker()) for c in curves]
+    assert len(set(looks)) == count, "no two look the same"
+    assert [to_hex(t.get_color()) for t in axes.texts] == [colour for colour, *_ in looks]
+    drawn(figure)
 
 
 def test_names_at_the_ends_do_not_lie_on_one_another() -> None:

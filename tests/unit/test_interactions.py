@@ -65,6 +65,33 @@ def test_refusals(users: list[int], items: list[int], words: str) -> None:
         Interactions.from_pairs(np.array(users), np.array(items), 4, 6)
 
 
+@pytest.mark.parametrize(
+    "ids",
+    [
+        np.array([0.9, 1.2]),
+        np.array([0.0, 1.0]),
+        np.array([0.0, np.nan]),
+        np.array(["0", "1"]),
+        np.array([0, 1], dtype=object),
+        np.array([False, True]),
+    ],
+)
+def test_ids_that_are_no_integers(ids: np.ndarray) -> None:
+    """A float would be cut down to a neighbour's id."""
+    whole = np.array([0, 1])
+    for users, items, which in ((ids, whole, "user"), (whole, ids, "item")):
+        with pytest.raises(DataError, match=f"{which} ids must be integers, got"):
+            Interactions.from_pairs(users, items, 4, 6)
+
+
+def test_every_kind_of_integer_is_an_id() -> None:
+    for kind in (np.int8, np.uint16, np.int32, np.uint64):
+        ids = np.array([0, 1], dtype=kind)
+        assert Interactions.from_pairs(ids, ids, 4, 6).items.dtype == np.int64
+    with pytest.raises(DataError, match="is not below 4"):  # it does not wrap around
+        Interactions.from_pairs(np.array([2**63 + 1], dtype=np.uint64), np.array([0]), 4, 6)
+
+
 @pytest.mark.parametrize("fraction", [0.1, 0.2, 0.5])
 def test_holdout_takes_its_share_of_every_user(fraction: float) -> None:
     rng = np.random.default_rng(0)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 import math
 import multiprocessing
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +17,30 @@ import pytest
 from psl import records
 from psl.errors import RecordError
 
+CONFIG = {
+    "dataset": "synthetic",
+    "setting": "iid",
+    "backbone": "mf",
+    "loss": "sl",
+    "protocol": "released",
+    "epochs": 3,
+}
+SAME = {"recall@20": 0.5, "ndcg@20": 0.5}
+OTHER = {"recall@20": 0.5, "ndcg@20": 0.25}
+
 
 def record(seed: int = 0, **changes: Any) -> dict[str, Any]:
-    config = {"loss": "sl", "seed": seed}
+    """A record with nothing but what every record has."""
+    config = {**CONFIG, "seed": seed}
     return {
         "run_id": records.run_id(config),
         "experiment": "test",
         "config": config,
         "dataset_fingerprint": "f" * 64,
-        "metrics": {"ndcg@20": 0.5},
+        "metrics": SAME,
+        "validation_curve": [],
+        "best_epoch": 3,
+        "seconds": 2.5,
         "created": "2024-01-01T00:00:00+00:00",
         "device": "cpu",
         **changes,
@@ -34,30 +53,59 @@ def test_round_trip(tmp_path: Path) -> None:
         records.append(path, record(seed))
     assert records.read(path) == [record(0), record(1), record(2)]
     assert records.read(path.parent) == records.read(path)
-    assert records.select(records.read(path), seed=1, loss="sl") == [record(1)]
-    assert records.select(records.read(path), seed=9) == []
 
 
-def test_the_same_run_again_replaces(tmp_path: Path) -> None:
+def test_the_same_run_again_is_renewed(tmp_path: Path) -> None:
     path = tmp_path / "runs.jsonl"
-    for entry in (record(0), record(1), record(0, metrics={"ndcg@20": 0.25})):
+    for entry in (record(0), record(1), record(0, seconds=7.0)):
         records.append(path, entry)
-    assert [r["metrics"]["ndcg@20"] for r in records.read(path)] == [0.5, 0.25]
-    # Other data or another device is another run.
-    records.append(path, record(0, device="other"))
-    records.append(path, record(0, dataset_fingerprint="0" * 64))
-    assert len(records.read(path)) == 4
+    assert records.read(path) == [record(1), record(0, seconds=7.0)]
+
+
+def test_another_result_of_the_same_run_is_refused_unless_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "runs.jsonl"
+    for seed in (0, 1):
+        records.append(path, record(seed))
+    before = path.read_bytes()
+    with pytest.raises(RecordError, match=r"runs\.jsonl:1: the same run .* with other metrics"):
+        records.append(path, record(0, metrics=OTHER))
+    assert path.read_bytes() == before
+    records.append(path, record(0, metrics=OTHER), replace=True)
+    assert records.read(path) == [record(1), record(0, metrics=OTHER)]
+
+
+@pytest.mark.parametrize("changes", [{"device": "gpu"}, {"dataset_fingerprint": "0" * 64}])
+def test_on_another_device_or_data_it_is_another_run(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    path = tmp_path / "runs.jsonl"
+    records.append(path, record(0))
+    records.append(path, record(0, metrics=OTHER, **changes))
+    assert records.read(path) == [record(0), record(0, metrics=OTHER, **changes)]
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"metrics": {"ndcg@20": math.nan}}, r"metric ndcg@20 is not a number in \[0, 1\]"),
-        ({"metrics": {"ndcg@20": 1.5}}, "metric ndcg@20"),
-        ({"metrics": {"ndcg@20": "0.5"}}, "metric ndcg@20"),
+        ({"metrics": SAME | {"ndcg@20": math.nan}}, r"metric ndcg@20 is not a number in \[0, 1\]"),
+        ({"metrics": SAME | {"ndcg@20": 1.5}}, "metric ndcg@20"),
+        ({"metrics": SAME | {"ndcg@20": "0.5"}}, "metric ndcg@20"),
+        ({"metrics": {}}, "metrics lacks 'recall@20'"),
+        ({"metrics": {"recall@20": 0.5}}, "metrics lacks 'ndcg@20'"),
         ({"seconds": math.inf}, "not finite"),
+        ({"seconds": "3"}, "its seconds is not a number"),
+        ({"seconds": True}, "its seconds is not a number"),
+        ({"device": None}, "its device is not text"),
+        ({"validation_curve": {}}, "its validation_curve is not a list"),
         ({"run_id": "0" * 16}, "not the digest of its config"),
-        ({"config": {"loss": "sl", "seed": 7}}, "not the digest of its config"),
+        ({"config": {**CONFIG, "seed": 7}}, "not the digest of its config"),
+        *(
+            (
+                {"config": {k: v for k, v in record()["config"].items() if k != key}},
+                f"lacks '{key}'",
+            )
+            for key in records.REQUIRED_CONFIG
+        ),
     ],
 )
 def test_what_is_wrong_does_not_go_in(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
@@ -125,7 +173,7 @@ def test_a_full_disk_keeps_the_old_file(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(records.os, step, full)
+    monkeypatch.setattr(os, step, full)
     with pytest.raises(OSError, match="No space"):
         records.append(path, record(1))
     assert path.read_bytes() == before
@@ -162,13 +210,13 @@ def test_merge_takes_each_once_and_by_experiment(tmp_path: Path) -> None:
     assert records.merge([first, second], into) == {}
     assert {p: p.read_bytes() for p in into.glob("*.jsonl")} == before
     # Another device is another run, whatever it gave.
-    third = write(tmp_path / "c.jsonl", record(1, device="gpu", metrics={"ndcg@20": 0.1}))
+    third = write(tmp_path / "c.jsonl", record(1, device="gpu", metrics=OTHER))
     assert records.merge([third], into) == {into / "test.jsonl": 1}
 
 
 @pytest.mark.parametrize("between", ["sources", "source and folder"])
 def test_a_conflict_writes_nothing(tmp_path: Path, between: str) -> None:
-    into, other = tmp_path / "results", record(1, metrics={"ndcg@20": 0.25})
+    into, other = tmp_path / "results", record(1, metrics=OTHER)
     records.append(into / "test.jsonl", record(5))
     first = write(tmp_path / "a.jsonl", record(2, experiment="fresh"), record(1))
     if between == "sources":
@@ -188,7 +236,7 @@ def test_a_conflict_writes_nothing(tmp_path: Path, between: str) -> None:
     [
         ({"experiment": "../x"}, r"a\.jsonl:2: the experiment '../x' is not a file name"),
         ({"seconds": math.inf}, r"a\.jsonl:2: seconds is not a finite number"),
-        ({"metrics": {}}, r"a\.jsonl:2: no metric"),
+        ({"metrics": {}}, r"a\.jsonl:2: its metrics lacks 'recall@20'"),
         ({"metrics": [0.5]}, r"a\.jsonl:2: its metrics is not a table"),
     ],
 )
@@ -237,4 +285,69 @@ def test_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
 def test_the_run_id_depends_on_content_not_order() -> None:
     assert records.run_id({"a": 1, "b": 2}) == records.run_id({"b": 2, "a": 1})
     assert records.run_id({"a": 1}) != records.run_id({"a": 2})
-    assert len(json.dumps(records.code_digest())) == 18
+
+
+@pytest.mark.parametrize(
+    "name", ["../x", "a/b", "/etc/x", "..", ".", "", ".hidden", "a\\b", "C:x", "a\nb", "x" * 101, 7]
+)
+def test_an_experiment_that_is_no_file_name_of_the_folder(tmp_path: Path, name: object) -> None:
+    with pytest.raises(RecordError, match="is not a file name"):
+        records.file_of(tmp_path / "results", name)
+    with pytest.raises(RecordError, match=r"is not a file name|experiment is not text"):
+        records.append(tmp_path / "runs.jsonl", record(experiment=name))
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_experiment_has_a_file(tmp_path: Path) -> None:
+    for name in ("table1", "train", "my run, second", "größe", "v1.2"):
+        assert records.file_of(tmp_path, name) == tmp_path / f"{name}.jsonl"
+
+
+def test_the_digest_is_of_places_and_content(tmp_path: Path) -> None:
+    def digest(**files: str) -> str:
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        for name, text in files.items():
+            path = folder / f"{name.replace('__', '/')}.py"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        return records.digest_of(folder)
+
+    first = digest(a__x="1", b__x="2", y="3")
+    assert first == digest(y="3", b__x="2", a__x="1") and len(first) == 16
+    changed = [
+        digest(a__x="1", c__x="2", y="3"),  # in another folder, under the same name
+        digest(a__x="1", b__x="2", z="3"),
+        digest(a__x="1", b__x="2", y="4"),
+        digest(a__x="1", b__x="2"),
+        digest(a__x="1", b__x="2y3", y="3"),
+    ]
+    assert len({first, *changed}) == 6
+
+
+def test_the_digest_is_of_the_code_that_runs(tmp_path: Path) -> None:
+    """A file that is edited, or added, after the import changes nothing in this process."""
+    house = Path(records.__file__).parent
+    shutil.copytree(house, tmp_path / "psl", ignore=shutil.ignore_patterns("__pycache__"))
+    code = (
+        "from pathlib import Path; import psl; from psl import records\n"
+        "before = records.provenance()['code_digest']\n"
+        "path = Path(psl.__file__)\n"
+        "path.write_text(path.read_text() + '# edited')\n"
+        "path.with_name('added.py').write_text('')\n"
+        "print(before, records.provenance()['code_digest'], records.code_digest())"
+    )
+
+    def run() -> list[str]:
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(tmp_path)},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.split()
+
+    first, second = run(), run()
+    assert len(set(first)) == 1 == len(set(second)) and first != second
+    assert records.code_digest() == records.provenance()["code_digest"] != second[0]

@@ -37,3 +37,41 @@ def test_tuned_hyperparameters() -> None:
     ):
         with pytest.raises(RecordError, match="no tuned hyperparameters"):
             reference.tuned(*wrong)
+
+
+def test_whose_hyperparameters_they_are() -> None:
+    """Against the tables themselves: what is printed for the cell is its own, the rest is lent."""
+    for name, setting in (
+        ("table_b2_hyperparameters_iid", "iid"),
+        ("table_b3_hyperparameters_ood", "ood"),
+        ("followup_table11_hyperparameters_health", "iid"),
+    ):
+        rows = reference.table(name)
+        for dataset, backbone in set(rows[["dataset", "backbone"]].itertuples(index=False)):
+            place = rows[(rows["dataset"] == dataset) & (rows["backbone"] == backbone)]
+            printed = set(place["loss"])
+            for loss in printed | {"psl-tanh", "psl-atan", "psl-relu", "psl-softplus"}:
+                lent = reference.borrowed(dataset, setting, backbone, loss)
+                assert lent == ("" if loss in printed else "of psl-relu")
+                twin = loss if loss in printed else "psl-relu"
+                row = place[place["loss"] == twin].iloc[0]
+                assert reference.tuned(dataset, setting, backbone, loss)["lr"] == row["lr"]
+
+
+@pytest.mark.parametrize(
+    ("loss", "form", "words"),
+    [
+        ("psl-relu", None, ""),
+        ("psl-relu", "outside", ""),
+        ("psl-relu", "inside", "of the outside form"),
+        ("psl-softplus", "outside", "of psl-relu"),
+        ("psl-softplus", "inside", "of psl-relu in the outside form"),
+        ("bsl", None, ""),
+    ],
+)
+def test_a_form_that_is_not_printed_borrows(loss: str, form: str | None, words: str) -> None:
+    for setting in ("iid", "noise"):
+        where = ("amazon-electronic", setting, "mf", loss)
+        assert reference.borrowed(*where, form) == words
+    with pytest.raises(RecordError, match="no tuned hyperparameters"):
+        reference.borrowed("synthetic", "iid", "mf", loss, form)

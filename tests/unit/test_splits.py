@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -125,8 +126,6 @@ def test_an_archive_is_a_dataset(setting: str, tmp_path: Path) -> None:
     assert data.train.num_users == train["user"].nunique()
     assert data.train.num_items == train["item"].nunique()
     # Names and numbers belong together: the pairs by name are those of the split.
-    import zipfile
-
     with zipfile.ZipFile(path) as archive:
         lists = {
             c: pd.read_csv(archive.open(f"{c}_list.tsv"), sep="\t").set_index("procid")["orgid"]
@@ -149,6 +148,37 @@ def test_reading(kind: str, tmp_path: Path) -> None:
     assert rows["user"][7] == "7", "a numeric name stays a name"
 
 
+def test_a_name_is_a_name_whatever_it_looks_like(tmp_path: Path) -> None:
+    names = ["NA", "null", "nan", "None", "N/A", "-", "007", " "]
+    pairs = pd.DataFrame({"user": names, "item": names[::-1], "rating": 4})
+    for kind, sep in (("csv", ","), ("tsv", "\t")):
+        pairs.to_csv(tmp_path / f"t.{kind}", sep=sep, index=False)
+        rows = splits.read_table(tmp_path / f"t.{kind}", rating="rating")
+        assert rows["user"].tolist() == names and rows["item"].tolist() == names[::-1]
+    # They come out of the archive as they went in.
+    numbered, found = splits.prepare(rows, core=1)
+    splits.write_archive(tmp_path / "mine.zip", numbered, numbered.iloc[:0], found)
+    with zipfile.ZipFile(tmp_path / "mine.zip") as archive:
+        lines = archive.read("user_list.tsv").decode().splitlines()[1:]
+    assert [line.split("\t")[0] for line in lines] == sorted(names)
+
+
+@pytest.mark.parametrize("missing", ["", "NA", "null", "nan"])
+def test_a_number_that_is_not_there_is_empty(missing: str, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(f"user,item,stars\n1,2,5\n1,3,{missing}\n")
+    with pytest.raises(DataError, match="the rating is empty in line 3"):
+        splits.read_table(tmp_path / "t.csv", rating="stars")
+
+
+def test_a_column_that_is_not_named_is_user_or_item(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("uid,sku\n1,2\n")
+    with pytest.raises(DataError, match="no column 'item'; it has: uid, sku"):
+        splits.read_table(tmp_path / "t.csv", user="uid")
+    with pytest.raises(DataError, match="no column 'user'; it has: uid, sku"):
+        splits.read_table(tmp_path / "t.csv", item="sku")
+    assert list(splits.read_table(tmp_path / "t.csv", user="uid", item="sku")) == ["user", "item"]
+
+
 def test_parquet_or_a_word_on_how_to_read_it(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
     try:
@@ -167,6 +197,7 @@ def test_parquet_or_a_word_on_how_to_read_it(tmp_path: Path) -> None:
         ("t.xlsx", "x", "give a .csv, .tsv, .txt or .parquet file"),
         ("t.csv", "user,sku\n1,2\n", "no column 'item'; it has: user, sku"),
         ("t.csv", "user,item\n1,2\n,3\n", "the user is empty in line 3"),
+        ("t.csv", "user,item\nNA,\n1,2\n", "the item is empty in line 2"),
         ("t.csv", "", "not a table"),
         ("t.csv", 'user,item\n"1,2\n', "not a table"),
     ],

@@ -11,7 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import ttest_rel
 
-from psl.statistics import holm, interval, paired_difference, prediction_half_width
+from psl.statistics import (
+    holm,
+    interval,
+    paired_difference,
+    pooled_spread,
+    prediction_half_width,
+)
 
 
 def test_interval_of_a_known_sample() -> None:
@@ -33,14 +39,25 @@ def test_interval_covers_as_often_as_it_says(level: float) -> None:
 
 
 def test_one_more_value_falls_where_it_is_predicted() -> None:
+    """From the spread of other groups too, of other means and sizes."""
     rng = np.random.default_rng(4)
     hits = 0
     for _ in range(4000):
-        x = rng.normal(2.0, 3.0, 4)
-        hits += abs(x[:3].mean() - x[3]) <= prediction_half_width(list(x[:3]))
+        groups = [list(m * rng.normal(1.0, 0.02, n)) for m, n in ((2.0, 3), (50.0, 2), (7.0, 1))]
+        spread, freedom = pooled_spread(groups)
+        assert freedom == 3
+        width = prediction_half_width(2.0 * spread, freedom, 3)
+        hits += abs(np.mean(groups[0]) - 2.0 * rng.normal(1.0, 0.02)) <= width
     assert abs(hits / 4000 - 0.95) < 0.014
-    with pytest.raises(ValueError, match="no spread"):
-        prediction_half_width([1.0])
+
+
+def test_a_spread_needs_two_of_a_kind() -> None:
+    spread, freedom = pooled_spread([[1.0], [5.0]])
+    assert math.isnan(spread) and freedom == 0
+    assert pooled_spread([[1.0, 3.0]])[0] == pytest.approx(np.std([0.5, 1.5], ddof=1))
+    for freedom, count in ((0, 1), (1, 0)):
+        with pytest.raises(ValueError, match="at least one"):
+            prediction_half_width(0.1, freedom, count)
 
 
 def test_one_value_has_no_interval() -> None:

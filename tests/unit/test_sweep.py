@@ -18,7 +18,7 @@ import torch
 from rich.console import Console
 
 from psl import datasets, records, sweep
-from psl.errors import PSLError, UnknownNameError
+from psl.errors import PSLError, RecordError, UnknownNameError
 from psl.experiments import Cell, cells
 from psl.sweep import Board, Event, Job, Settings, execute, make_plan
 from psl.training import RunConfig, train
@@ -141,8 +141,16 @@ def test_names_and_needs_are_checked(tmp_path: Path, settings: Settings, monkeyp
         execute([], shown, engine="ray", settings=settings, results=tmp_path)
 
 
-def record(config: RunConfig, seconds: float) -> dict[str, Any]:
-    return {"run_id": config.run_id, "config": config.as_dict(), "seconds": seconds}
+def record(config: RunConfig, seconds: float, fingerprint: str = "") -> dict[str, Any]:
+    """What the plan reads of a record; the data is the registered unless said otherwise."""
+    source = datasets.DATASETS.get((config.dataset, datasets.stored_setting(config.setting)))
+    known = source.fingerprint if source else None
+    return {
+        "run_id": config.run_id,
+        "config": config.as_dict(),
+        "dataset_fingerprint": fingerprint or known,
+        "seconds": seconds,
+    }
 
 
 def test_the_plan(monkeypatch) -> None:
@@ -165,6 +173,64 @@ def test_the_plan(monkeypatch) -> None:
     assert slow and basis[slow].seconds == 400 and basis[slow].basis.endswith("same dataset")
     assert plan.seconds() == (400 + 400 + 100, 2)
     assert {j.experiment for j in plan.jobs()} == {"table1"} and len(plan.jobs()) == 5
+
+
+@pytest.mark.parametrize("setting", ["iid", "noise", "ood"])
+def test_a_record_of_other_data_does_not_count(setting: str, monkeypatch) -> None:
+    monkeypatch.delenv("PSL_DATA_MIRROR", raising=False)
+    name = {"iid": "table1", "noise": "noise", "ood": "table2"}[setting]
+    chosen = cells(name, dataset=["gowalla"], loss=["sl"])[:1]
+    (config,) = [c.config for c in chosen if c.config]
+    for fingerprint, counts in (("", 1), ("f" * 64, 0)):
+        plan = make_plan(chosen, [record(config, 100.0, fingerprint)])
+        assert len(plan.recorded) == counts and len(plan.todo) == 1 - counts
+        assert plan.estimates[config.run_id].seconds == (100 if counts else None)
+    # The data of the other setting is other data too.
+    other = datasets.get_source("gowalla", "iid" if setting == "ood" else "ood").fingerprint
+    assert not make_plan(chosen, [record(config, 100.0, str(other))]).recorded
+
+
+def test_where_no_fingerprint_is_registered_every_record_counts(monkeypatch) -> None:
+    for chosen in (cells("smoke")[:1], cells("table1", dataset=["amazon-book"])[:1]):
+        (config,) = [c.config for c in chosen if c.config]
+        assert len(make_plan(chosen, [record(config, 1.0, "f" * 64)]).recorded) == 1
+
+
+def test_the_page_shows_the_record_of_the_registered_data() -> None:
+    chosen = cells("table1", dataset=["gowalla"], loss=["sl"], backbone=["mf"])
+    (config,) = [c.config for c in chosen if c.config]
+    right = {**record(config, 60.0), "created": "2024", "metrics": {"recall@20": 0.1111}}
+    wrong = {**record(config, 60.0, "f" * 64), "created": "2025", "metrics": {"recall@20": 0.9999}}
+    page = sweep.html("x", make_plan(chosen, [right, wrong]), None, [right, wrong]).decode()
+    assert "0.1111" in page and "0.9999" not in page
+
+
+def test_another_result_recorded_meanwhile_fails_that_run_only(
+    tmp_path: Path, settings: Settings
+) -> None:
+    jobs = [job(seed=0), job(seed=1)]
+    shown, _, _ = board(jobs)
+    assert execute(jobs[:1], board(jobs[:1])[0], settings=settings, results=tmp_path)
+    (made,) = records.read(tmp_path)
+    other = {**made, "metrics": {k: v / 2 for k, v in made["metrics"].items()}}
+    records.append(tmp_path / "tiny.jsonl", other, replace=True)
+    assert not execute(jobs, shown, settings=settings, results=tmp_path)
+    assert [s.state for s in shown.states.values()] == ["failed", "done"]
+    assert "with other metrics" in shown.states[jobs[0].config.run_id].text
+    by_seed = {r["config"]["seed"]: r for r in records.read(tmp_path)}
+    assert by_seed[0] == other and 1 in by_seed
+    left = [p.name for p in settings.checkpoints.glob("*.safetensors")]
+    assert left == [f"{jobs[0].config.run_id}.safetensors"], "the trained state is kept"
+
+
+def test_an_experiment_that_is_no_file_name_starts_nothing(
+    tmp_path: Path, settings: Settings
+) -> None:
+    bad = dataclasses.replace(job(), experiment="../x")
+    shown, _, heard = board([bad])
+    with pytest.raises(RecordError, match="is not a file name"):
+        execute([bad], shown, settings=settings, results=tmp_path / "results")
+    assert not heard
 
 
 def test_the_page_is_whole_and_escaped(tmp_path: Path, settings: Settings) -> None:

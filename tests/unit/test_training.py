@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from psl import records
 from psl.backbones import MatrixFactorization
 from psl.datasets import Dataset, load
 from psl.errors import TrainingError, UnknownNameError
@@ -31,7 +32,8 @@ def data() -> Dataset:
 
 
 def run(config: RunConfig = SMALL, **options: Any) -> Result:
-    return train(config, data(), device="cpu", **options)
+    stored = dataclasses.replace(data(), setting="ood" if config.setting == "ood" else "iid")
+    return train(config, stored, device="cpu", **options)
 
 
 def essence(result: Result) -> dict[str, Any]:
@@ -80,6 +82,50 @@ def test_a_stopped_run_ends_like_one_that_was_not(tmp_path: Path, where: tuple[i
     resumed = run(config, checkpoint=checkpoint, progress=lambda p: epochs.append(p.epoch))
     assert epochs[0] == where[0], "finished epochs are not trained again"
     assert same(resumed, run(config))
+
+
+@pytest.mark.parametrize("epochs", [None, 6])
+def test_a_run_that_had_enough_does_not_go_on(tmp_path: Path, epochs: int | None) -> None:
+    """Stopped between its last epoch and its record: resumed, it trains no epoch more."""
+    config = dataclasses.replace(SMALL, epochs=epochs or 40, patience=0 if epochs else 1)
+    checkpoint = tmp_path / "run.safetensors"
+    whole = run(config, checkpoint=checkpoint)
+    assert epochs or whole.record["validation_curve"][-1]["epoch"] < 40, "this one stops early"
+    seen: list[int] = []
+    resumed = run(config, checkpoint=checkpoint, progress=lambda p: seen.append(p.epoch))
+    assert not seen and same(resumed, whole)
+
+
+def test_another_code_is_named_in_the_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(p: Progress) -> None:
+        if p.epoch == 3:
+            raise Stop
+
+    for digest in ("before", "after"):
+        provenance = {**records.provenance(), "code_digest": digest}
+        monkeypatch.setattr(records, "provenance", lambda made=provenance: dict(made))
+        checkpoint = tmp_path / "run.safetensors"
+        if digest == "before":
+            with pytest.raises(Stop):
+                run(checkpoint=checkpoint, progress=stop)
+    record = run(checkpoint=checkpoint).record
+    assert record["code_digest"] == "after" and record["continued_from"] == "before"
+    assert "continued_from" not in run().record
+
+
+def test_data_of_another_name_is_refused() -> None:
+    with pytest.raises(TrainingError, match=r"names amazon-health .iid., the data is synthetic"):
+        train(dataclasses.replace(SMALL, dataset="amazon-health"), data(), device="cpu")
+    with pytest.raises(TrainingError, match=r"names synthetic .ood., the data is synthetic .iid."):
+        train(dataclasses.replace(SMALL, setting="ood"), data(), device="cpu")
+
+
+def test_one_number_is_one_run() -> None:
+    typed = RunConfig(weight_decay=0, seed=np.int64(3), tau=np.float32(0.25), epochs=5.0)  # type: ignore[arg-type]
+    plain = RunConfig(weight_decay=0.0, seed=3, tau=0.25, epochs=5)
+    assert typed == plain and typed.run_id == plain.run_id
 
 
 def test_checkpoints_of_others_are_refused(tmp_path: Path) -> None:
@@ -233,9 +279,13 @@ def test_scores_of_the_backbone(score: str) -> None:
         ({"init_std": float("inf")}, "init_std must be positive"),
         ({"epochs": 0}, "epochs must be at least 1"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
-        ({"negatives": -1}, "negatives must not be negative"),
+        ({"negatives": -1}, "negatives must be at least 0"),
+        ({"epochs": 1.5}, "epochs must be a whole number"),
+        ({"seed": True}, "seed must be a whole number"),
+        ({"lr": "0.1"}, "lr must be a number"),
+        ({"weight_decay": float("nan")}, "weight_decay must be finite"),
         ({"dim": -1}, "dim must be at least 1"),
-        ({"weight_decay": -1.0}, "must not be negative"),
+        ({"weight_decay": -1.0}, "weight_decay must be at least 0"),
         ({"protocol": "mine"}, "protocol must be one of"),
     ],
 )
@@ -433,10 +483,10 @@ def test_the_adversary_moves_in_its_epochs_only() -> None:
         ({"setting": "dark"}, "setting must be one of"),
         ({"setting": "noise"}, "needs a noise ratio"),
         ({"noise_ratio": 0.1}, "needs a noise ratio"),
-        ({"setting": "noise", "noise_ratio": 1.1}, "is a probability"),
+        ({"setting": "noise", "noise_ratio": 1.1}, "noise_ratio must be at most 1"),
         ({"drop_marked": True}, "drop_marked is for the setting noise"),
         ({"loss": "bsl", "tau2": 0.0}, "tau2 must be positive"),
-        ({"loss": "llpauc", "alpha": 1.5}, "alpha is a part of the items"),
+        ({"loss": "llpauc", "alpha": 1.5}, "alpha must be at most 1"),
     ],
 )
 def test_options_that_make_no_sense(changes: dict[str, Any], words: str) -> None:
