@@ -12,7 +12,9 @@ from psl.losses import (
     pairwise_softmax_loss,
     softmax_loss,
 )
+from psl.negatives import UniformNegatives
 from psl.robust import RobustBPRLoss, robust_bpr_loss
+from psl.scoring import catalogue_loss, half_cosine, sampled_loss
 
 __version__ = "0.1.0"
 
@@ -21,9 +23,13 @@ __all__ = [
     "PairwiseSoftmaxLoss",
     "RobustBPRLoss",
     "SoftmaxLoss",
+    "UniformNegatives",
     "__version__",
     "bpr_loss",
+    "catalogue_loss",
+    "half_cosine",
     "pairwise_softmax_loss",
     "robust_bpr_loss",
+    "sampled_loss",
     "softmax_loss",
 ]

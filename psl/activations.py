@@ -29,9 +29,10 @@ class Activation:
     name : str
         Name used by every loss, command and record.
     log : callable
-        ``d -> log sigma(d)``, elementwise; ``d`` of any shape, dimensionless.  Finite in value and
-        gradient for every finite ``d``: below ``domain`` the argument of the logarithm is held at
-        the smallest normal number of the dtype, and its gradient is zero there.
+        ``d -> log sigma(d)``, elementwise; ``d`` of any shape, dimensionless, floating point.
+        Finite in value and gradient for every finite ``d``.  Below a finite ``domain`` (of ``relu``
+        and ``atan``) there is no logarithm: its argument is held at the machine epsilon of the
+        dtype, in float32 ``log sigma = -15.94``, and the gradient is zero.
     slope : callable
         ``d -> (log sigma)'(d)``, elementwise: what a pair weighs in the gradient of a softmax loss,
         beside its share of the sum.
@@ -66,19 +67,33 @@ def _slope_atan(d: Tensor) -> Tensor:
     return _inverse_one_plus(torch.atan(d)) / (1 + d * d)
 
 
+def _softplus(x: Tensor) -> Tensor:
+    """Return ``log(1 + exp(x))`` to the last digit.
+
+    torch takes ``x`` itself above 20, which leaves out 2e-9: too much in float64.
+    """
+    return softplus(x, threshold=40)
+
+
+def _log_tanh(d: Tensor) -> Tensor:
+    """Return ``log(1 + tanh(d))``.
+
+    It is ``log(2 / (1 + exp(-2 d)))``: positive everywhere, where ``1 + tanh(d)`` rounds to 0.
+    """
+    return math.log(2) - _softplus(-2 * d)
+
+
 ACTIVATIONS: dict[str, Activation] = {
     a.name: a
     for a in (
         Activation("exp", lambda d: d, torch.ones_like, -math.inf, True),
-        Activation(
-            "tanh", lambda d: _log_one_plus(torch.tanh(d)), lambda d: 1 - d.tanh(), -math.inf, True
-        ),
+        Activation("tanh", _log_tanh, lambda d: 2 * torch.sigmoid(-2 * d), -math.inf, True),
         Activation(
             "atan", lambda d: _log_one_plus(torch.atan(d)), _slope_atan, -math.tan(1.0), True
         ),
         Activation("relu", _log_one_plus, _inverse_one_plus, -1.0, True),
-        # Appendix C.2: sigma = exp(d) + 1, hence log sigma is torch's softplus.
-        Activation("softplus", softplus, torch.sigmoid, -math.inf, False),
+        # Appendix C.2: sigma = exp(d) + 1, hence log sigma is what is called softplus elsewhere.
+        Activation("softplus", _softplus, torch.sigmoid, -math.inf, False),
     )
 }
 

@@ -12,10 +12,11 @@ from torch.nn.functional import normalize
 from psl.errors import UnknownNameError
 from psl.graph import Graph
 from psl.interactions import Interactions
-from psl.scoring import unit_rows
+from psl.scoring import half_cosine
 
 __all__ = [
     "BACKBONES",
+    "SCORES",
     "BackboneSpec",
     "LightGCN",
     "MatrixFactorization",
@@ -23,6 +24,8 @@ __all__ = [
     "get_backbone",
     "info_nce",
 ]
+
+SCORES = ("cosine", "inner")
 
 
 class MatrixFactorization(nn.Module):
@@ -38,6 +41,11 @@ class MatrixFactorization(nn.Module):
         Standard deviation of the Gaussian initial values.
     generator : torch.Generator
         Stream of the initial values.
+
+    Raises
+    ------
+    UnknownNameError
+        If ``score`` is none of the two.
     """
 
     def __init__(
@@ -51,6 +59,8 @@ class MatrixFactorization(nn.Module):
         generator: torch.Generator,
     ) -> None:
         super().__init__()
+        if score not in SCORES:
+            raise UnknownNameError("score", score, SCORES)
         self.score = score
 
         def table(rows: int) -> nn.Parameter:
@@ -66,7 +76,7 @@ class MatrixFactorization(nn.Module):
         """Make the inner product of the two the score."""
         if self.score == "inner":
             return users, items
-        return unit_rows(users) / 2, unit_rows(items)
+        return half_cosine(users, items)
 
     def embed(self, users: Tensor) -> tuple[Tensor, Tensor]:
         """Return embeddings of ``users`` (B, d) and of all items (I, d), ready to be multiplied."""
@@ -128,9 +138,9 @@ class LightGCN(MatrixFactorization):
         self.graph, self.layers = Graph(train), layers
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> LightGCN:
-        """Let the graph follow the parameters to their device."""
+        """Let the graph follow the parameters to their device and dtype."""
         super()._apply(fn, recurse)
-        self.graph.to(self.user.device)
+        self.graph.to(self.user.device, self.user.dtype)
         return self
 
     def tables(self) -> tuple[Tensor, Tensor]:

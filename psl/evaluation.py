@@ -60,7 +60,8 @@ def evaluate(
     target : Interactions
         The relevant items.
     masked : Interactions
-        Items that may not be recommended (training positives).
+        Items that may not be recommended (training positives).  They are never hits, not even where
+        fewer than k others are left; a list is then shorter than k.
     cutoffs : sequence of int
     rows : int
         Users ranked at once; memory is about ``4 * rows * I`` bytes.
@@ -83,9 +84,11 @@ def evaluate(
         scores = u @ v.T
         known = slice(*masked.indptr[[first, last]])  # the masked pairs of these users
         scores[mask_user[known] - first, mask_item[known]] = -torch.inf
-        top = users.unsqueeze(1) * size + scores.topk(depth, dim=1).indices
+        best = scores.topk(depth, dim=1)
+        top = users.unsqueeze(1) * size + best.indices
         place = torch.searchsorted(wanted, top).clamp(max=max(len(wanted) - 1, 0))
         hits = wanted[place] == top if len(wanted) else torch.zeros_like(top, dtype=torch.bool)
+        hits &= ~best.values.isneginf()  # a list may be longer than what is not masked
         for name, value in metrics_from_hits(hits, relevant[users], cutoffs).items():
             total[name] = total.get(name, 0) + value.sum()
     return {name: float(value) / target.num_users for name, value in total.items()}

@@ -48,9 +48,12 @@ class Graph:
         forth = csr_matrix((weight.astype(np.float32), train.items, train.indptr), shape)
         self.to_users, self.to_items = _csr(forth), _csr(forth.T.tocsr())
 
-    def to(self, device: torch.device | str) -> Graph:
-        """Move both blocks; returns itself."""
-        self.to_users, self.to_items = self.to_users.to(device), self.to_items.to(device)
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Graph:
+        """Move both blocks, to another dtype too if one is given; returns itself."""
+        self.to_users, self.to_items = (
+            block.to(device=device, dtype=dtype or block.dtype)
+            for block in (self.to_users, self.to_items)
+        )
         return self
 
     def propagate(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:

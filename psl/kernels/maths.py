@@ -44,12 +44,13 @@ LN2, HUGE = f4(math.log(2)), f4(np.finfo(np.float32).max)
 
 @inlined
 def exp(x):
-    """Exponential, branch-free: 2^k times a series on |f| <= 1/2.
+    """Exponential of ``x`` held in [-87, 64], branch-free: 2^k times a series on |f| <= 1/2.
 
     Relative error 1e-7 (2 + |x|): the rounding of the exponent, as small as it matters here, where
-    a term far from the largest hardly counts.
+    a term far from the largest hardly counts.  The largest, 6e27, may still be multiplied by what a
+    compiler that may regroup factors finds beside it.
     """
-    x = min(max(x, f4(-87)), f4(88)) * f4(1.4426950408889634)
+    x = min(max(x, f4(-87)), f4(64)) * f4(1.4426950408889634)
     k = np.floor(x + f4(0.5))
     f = (x - k) * LN2
     p = f4(1 / 5040)
@@ -107,9 +108,12 @@ def term(kind, d):
     """
     if kind == 0:
         return d, f4(1)
+    # Beyond what exp is held in, the 1 beside it counts for nothing.  A choice, not a sum: an added
+    # term would be fused with those of the logarithm, and d in [-1, 1] would get other bits.
     if kind == 1:
         e = exp(f4(-2) * d)  # 1 + tanh d = 2 / (1 + exp(-2 d))
-        return LN2 - log(f4(1) + e), f4(2) * e / (f4(1) + e)
+        x = LN2 - log(f4(1) + e)
+        return (LN2 + f4(2) * d if d < f4(-30) else x), f4(2) * e / (f4(1) + e)
     if kind == 2:
         x = max(f4(1) + atan(d), EPS)
         return log(x), f4(x > EPS) / (x * (f4(1) + d * d))
@@ -117,7 +121,8 @@ def term(kind, d):
         x = max(f4(1) + d, EPS)
         return log(x), f4(x > EPS) / x
     e = exp(d)
-    return log(f4(1) + e), e / (f4(1) + e)
+    x = log(f4(1) + e)
+    return (d if d > f4(60) else x), e / (f4(1) + e)
 
 
 KINDS = ("exp", "tanh", "atan", "relu", "softplus")

@@ -3,7 +3,9 @@
 A loss never sees embeddings.  ``positive`` has shape ``(B,)``, ``negative`` ``(B, N)``; each row is
 one positive and the items it is compared with.  For the cosine losses the scores are on the scale
 ``f = cos / 2`` of the paper, so that ``d = negative - positive`` lies in [-1, 1] and ``tau`` is the
-temperature as printed there.
+temperature as printed there; :func:`psl.half_cosine` makes such scores of embeddings.  A loss is
+float32, or float64 where the scores are: half-precision scores are raised before anything is
+subtracted.
 """
 
 from __future__ import annotations
@@ -16,7 +18,16 @@ from torch import nn
 
 from psl.errors import UnknownNameError
 from psl.losses.advinfonce import AdvInfoNCELoss, adv_infonce_loss
-from psl.losses.base import Batch, Player, Reduction, Turn, check_scores, reduce
+from psl.losses.base import (
+    Batch,
+    Embed,
+    Player,
+    Reduction,
+    Turn,
+    check_positive,
+    check_scores,
+    reduce,
+)
 from psl.losses.bpr import BPRLoss, bpr_loss
 from psl.losses.bsl import BSLLoss, bsl_loss
 from psl.losses.llpauc import LLPAUCLoss
@@ -34,6 +45,7 @@ __all__ = [
     "BPRLoss",
     "BSLLoss",
     "Batch",
+    "Embed",
     "LLPAUCLoss",
     "LossSpec",
     "PairwiseSoftmaxLoss",
@@ -45,6 +57,7 @@ __all__ = [
     "adv_infonce_loss",
     "bpr_loss",
     "bsl_loss",
+    "check_positive",
     "check_scores",
     "get_loss",
     "pairwise_softmax_loss",

@@ -8,7 +8,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from psl.losses.base import Batch, Player, Reduction, Turn, check_positive, check_scores, reduce
+from psl.losses.base import (
+    Batch,
+    Player,
+    Reduction,
+    Turn,
+    check_at_least,
+    check_positive,
+    check_scores,
+    reduce,
+)
 from psl.scoring import sampled_scores
 
 __all__ = ["AdvInfoNCELoss", "adv_infonce_loss"]
@@ -37,20 +46,27 @@ def adv_infonce_loss(
     hardness : Tensor, shape (B, N), optional
         The adversary's logits ``g``; without them all negatives weigh the same.
     factor : float
-        ``K``, the weight of the negatives against the positive.
+        ``K``, the weight of the negatives against the positive; positive.
     reduction : {"mean", "sum", "none"}
+
+    Returns
+    -------
+    Tensor
+        Scalar, or shape (B,) for ``reduction="none"``; at least float32.
 
     Raises
     ------
     ValueError
-        For wrong shapes or a temperature that is not positive.
+        For wrong shapes, scores or hardness that are not floating point, or a temperature or factor
+        that is not positive.
     """
-    check_scores(positive, negative)
-    check_positive(tau=tau)
+    positive, negative = check_scores(positive, negative)
+    check_positive(tau=tau, factor=factor)
     term = negative / tau
     if hardness is not None:
         if hardness.shape != negative.shape:
             raise ValueError(f"hardness must have the shape of negative, {tuple(negative.shape)}")
+        _, hardness = check_scores(positive, hardness)
         term = term + torch.log_softmax(hardness, dim=-1) + math.log(negative.shape[1])
     own = positive / tau
     rest = torch.logsumexp(term, dim=-1) + math.log(factor)
@@ -67,15 +83,27 @@ class AdvInfoNCELoss(Player):
     Parameters
     ----------
     tau : float
+        Positive.
     as_released : bool
         As the paper's public code: hardness is a cosine, the adversary's pass takes the place of
         the model's, without a limit, and the model's weight decay acts on the adversary too.
     adversary_lr : float
+        Positive.
     interval, limit : int
-        Epochs from one adversarial pass to the next; how many there are at most.
+        Epochs from one adversarial pass to the next, at least 1; how many there are at most.
     dim : int
-        Size of the adversary's embeddings.
+        Size of the adversary's embeddings, at least 1.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range.
+    RuntimeError
+        If it is called with a batch before :meth:`start`.
     """
+
+    user: Tensor | None
+    item: Tensor | None
 
     def __init__(
         self,
@@ -89,6 +117,11 @@ class AdvInfoNCELoss(Player):
         reduction: Reduction = "mean",
     ) -> None:
         super().__init__(reduction)
+        check_positive(tau=tau, adversary_lr=adversary_lr)
+        check_at_least(1, interval=interval, dim=dim)
+        check_at_least(0, limit=limit)
+        self.register_parameter("user", None)
+        self.register_parameter("item", None)
         self.tau, self.as_released, self.adversary_lr = tau, as_released, adversary_lr
         self.interval, self.limit, self.dim = interval, limit, dim
 
@@ -107,27 +140,28 @@ class AdvInfoNCELoss(Player):
             std = 1.0 if self.as_released else math.sqrt(2 / (rows + self.dim))
             return nn.Parameter(torch.randn(rows, self.dim, generator=generator) * std)
 
-        self.user, self.item = table(num_users), table(num_items)
+        tables = table(num_users), table(num_items)
+        self.user, self.item = tables
         decay = weight_decay if self.as_released else 0.0
-        adam = torch.optim.Adam(
-            [self.user, self.item], lr=self.adversary_lr, weight_decay=decay, maximize=True
-        )
+        adam = torch.optim.Adam(tables, lr=self.adversary_lr, weight_decay=decay, maximize=True)
         self.optimizers = [adam]
 
     def turns(self, epoch: int) -> tuple[Turn, ...]:
         """Return the adversary's pass before the model's, or in its place."""
         if self.as_released:
             return ("player",) if epoch % self.interval == 0 else ("model",)
-        # Epochs 3, 8, 13, ...: the schedule of its authors.
-        due = epoch % self.interval == 3 % self.interval and epoch // self.interval < self.limit
+        # Epochs 3, 8, 13, ...: the schedule of its authors.  The count is of the passes before.
+        due = epoch % self.interval == 3 % self.interval
+        due = due and (epoch - 1) // self.interval < self.limit
         return ("player", "model") if due else ("model",)
 
     def forward(self, positive: Tensor, negative: Tensor, batch: Batch | None = None) -> Tensor:
         """Return the loss; without ids all negatives weigh the same."""
         hardness = None
         if batch is not None:
-            users: Tensor = self.user.index_select(0, batch.users)
-            items: Tensor = self.item
+            if self.user is None or self.item is None:
+                raise RuntimeError("AdvInfoNCELoss has no adversary yet: call start(...) first")
+            users, items = self.user.index_select(0, batch.users), self.item
             if self.as_released:
                 users, items = normalize(users, dim=1), normalize(items, dim=1)
             hardness = sampled_scores(users, items, batch.negative)

@@ -16,13 +16,19 @@ __all__ = [
     "Player",
     "Reduction",
     "Turn",
+    "check_at_least",
     "check_positive",
+    "check_reduction",
     "check_scores",
+    "forward_is_of",
     "reduce",
 ]
 
 Reduction = Literal["mean", "sum", "none"]
 Turn = Literal["model", "player", "both"]
+REDUCTIONS = ("mean", "sum", "none")
+# Their digits do not do for a difference of scores that is divided by a temperature.
+HALF = (torch.bfloat16, torch.float16)
 # users (B,) -> their embeddings (B, d) and those of all items (I, d), whose product is the score.
 Embed = Callable[[Tensor], tuple[Tensor, Tensor]]
 
@@ -46,6 +52,7 @@ class Player(nn.Module):
 
     def __init__(self, reduction: Reduction = "mean") -> None:
         super().__init__()
+        check_reduction(reduction)
         self.reduction: Reduction = reduction
         self.optimizers: list[torch.optim.Optimizer] = []
 
@@ -77,15 +84,36 @@ class Player(nn.Module):
         """Return to the feasible set."""
 
 
-def check_positive(**values: float) -> None:
-    """Refuse a number that is not positive and finite, by its name, with a ValueError."""
+def check_positive(**values: float | Tensor) -> None:
+    """Refuse a number that is not positive and finite, by its name, with a ValueError.
+
+    A tensor of one number, as a temperature that is learned, is read on the host: on a GPU that
+    waits for the device.
+    """
     for name, value in values.items():
-        if not (value > 0 and math.isfinite(value)):
-            raise ValueError(f"{name} must be positive and finite, got {value}")
+        number = float(value.detach()) if isinstance(value, Tensor) else value
+        if not (number > 0 and math.isfinite(number)):
+            raise ValueError(f"{name} must be positive and finite, got {number}")
 
 
-def check_scores(positive: Tensor, negative: Tensor) -> None:
-    """Refuse other shapes than (B,) and (B, N) with N > 0, with a ValueError."""
+def check_at_least(least: int, **values: int) -> None:
+    """Refuse a whole number below ``least``, by its name, with a ValueError."""
+    for name, value in values.items():
+        if value < least:
+            raise ValueError(f"{name} must be at least {least}, got {value}")
+
+
+def check_scores(positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the scores as a loss takes them: of the right shapes, and at least float32.
+
+    Half types become float32 *before* anything is subtracted, so that a loss of half-precision
+    scores is a float32 number, off by no more than the scores themselves; float32 and float64 stay.
+
+    Raises
+    ------
+    ValueError
+        For other shapes than (B,) and (B, N) with N > 0, or scores that are not floating point.
+    """
     if positive.ndim != 1 or negative.ndim != 2 or negative.shape[0] != positive.shape[0]:
         raise ValueError(
             "expected positive (B,) and negative (B, N), got "
@@ -93,14 +121,40 @@ def check_scores(positive: Tensor, negative: Tensor) -> None:
         )
     if negative.shape[1] == 0:
         raise ValueError("each positive needs at least one item to be compared with (N = 0)")
+    return _full(positive), _full(negative)
+
+
+def _full(scores: Tensor) -> Tensor:
+    if not scores.is_floating_point():
+        raise ValueError(f"scores must be floating point, got {scores.dtype}")
+    return scores.float() if scores.dtype in HALF else scores
+
+
+def check_reduction(reduction: str) -> None:
+    """Refuse what is no reduction, with a ValueError."""
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
 
 
 def reduce(value: Tensor, reduction: Reduction) -> Tensor:
-    """Reduce one value a row to what ``reduction`` names."""
-    if reduction == "mean":
-        return value.mean()
-    if reduction == "sum":
-        return value.sum()
+    """Reduce one value a row to what ``reduction`` names; a ValueError if it names nothing."""
+    check_reduction(reduction)
     if reduction == "none":
         return value
-    raise ValueError(f"reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
+    return value.mean() if reduction == "mean" else value.sum()
+
+
+def forward_is_of(loss: nn.Module, cls: type[nn.Module]) -> bool:
+    """Whether calling ``loss`` runs the ``forward`` that ``cls`` wrote, and nothing beside it.
+
+    What is fused stands for that function alone: not for a subclass that adds a margin, a method
+    replaced on the object, or a hook that wants to see the scores.
+    """
+    hooks = (
+        loss._forward_hooks,
+        loss._forward_pre_hooks,
+        loss._backward_hooks,
+        loss._backward_pre_hooks,
+    )
+    own = type(loss).forward is cls.forward and type(loss).__call__ is nn.Module.__call__
+    return own and "forward" not in vars(loss) and not any(hooks)

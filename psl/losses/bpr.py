@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from psl.losses.base import Reduction, check_scores, reduce
+from psl.losses.base import Reduction, check_reduction, check_scores, reduce
 
 __all__ = ["BPRLoss", "bpr_loss"]
 
@@ -15,7 +15,7 @@ def bpr_loss(positive: Tensor, negative: Tensor, *, reduction: Reduction = "mean
 
     Scores are inner products, not cosines.  Shapes and errors as :func:`pairwise_softmax_loss`.
     """
-    check_scores(positive, negative)
+    positive, negative = check_scores(positive, negative)
     return reduce(softplus(negative - positive.unsqueeze(-1)).mean(dim=-1), reduction)
 
 
@@ -24,6 +24,7 @@ class BPRLoss(nn.Module):
 
     def __init__(self, *, reduction: Reduction = "mean") -> None:
         super().__init__()
+        check_reduction(reduction)
         self.reduction: Reduction = reduction
 
     def forward(self, positive: Tensor, negative: Tensor) -> Tensor:

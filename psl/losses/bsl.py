@@ -7,7 +7,15 @@ import math
 import torch
 from torch import Tensor
 
-from psl.losses.base import Batch, Player, Reduction, check_positive, check_scores, reduce
+from psl.losses.base import (
+    Batch,
+    Player,
+    Reduction,
+    check_positive,
+    check_scores,
+    forward_is_of,
+    reduce,
+)
 
 __all__ = ["BSLLoss", "bsl_loss"]
 
@@ -40,12 +48,17 @@ def bsl_loss(
         Rows of the same number share their positives; ``None``: no two rows do.
     reduction : {"mean", "sum", "none"}
 
+    Returns
+    -------
+    Tensor
+        Scalar, or shape (B,) for ``reduction="none"``; at least float32.
+
     Raises
     ------
     ValueError
-        For wrong shapes or a temperature that is not positive.
+        For wrong shapes, scores that are not floating point, or a temperature that is not positive.
     """
-    check_scores(positive, negative)
+    positive, negative = check_scores(positive, negative)
     check_positive(tau=tau, tau2=tau2)
     pull = positive / tau
     if group is not None:
@@ -64,8 +77,14 @@ class BSLLoss(Player):
     Parameters
     ----------
     tau, tau2 : float
+        Positive; ``tau2`` is ``tau`` if it is not given.
     as_released : bool
         As the paper's public code: no row shares its positives.
+
+    Raises
+    ------
+    ValueError
+        If a temperature is not positive.
     """
 
     def __init__(
@@ -78,6 +97,7 @@ class BSLLoss(Player):
     ) -> None:
         super().__init__(reduction)
         self.tau, self.tau2 = tau, tau if tau2 is None else tau2
+        check_positive(tau=self.tau, tau2=self.tau2)
         self.as_released = as_released
 
     def forward(self, positive: Tensor, negative: Tensor, batch: Batch | None = None) -> Tensor:
@@ -87,6 +107,11 @@ class BSLLoss(Player):
 
     @property
     def fused(self) -> tuple[float, str, float] | None:
-        """Temperature, activation and factor, where no row shares its positives."""
+        """Temperature, activation and factor, where no row shares its positives.
+
+        ``None`` as well where the fused loss would not be what :meth:`__call__` returns.
+        """
         plain = self.as_released and self.reduction != "sum"
-        return (self.tau2, "exp", self.tau2 / self.tau) if plain else None
+        plain = plain and all(isinstance(t, (int, float)) for t in (self.tau, self.tau2))
+        fused = plain and forward_is_of(self, BSLLoss)
+        return (self.tau2, "exp", self.tau2 / self.tau) if fused else None

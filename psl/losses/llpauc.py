@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from psl.losses.base import Batch, Player, Reduction, check_scores, reduce
+from psl.losses.base import Batch, Player, Reduction, check_positive, check_scores, reduce
 
 __all__ = ["LLPAUCLoss"]
 
@@ -28,7 +28,9 @@ class LLPAUCLoss(Player):
     ``p, n = sigmoid(cos)`` and ``gamma`` in ``[max(-a, b - 1), 1]``.  ``a`` and ``b`` estimate the
     mean score of positives and negatives, ``s+`` and ``s-`` are the quantiles that cut the curve.
 
-    Scores come on the scale ``f = cos / 2``, so the sigmoid takes ``2 f``.
+    Scores come on the scale ``f = cos / 2``, so the sigmoid takes ``2 f``.  The formula is a mean
+    over the batch, and what it has of the scalars alone stands in the loss of every row: the mean
+    is the formula, and ``reduction="sum"`` is B times the formula, scalars included.
 
     Parameters
     ----------
@@ -41,12 +43,12 @@ class LLPAUCLoss(Player):
         model's step size, and two multipliers of gamma's range are added that nothing bounds.
     player_lr : float
         Step size of the scalars where they play their own side; twice that for ``gamma`` and the
-        quantiles.
+        quantiles.  Positive.
 
     Raises
     ------
     ValueError
-        If ``alpha`` or ``beta`` is outside (0, 1].
+        If ``alpha`` or ``beta`` is outside (0, 1], or ``player_lr`` is not positive.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class LLPAUCLoss(Player):
             0.7 if alpha is None else alpha,
             0.01 if beta is None else beta,
         )
+        check_positive(player_lr=player_lr)
         for name, value in (("alpha", self.alpha), ("beta", self.beta)):
             if not 0 < value <= 1:
                 raise ValueError(f"{name} must lie in (0, 1], got {value}")
@@ -103,8 +106,11 @@ class LLPAUCLoss(Player):
         self.gamma.clamp_(max=1).clamp_(min=torch.maximum(-self.a, self.b - 1))
 
     def forward(self, positive: Tensor, negative: Tensor, batch: Batch | None = None) -> Tensor:
-        """Return the loss of ``positive (B,)`` against ``negative (B, N)``; rows average to it."""
-        check_scores(positive, negative)
+        """Return the loss of ``positive (B,)`` against ``negative (B, N)``; rows average to it.
+
+        The value is at least float32.  Raises ValueError as :func:`check_scores`.
+        """
+        positive, negative = check_scores(positive, negative)
 
         def hinge(x: Tensor) -> Tensor:
             return softplus(SHARPNESS * x) / SHARPNESS

@@ -9,7 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from psl.activations import get_activation
-from psl.losses.base import Reduction, check_positive, check_scores, reduce
+from psl.losses.base import (
+    Reduction,
+    check_positive,
+    check_reduction,
+    check_scores,
+    forward_is_of,
+    reduce,
+)
 
 __all__ = ["PairwiseSoftmaxLoss", "SoftmaxLoss", "pairwise_softmax_loss", "softmax_loss"]
 
@@ -20,7 +27,7 @@ Correction = Literal["sum", "mean"]
 def pairwise_softmax_loss(
     positive: Tensor,
     negative: Tensor,
-    tau: float = 0.1,
+    tau: float | Tensor = 0.1,
     activation: str = "relu",
     *,
     form: Form = "outside",
@@ -36,14 +43,15 @@ def pairwise_softmax_loss(
         Scores of the positives, on the scale ``f = cos / 2``.
     negative : Tensor, shape (B, N)
         Scores of the items each positive is compared with, same scale.
-    tau : float
-        Temperature, positive.
+    tau : float, or Tensor of one number
+        Temperature, positive.  A tensor may be learned: it gets its gradient.
     activation : {"exp", "tanh", "atan", "relu", "softplus"}
         The surrogate ``sigma``; ``"exp"`` is the softmax loss.
     form : {"outside", "inside"}
         ``sigma(d)^(1/tau)`` (4.1) or ``sigma(d / tau)`` (Appendix C.3).
     correction : {"sum", "mean"}
-        ``"mean"`` subtracts ``log N``: the log of the mean instead of the sum.
+        ``"mean"`` subtracts the log of the number of items: the log of the mean instead of the
+        sum.  An item that ``log_weight`` removes is not counted.
     log_weight : Tensor, broadcastable to (B, N), optional
         Added to each term's logarithm, e.g. minus the log of the sampling probability.  ``-inf``
         removes an item; a row needs at least one item left.
@@ -52,12 +60,14 @@ def pairwise_softmax_loss(
     Returns
     -------
     Tensor
-        Scalar, or shape (B,) for ``reduction="none"``, in nats.
+        Scalar, or shape (B,) for ``reduction="none"``, in nats.  Of the dtype of the scores, but at
+        least float32: those in half precision are raised before they are subtracted.
 
     Raises
     ------
     ValueError
-        For wrong shapes, an unknown name or a temperature that is not positive.
+        For wrong shapes, scores that are not floating point, an unknown name or a temperature that
+        is not positive.
 
     Examples
     --------
@@ -65,29 +75,39 @@ def pairwise_softmax_loss(
     >>> pairwise_softmax_loss(torch.tensor([0.4]), torch.tensor([[0.1, -0.2]]), tau=0.1)
     tensor(-3.4955)
     """
-    check_scores(positive, negative)
-    check_positive(tau=tau)
-    if form not in ("outside", "inside"):
-        raise ValueError(f"form must be 'outside' or 'inside', got {form!r}")
-    if correction not in ("sum", "mean"):
-        raise ValueError(f"correction must be 'sum' or 'mean', got {correction!r}")
+    positive, negative = check_scores(positive, negative)
+    _check_settings(tau, form, correction)
     log_sigma = get_activation(activation).log
     d = negative - positive.unsqueeze(-1)
-    # Half precision has too few digits for 1/tau times a logarithm near zero.
-    d = d.float() if d.dtype in (torch.bfloat16, torch.float16) else d
     term = log_sigma(d) / tau if form == "outside" else log_sigma(d / tau)
     if log_weight is not None:
         term = term + log_weight
     value = torch.logsumexp(term, dim=-1)
     if correction == "mean":
-        value = value - math.log(negative.shape[-1])
+        value = value - _log_count(term, log_weight)
     return reduce(value, reduction)
+
+
+def _log_count(term: Tensor, log_weight: Tensor | None) -> Tensor | float:
+    """Return the logarithm of how many items of each row are left, at least one."""
+    if log_weight is None:
+        return math.log(term.shape[-1])
+    left = (log_weight != -math.inf).expand_as(term).sum(dim=-1)
+    return left.clamp(min=1).to(term.dtype).log()
+
+
+def _check_settings(tau: float | Tensor, form: str, correction: str) -> None:
+    check_positive(tau=tau)
+    if form not in ("outside", "inside"):
+        raise ValueError(f"form must be 'outside' or 'inside', got {form!r}")
+    if correction not in ("sum", "mean"):
+        raise ValueError(f"correction must be 'sum' or 'mean', got {correction!r}")
 
 
 def softmax_loss(
     positive: Tensor,
     negative: Tensor,
-    tau: float = 0.1,
+    tau: float | Tensor = 0.1,
     *,
     correction: Correction = "sum",
     log_weight: Tensor | None = None,
@@ -109,11 +129,14 @@ def softmax_loss(
 
 
 class PairwiseSoftmaxLoss(nn.Module):
-    """Module form of :func:`pairwise_softmax_loss`, which documents the arguments."""
+    """Module form of :func:`pairwise_softmax_loss`, which documents the arguments and errors.
+
+    A temperature that is an ``nn.Parameter`` becomes one of the module's.
+    """
 
     def __init__(
         self,
-        tau: float = 0.1,
+        tau: float | Tensor = 0.1,
         activation: str = "relu",
         *,
         form: Form = "outside",
@@ -121,7 +144,8 @@ class PairwiseSoftmaxLoss(nn.Module):
         reduction: Reduction = "mean",
     ) -> None:
         super().__init__()
-        check_positive(tau=tau)
+        _check_settings(tau, form, correction)
+        check_reduction(reduction)
         get_activation(activation)
         self.tau, self.activation = tau, activation
         self.form: Form = form
@@ -145,9 +169,19 @@ class PairwiseSoftmaxLoss(nn.Module):
 
     @property
     def fused(self) -> tuple[float, str, float] | None:
-        """Temperature, activation and factor, where scores and loss may be taken in one pass."""
+        """Temperature, activation and factor, where scores and loss may be taken in one pass.
+
+        ``None`` where that would be another function than :meth:`__call__`: other settings, a
+        temperature that is learned, a subclass with a ``forward`` of its own, hooks.
+        """
         plain = self.form == "outside" and self.correction == "sum" and self.reduction != "sum"
-        return (self.tau, self.activation, 1.0) if plain else None
+        if (
+            plain
+            and isinstance(self.tau, (int, float))
+            and forward_is_of(self, PairwiseSoftmaxLoss)
+        ):
+            return self.tau, self.activation, 1.0
+        return None
 
     def extra_repr(self) -> str:
         """Show the settings in ``print(loss)``."""
@@ -159,7 +193,7 @@ class SoftmaxLoss(PairwiseSoftmaxLoss):
 
     def __init__(
         self,
-        tau: float = 0.1,
+        tau: float | Tensor = 0.1,
         *,
         correction: Correction = "sum",
         reduction: Reduction = "mean",

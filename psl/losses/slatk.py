@@ -7,7 +7,16 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from psl.losses.base import Batch, Embed, Player, Reduction, check_positive, check_scores, reduce
+from psl.losses.base import (
+    Batch,
+    Embed,
+    Player,
+    Reduction,
+    check_at_least,
+    check_positive,
+    check_scores,
+    reduce,
+)
 
 __all__ = ["SLatKLoss", "slatk_loss"]
 
@@ -41,12 +50,17 @@ def slatk_loss(
         Temperature of the weight, on the scale of the scores.
     reduction : {"mean", "sum", "none"}
 
+    Returns
+    -------
+    Tensor
+        Scalar, or shape (B,) for ``reduction="none"``; at least float32.
+
     Raises
     ------
     ValueError
-        For wrong shapes or a temperature that is not positive.
+        For wrong shapes, scores that are not floating point, or a temperature that is not positive.
     """
-    check_scores(positive, negative)
+    positive, negative = check_scores(positive, negative)
     check_positive(tau=tau, tau_weight=tau_weight)
     weight = torch.sigmoid((positive - quantile) / tau_weight)
     softmax = torch.logsumexp((negative - positive.unsqueeze(-1)) / tau, dim=-1)
@@ -59,12 +73,22 @@ class SLatKLoss(Player):
     Parameters
     ----------
     tau, tau_weight : float
+        Positive.
     refresh : int
-        Epochs from one look at the model to the next; before the first the quantile is 0.
+        Epochs from one look at the model to the next, at least 1; before the first the quantile is
+        0.
     k : int
+        At least 1.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range.
+    RuntimeError
+        If it is called with a batch, or looks at a model, before :meth:`start`.
     """
 
-    quantile: Tensor
+    quantile: Tensor | None
 
     def __init__(
         self,
@@ -79,6 +103,9 @@ class SLatKLoss(Player):
         self.tau, self.k = tau, k
         self.tau_weight = 1.25 if tau_weight is None else tau_weight
         self.refresh = 20 if refresh is None else refresh
+        check_positive(tau=self.tau, tau_weight=self.tau_weight)
+        check_at_least(1, refresh=self.refresh, k=self.k)
+        self.register_buffer("quantile", None)
 
     def start(
         self,
@@ -97,15 +124,20 @@ class SLatKLoss(Player):
         """Take the score of each user's K-th best item of the whole catalogue."""
         if epoch == 1 or (epoch - 1) % self.refresh:
             return
-        embed = freeze()
-        for users in torch.arange(len(self.quantile), device=self.quantile.device).split(512):
+        embed, quantile = freeze(), self._quantiles()
+        for users in torch.arange(len(quantile), device=quantile.device).split(512):
             u, items = embed(users)
             k = min(self.k, len(items))
-            self.quantile[users] = (u @ items.T).topk(k, dim=1).values[:, -1].to(self.quantile)
+            quantile[users] = (u @ items.T).topk(k, dim=1).values[:, -1].to(quantile)
 
     def forward(self, positive: Tensor, negative: Tensor, batch: Batch | None = None) -> Tensor:
         """Return the loss; without ids every quantile is 0."""
-        quantile = 0.0 if batch is None else self.quantile[batch.users]
+        quantile = 0.0 if batch is None else self._quantiles()[batch.users]
         return slatk_loss(
             positive, negative, self.tau, quantile, self.tau_weight, reduction=self.reduction
         )
+
+    def _quantiles(self) -> Tensor:
+        if self.quantile is None:
+            raise RuntimeError("SLatKLoss has no quantiles yet: call start(...) first")
+        return self.quantile

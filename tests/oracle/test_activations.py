@@ -43,6 +43,38 @@ def test_value_and_slope(name: str, dtype: torch.dtype, digits: float) -> None:
             assert abs(g - dsigma(x) / sigma(x)) <= room * max(1, abs(g))
 
 
+EVERYWHERE = [name for name, a in ACTIVATIONS.items() if a.domain == -math.inf]
+
+
+@pytest.mark.parametrize("name", EVERYWHERE)
+@pytest.mark.parametrize(("dtype", "digits"), [(torch.float64, 5e-16), (torch.float32, 2e-7)])
+def test_no_digit_is_lost_far_from_zero(name: str, dtype: torch.dtype, digits: float) -> None:
+    """Inner products and the inside form reach |d| = 100: sigma may round to 0, its log not."""
+    activation = get_activation(name)
+    d = torch.linspace(-100, 100, 801, dtype=dtype, requires_grad=True)
+    value = activation.log(d)
+    (slope,) = torch.autograd.grad(value.sum(), d)
+    written = activation.slope(d.detach())
+    sigma, dsigma = DEFINITION[name]
+    with mpmath.workdps(120):
+        for x, v, *slopes in zip(*(t.tolist() for t in (d, value, slope, written)), strict=True):
+            log = mpmath.log(sigma(mpmath.mpf(x)))
+            assert abs(v - log) <= digits * max(1, abs(log))
+            exact = dsigma(mpmath.mpf(x)) / sigma(mpmath.mpf(x))
+            assert all(abs(g - exact) <= digits * exact + 1e-37 for g in slopes)
+
+
+@pytest.mark.parametrize("name", [n for n in ACTIVATIONS if n not in EVERYWHERE])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_below_its_domain_it_is_held_at_the_machine_epsilon(name: str, dtype: torch.dtype) -> None:
+    activation = get_activation(name)
+    d = torch.tensor([activation.domain - 0.01, -40.0], dtype=dtype, requires_grad=True)
+    value = activation.log(d)
+    (slope,) = torch.autograd.grad(value.sum(), d)
+    assert value.tolist() == pytest.approx([math.log(torch.finfo(dtype).eps)] * 2, rel=1e-6)
+    assert not slope.any() and not activation.slope(d.detach()).any()
+
+
 @pytest.mark.parametrize("name", ACTIVATIONS)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 def test_finite_everywhere(name: str, dtype: torch.dtype) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from psl.backbones import BACKBONES, LightGCN, XSimGCL, get_backbone, info_nce
+from psl.errors import UnknownNameError
 from psl.graph import Graph
 from psl.interactions import Interactions
 
@@ -87,6 +88,28 @@ def test_scores_and_the_frozen_pass(name: str, score: str) -> None:
         u, v = embed(users)
         assert torch.allclose((u @ v.T).detach().double(), expected, atol=1e-6)
     assert not model.frozen()(users)[0].requires_grad
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_a_score_that_does_not_exist_is_refused(name: str) -> None:
+    with pytest.raises(UnknownNameError, match=r"unknown score 'dot'.*cosine, inner"):
+        get_backbone(name).build(data(), DIM, **options("dot"))
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_a_model_moves_to_double_precision_and_back(name: str) -> None:
+    model = get_backbone(name).build(data(), DIM, **options())
+    single = [x.detach().clone() for x in model.tables()]
+    batch = torch.tensor([0, 3]), torch.tensor([1, 2])
+    model.double()
+    for one, two in zip(single, model.tables(), strict=True):
+        assert two.dtype == torch.float64
+        assert torch.allclose(one.double(), two, atol=1e-6)
+    u, v, own = model(*batch, torch.Generator().manual_seed(0))
+    (u.sum() + v.sum() + (0 if own is None else own)).backward()
+    assert model.user.grad.dtype == torch.float64
+    model.float()
+    assert all(torch.equal(a, b) for a, b in zip(single, model.tables(), strict=True))
 
 
 def xsimgcl_dense(model: XSimGCL, users: Tensor, positive: Tensor, released: bool):

@@ -6,6 +6,7 @@ versions of them is proved here.
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -186,6 +187,13 @@ def test_the_adversarys_schedule() -> None:
     mine, released = AdvInfoNCELoss(0.1, limit=3), AdvInfoNCELoss(0.1, True)
     assert [e for e in range(1, 40) if mine.turns(e) == ("player", "model")] == [3, 8, 13]
     assert all(mine.turns(e) in (("model",), ("player", "model")) for e in range(1, 40))
+    for interval in range(1, 9):
+        for limit in (0, 1, 3):
+            loss = AdvInfoNCELoss(0.1, limit=limit, interval=interval)
+            passes = [e for e in range(1, 90) if "player" in loss.turns(e)]
+            assert len(passes) == limit, "all of them, whatever the interval"
+            assert all(b - a == interval for a, b in itertools.pairwise(passes))
+            assert not passes or passes[0] <= min(3, interval)
     frozen = [e for e in range(1, 201) if released.turns(e) == ("player",)]
     assert frozen == list(range(5, 201, 5)), "160 of 200 epochs train the model"
 
@@ -242,6 +250,8 @@ def test_llpauc(released: bool, alpha: float, beta: float) -> None:
         assert float(getattr(loss, name).grad) == pytest.approx(slope, rel=1e-5, abs=1e-7)
     loss.reduction = "none"
     assert float(loss(p, n).mean().detach()) == pytest.approx(float(got.detach()), rel=1e-12)
+    loss.reduction = "sum"  # the scalars are counted in every row
+    assert float(loss(p, n).detach()) == pytest.approx(len(p) * float(got.detach()), rel=1e-12)
 
 
 @pytest.mark.parametrize("released", [False, True])

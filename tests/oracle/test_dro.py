@@ -93,6 +93,62 @@ def test_a_larger_ball_has_a_lower_temperature() -> None:
     assert (tau.diff() < 0).all()
 
 
+def hard(name: str) -> torch.Tensor:
+    g = torch.Generator().manual_seed(6)
+    losses = torch.rand(40, 50, generator=g, dtype=torch.float64)
+    if name == "two tops":  # KL has a plateau where both count as one
+        losses[:, 0] = losses.amax(1) + 0.1
+        losses[:, 1] = losses[:, 0] - torch.logspace(-9, -1, 40, dtype=torch.float64)
+    elif name == "held":  # relu below its domain: nearly all of a row at log eps
+        losses[:, 3:] = -15.94
+    elif name == "scales":
+        losses = -torch.logspace(-6, 2, 50, dtype=torch.float64).repeat(40, 1)
+    elif name == "two":
+        losses = losses[:, :2]
+    return losses
+
+
+@pytest.mark.parametrize("name", ["spread", "two tops", "held", "scales", "two"])
+@pytest.mark.parametrize(("dtype", "digits"), [(torch.float64, 1e-11), (torch.float32, 2e-4)])
+def test_the_multiplier_has_the_radius(name: str, dtype: torch.dtype, digits: float) -> None:
+    """From tiny balls to the edge of saturation; the bisection of before as the second opinion."""
+    losses = hard(name).to(dtype)
+    full = dro.saturation_radius(losses)
+    for share in (1e-3, 0.05, 0.3, 0.6, 0.9, 0.99, 0.9999):
+        eta = share * full
+        tau = dro.temperature_for_radius(losses, eta)
+        radius = dro.radius_for_temperature(losses.double(), tau.double())
+        assert torch.allclose(radius, eta.double(), rtol=digits)
+        exact = bisection(losses.double(), eta.double())
+        # Near saturation the radius hardly says where the temperature is.
+        room = digits if share < 0.9 else 1e3 * digits
+        value = dro.dual_value(losses.double(), eta.double(), tau.double())
+        best = dro.dual_value(losses.double(), eta.double(), exact)
+        assert (value - best).abs().max() < digits**2 + 1e-13  # flat at its minimum
+        assert dtype == torch.float32 or torch.allclose(tau, exact, rtol=room)
+
+
+def bisection(losses: torch.Tensor, eta: torch.Tensor) -> torch.Tensor:
+    scale = (losses.amax(dim=-1) - losses.amin(dim=-1)).log()
+    low, high = scale - 30, scale + 30
+    for _ in range(80):
+        middle = (low + high) / 2
+        too_far = dro.radius_for_temperature(losses, middle.exp()) > eta
+        low, high = torch.where(too_far, middle, low), torch.where(too_far, high, middle)
+    return high.exp()
+
+
+def test_the_unasked_multiplier_is_the_same_and_lets_a_flaw_through() -> None:
+    losses = torch.stack([instance(s, 30) for s in range(4)])
+    eta = torch.tensor([0.1, 0.5, 1.0, 9.0], dtype=torch.float64)
+    tau = dro.multiplier(losses, eta)
+    assert torch.equal(tau, dro.temperature_for_radius(losses, eta))
+    losses[1, 7] = math.nan
+    flawed = dro.multiplier(losses, eta)
+    assert flawed.isnan().tolist() == [False, True, False, False]
+    assert torch.equal(flawed[[0, 2, 3]], tau[[0, 2, 3]])
+
+
 def test_envelope() -> None:
     """The gradient of the supremum in l is the worst case itself, tau* held fixed or not."""
     losses = instance(4, 12).requires_grad_()
@@ -119,8 +175,9 @@ def test_at_saturation_gradients_are_finite() -> None:
 
 def test_bad_input() -> None:
     losses = instance(0, 4)
-    with pytest.raises(ValueError, match="eta must be positive"):
-        dro.temperature_for_radius(losses, 0.0)
+    for eta in (0.0, -1.0, math.inf, math.nan):
+        with pytest.raises(ValueError, match="eta must be positive and finite"):
+            dro.temperature_for_radius(losses, eta)
     with pytest.raises(ValueError, match="finite"):
         dro.temperature_for_radius(torch.tensor([0.0, -math.inf]), 0.1)
     for call in (dro.worst_case, dro.radius_for_temperature):

@@ -82,6 +82,17 @@ def test_masked_items_are_never_recommended() -> None:
     assert max(ours(u, v, train, train, cutoffs=(20,)).values()) == 0
 
 
+@pytest.mark.parametrize("k", [60, 61, ITEMS, 1000])
+def test_masked_items_are_no_hits_where_the_list_outgrows_the_rest(k: int) -> None:
+    """60 items a user are not masked: from the 61st place on there is nothing to recommend."""
+    u, v, train, test = world()
+    assert max(ours(u, v, train, train, cutoffs=(k,)).values()) == 0
+    # What is masked and wanted stays unfound, whatever the cut-off.
+    both = test.union(train)
+    share = torch.from_numpy(test.degrees / both.degrees).mean()
+    assert ours(u, v, both, train, cutoffs=(k,))[f"recall@{k}"] == pytest.approx(float(share))
+
+
 def test_a_cut_off_beyond_the_catalogue() -> None:
     u, v, train, test = world()
     got = ours(u, v, test, train, cutoffs=(ITEMS, 1000))

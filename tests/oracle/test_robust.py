@@ -87,6 +87,41 @@ def test_a_radius_of_nothing_is_bpr_and_a_large_one_the_worst_item() -> None:
     assert torch.equal(large, losses.amax(1))
 
 
+# Of an infinite score tanh and atan make a number.
+@pytest.mark.parametrize(
+    ("activation", "wrong"),
+    [
+        *((name, math.nan) for name in ("exp", "tanh", "atan", "relu", "softplus")),
+        *((name, math.inf) for name in ("exp", "relu", "softplus")),
+    ],
+)
+def test_a_score_that_is_not_a_number_shows_in_its_row(activation: str, wrong: float) -> None:
+    """No error about the inside of the loss: a trainer reports a loss that is not finite."""
+    p, n = scores()
+    n[2, 5] = wrong
+    n.requires_grad_()
+    value = robust_bpr_loss(p, n, 0.4, activation, reduction="none")
+    assert (~value.isfinite()).tolist() == [False, False, True, False]
+    clean = robust_bpr_loss(*scores(), 0.4, activation, reduction="none")
+    assert torch.equal(value.detach()[[0, 1, 3]], clean[[0, 1, 3]])
+    value[0].backward()
+    assert n.grad is not None and torch.isfinite(n.grad[[0, 1, 3]]).all()
+    assert not RobustBPRLoss(0.4, activation)(p, n).isfinite()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("eta", [0.01, 0.1, 1.0, 3.0])
+def test_the_temperature_takes_a_few_passes(
+    dtype: torch.dtype, eta: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes, count = [], dro._radius_and_variance
+    monkeypatch.setattr(dro, "_radius_and_variance", lambda *a: passes.append(1) or count(*a))
+    g = torch.Generator().manual_seed(1)
+    p, n = torch.rand(64, generator=g) - 0.5, torch.rand(64, 1000, generator=g) - 0.5
+    robust_bpr_loss(p.to(dtype), n.to(dtype), eta)
+    assert 1 <= len(passes) <= 8
+
+
 def test_module_and_refusals() -> None:
     p, n = scores()
     module = RobustBPRLoss(0.4, "atan", reduction="sum")
@@ -94,8 +129,9 @@ def test_module_and_refusals() -> None:
     assert "eta=0.4, activation='atan'" in repr(module)
     with pytest.raises(ValueError, match="eta must be positive"):
         RobustBPRLoss(0.0)
-    with pytest.raises(ValueError, match="eta must be positive"):
-        robust_bpr_loss(p, n, -1.0)
+    for eta in (-1.0, math.inf, math.nan):
+        with pytest.raises(ValueError, match="eta must be positive and finite"):
+            robust_bpr_loss(p, n, eta)
     with pytest.raises(ValueError, match="unknown activation"):
         RobustBPRLoss(1.0, "relux")
     with pytest.raises(ValueError, match=r"\(B, N\)"):

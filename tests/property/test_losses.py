@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from psl import robust_bpr_loss
 from psl.losses import (
     LOSSES,
     BPRLoss,
@@ -90,8 +91,11 @@ def test_correction_is_the_log_of_the_count(batch, tau: float, activation: str) 
     assert float(total - mean) == pytest.approx(math.log(n.shape[1]), abs=1e-10)
 
 
-@given(batches(), taus, st.sampled_from(PSL), st.integers(0, 29))
-def test_log_weight_takes_an_item_out(batch, tau: float, activation: str, out: int) -> None:
+correction = st.sampled_from(("sum", "mean"))
+
+
+@given(batches(), taus, st.sampled_from(PSL), st.integers(0, 29), correction)
+def test_log_weight_takes_an_item_out(batch, tau, activation, out: int, correction: str) -> None:
     p, n = batch
     if n.shape[1] == 1:
         return
@@ -100,8 +104,9 @@ def test_log_weight_takes_an_item_out(batch, tau: float, activation: str, out: i
     weight[out] = -math.inf
     kept = n[:, [j for j in range(n.shape[1]) if j != out]]
     p, n = p.requires_grad_(), n.requires_grad_()
-    value = pairwise_softmax_loss(p, n, tau, activation, log_weight=weight)
-    expected = pairwise_softmax_loss(p, kept, tau, activation)
+    options = {"tau": tau, "activation": activation, "correction": correction}
+    value = pairwise_softmax_loss(p, n, log_weight=weight, **options)
+    expected = pairwise_softmax_loss(p, kept, **options)
     assert torch.allclose(value, expected, rtol=1e-12, atol=1e-12)
     (slope,) = torch.autograd.grad(value, n)
     assert (slope[:, out] == 0).all() and torch.isfinite(slope).all()
@@ -144,18 +149,23 @@ def test_module_and_function_are_one(batch, tau: float) -> None:
         )
 
 
-@settings(max_examples=30)
-@given(batches(), st.sampled_from(PSL))
-def test_half_precision_loses_digits_not_sense(batch, activation: str) -> None:
-    """The scores are rounded to bfloat16; everything after that is float32."""
-    p, n = (x.bfloat16() for x in batch)
+HALF = (torch.bfloat16, torch.float16)
+
+
+@settings(max_examples=40)
+@given(batches(), taus, st.sampled_from((*LOSSES, "robust")), st.sampled_from(HALF))
+def test_half_precision_loses_the_digits_of_the_scores_alone(batch, tau, name, dtype) -> None:
+    """Everything after the rounding of the scores is float32, also the first subtraction."""
+    loss = robust_bpr_loss if name == "robust" else get_loss(name).build(tau)
+    p, n = (x.to(dtype).requires_grad_() for x in batch)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        value = pairwise_softmax_loss(p, n, 0.1, activation)
-    assert value.dtype == torch.float32
-    expected = pairwise_softmax_loss(p.float(), n.float(), 0.1, activation)
-    # One subtraction in bfloat16: 2**-8 of a difference below 1, divided by tau, times sigma'/sigma
-    # of at most a few (the worst is near relu's edge, where the term hardly counts).
-    assert float(value) == pytest.approx(float(expected), abs=0.25)
+        value = loss(p, n)
+    exact = [x.detach().float().requires_grad_() for x in (p, n)]
+    expected = loss(*exact)
+    assert value.dtype == torch.float32 and torch.equal(value, expected)
+    gradients = torch.autograd.grad(value, (p, n)), torch.autograd.grad(expected, exact)
+    for got, wanted in zip(*gradients, strict=True):
+        assert got.dtype == dtype and torch.equal(got, wanted.to(dtype))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

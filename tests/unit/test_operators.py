@@ -82,7 +82,7 @@ def test_the_whole_catalogue_is_every_item_sampled_once(dtype: torch.dtype) -> N
 
 def test_only_softmax_losses_have_a_form_over_the_catalogue() -> None:
     users, items, positive, _ = tables(torch.float32)
-    with pytest.raises(ValueError, match="SL and PSL"):
+    with pytest.raises(ValueError, match="SL and PSL have"):
         catalogue_loss(users, items, positive, PairwiseSoftmaxLoss(0.1, form="inside"))
 
 
