@@ -153,11 +153,10 @@ def _solve(below: Tensor, eta: Tensor, done: Tensor, iterations: int) -> Tensor:
         high = torch.where(radius > eta, high, at)
         # d log KL / d log tau = -Var_q(l / tau) / KL
         step = radius * (radius / eta).log() / variance
-        # Right but for the rounding of the radius: near saturation a step from there is noise.
-        step = step.masked_fill((radius - eta).abs() < 2 * info.eps * (eta + eta.sqrt()), 0)
         settled = step.abs() < info.eps**0.5  # what is left is about the square of the last step
         safe = settled | ((at + step > low) & (at + step < high))
         at = torch.where(done, at, torch.where(safe, at + step, (low + high) / 2))
+        # A radius that is mostly rounding, as a tiny one in float32, makes steps that never settle.
         done = done | settled | (high - low < info.eps**0.5) | at.isnan()
         if bool(done.all()):
             break

@@ -25,7 +25,14 @@ from torch.nn.functional import embedding
 from psl.activations import get_activation
 from psl.fast import cpu_kernels, gpu_kernels
 
-__all__ = ["catalogue_loss", "half_cosine", "sampled_loss", "sampled_scores", "unit_rows"]
+__all__ = [
+    "at_least_single",
+    "catalogue_loss",
+    "half_cosine",
+    "sampled_loss",
+    "sampled_scores",
+    "unit_rows",
+]
 
 Rows = tuple[Tensor, Tensor, Tensor]
 SHORTEST = 1e-12  # of a row's length, as in torch.nn.functional.normalize
@@ -49,13 +56,15 @@ def _without_autocast(body: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def _full(x: Tensor) -> Tensor:
+def at_least_single(x: Tensor) -> Tensor:
+    """Return a tensor in half precision as float32, and any other as it is; differentiable."""
     return x.float() if x.dtype in HALF else x
 
 
 def _tables(users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
     """Return both tables in the wider of their dtypes, at least float32."""
-    dtype = torch.promote_types(_full(users).dtype, _full(items).dtype)
+    users, items = at_least_single(users), at_least_single(items)
+    dtype = torch.promote_types(users.dtype, items.dtype)
     return users.to(dtype), items.to(dtype)
 
 
@@ -236,7 +245,7 @@ def unit_rows(x: Tensor) -> Tensor:
 
     Half precision becomes float32: a length must be right to more than three digits.
     """
-    out: Tensor = _unit(_full(x))[0]
+    out: Tensor = _unit(at_least_single(x))[0]
     return out
 
 

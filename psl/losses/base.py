@@ -10,6 +10,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from psl.scoring import at_least_single
+
 __all__ = [
     "Batch",
     "Embed",
@@ -27,8 +29,6 @@ __all__ = [
 Reduction = Literal["mean", "sum", "none"]
 Turn = Literal["model", "player", "both"]
 REDUCTIONS = ("mean", "sum", "none")
-# Their digits do not do for a difference of scores that is divided by a temperature.
-HALF = (torch.bfloat16, torch.float16)
 # users (B,) -> their embeddings (B, d) and those of all items (I, d), whose product is the score.
 Embed = Callable[[Tensor], tuple[Tensor, Tensor]]
 
@@ -121,13 +121,10 @@ def check_scores(positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
         )
     if negative.shape[1] == 0:
         raise ValueError("each positive needs at least one item to be compared with (N = 0)")
-    return _full(positive), _full(negative)
-
-
-def _full(scores: Tensor) -> Tensor:
-    if not scores.is_floating_point():
-        raise ValueError(f"scores must be floating point, got {scores.dtype}")
-    return scores.float() if scores.dtype in HALF else scores
+    for scores in (positive, negative):
+        if not scores.is_floating_point():
+            raise ValueError(f"scores must be floating point, got {scores.dtype}")
+    return at_least_single(positive), at_least_single(negative)
 
 
 def check_reduction(reduction: str) -> None:

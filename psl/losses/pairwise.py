@@ -185,7 +185,8 @@ class PairwiseSoftmaxLoss(nn.Module):
 
     def extra_repr(self) -> str:
         """Show the settings in ``print(loss)``."""
-        return f"tau={self.tau}, activation={self.activation!r}, form={self.form!r}"
+        tau = self.tau.item() if isinstance(self.tau, Tensor) else self.tau
+        return f"tau={tau}, activation={self.activation!r}, form={self.form!r}"
 
 
 class SoftmaxLoss(PairwiseSoftmaxLoss):

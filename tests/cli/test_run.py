@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from psl import datasets, records
-from psl.cli import main
+from psl.cli import console, main
 from psl.experiments import cells
 from psl.training import RunConfig
 
@@ -28,7 +28,7 @@ Psl = Callable[..., tuple[int, str, str]]
 def psl(tmp_path: Path, monkeypatch, capsys) -> Psl:
     """Run the command in this process, in an empty folder: exit status, stdout, stderr."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(console.out, "width", 200)  # it read COLUMNS when it was imported
     monkeypatch.delenv("PSL_DATA_MIRROR", raising=False)
 
     def run(*arguments: str) -> tuple[int, str, str]:

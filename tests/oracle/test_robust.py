@@ -110,16 +110,20 @@ def test_a_score_that_is_not_a_number_shows_in_its_row(activation: str, wrong: f
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("eta", [0.01, 0.1, 1.0, 3.0])
+@pytest.mark.parametrize(
+    ("eta", "most"),
+    [(1e-12, 24), (1e-9, 24), (0.01, 8), (0.1, 8), (1.0, 8), (3.0, 8), (6.9077, 24)],
+)
 def test_the_temperature_takes_a_few_passes(
-    dtype: torch.dtype, eta: float, monkeypatch: pytest.MonkeyPatch
+    dtype: torch.dtype, eta: float, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """At log(1000) = 6.90776 the ball is everything; a tiny radius in float32 is mostly noise."""
     passes, count = [], dro._radius_and_variance
     monkeypatch.setattr(dro, "_radius_and_variance", lambda *a: passes.append(1) or count(*a))
     g = torch.Generator().manual_seed(1)
     p, n = torch.rand(64, generator=g) - 0.5, torch.rand(64, 1000, generator=g) - 0.5
     robust_bpr_loss(p.to(dtype), n.to(dtype), eta)
-    assert 1 <= len(passes) <= 8
+    assert 1 <= len(passes) <= most
 
 
 def test_module_and_refusals() -> None:
