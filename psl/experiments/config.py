@@ -31,9 +31,9 @@ def cell(
 ) -> RunConfig:
     """Return the configuration behind one printed number: tuned, 200 epochs, seed 0.
 
-    Loss and backbone are taken as the paper's public code has them, for that code printed the
-    number; under noise a marked pair is no positive any more, the reading that Figure C.2 agrees
-    with; ``changes`` replace single fields, e.g. ``seed``, ``tau`` or ``as_released=False``.
+    Loss and backbone are taken as the paper's public code has them, the nearest there is to what
+    printed the number; under noise a marked pair is no positive any more, the reading that Figure
+    C.2 is nearer to; ``changes`` replace single fields, e.g. ``seed`` or ``as_released=False``.
 
     Raises
     ------

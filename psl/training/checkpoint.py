@@ -42,7 +42,7 @@ def save(
         "best_epoch": state.best_epoch,
         "seconds": seconds,
         "curve": curve,
-        "code": records.provenance()["code_digest"],
+        "code": records.code_digest(),
     }
     content = {k: v.cpu().contiguous() for k, v in tensors.items()}
     replace_file(path, to_bytes(content, metadata={"run": json.dumps(about)}))
