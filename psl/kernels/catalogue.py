@@ -16,7 +16,8 @@ import torch
 from numba import prange
 from torch import Tensor
 
-from psl.kernels.maths import HUGE, KINDS, SOURCE, compiled, exp, f4, i4, term, u8
+from psl.kernels.compiling import compiled
+from psl.kernels.maths import HUGE, KINDS, SOURCE, exp, f4, i4, term, u8
 from psl.kernels.sampled import SPARE
 from psl.kernels.threads import use_threads
 

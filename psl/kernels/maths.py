@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numba import njit
+
+from psl.kernels.compiling import OPTIONS
 
 __all__ = [
     "HUGE",
     "KINDS",
     "SOURCE",
     "atan",
-    "compiled",
     "exp",
     "f4",
     "i4",
@@ -26,14 +26,7 @@ __all__ = [
 ]
 
 f4, i4, u8 = np.float32, np.int32, np.uint64
-_OPTIONS: dict[str, Any] = {
-    # Sums may be regrouped and fused; NaN and infinity keep their meaning: divergence must show.
-    "fastmath": {"reassoc", "contract", "nsz", "arcp"},
-    # No question whether a divisor is zero: the question keeps a loop from being vectorised.
-    "error_model": "numpy",
-}
-inlined = njit(inline="always", **_OPTIONS)
-compiled = njit(parallel=True, cache=True, **_OPTIONS)
+inlined = njit(inline="always", **OPTIONS)
 EPS = f4(np.finfo(np.float32).eps)
 # numba keeps what it compiled, and looks only at the file of the kernel for whether it is stale.  A
 # kernel that calls into another file names this digest in its closure, which is part of the key.

@@ -10,7 +10,8 @@ import torch
 from numba import prange
 from torch import Tensor
 
-from psl.kernels.maths import compiled, f4
+from psl.kernels.compiling import compiled
+from psl.kernels.maths import f4
 from psl.kernels.threads import use_threads
 
 __all__ = ["unit_rows", "unit_rows_backward"]

@@ -18,7 +18,8 @@ import torch
 from numba import prange
 from torch import Tensor
 
-from psl.kernels.maths import HUGE, KINDS, SOURCE, compiled, exp, f4, i4, inlined, term, u8
+from psl.kernels.compiling import compiled
+from psl.kernels.maths import HUGE, KINDS, SOURCE, exp, f4, i4, inlined, term, u8
 from psl.kernels.threads import use_threads
 
 __all__ = ["pairwise_softmax", "scatter_scores", "scores"]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,9 @@ from psl.losses import PairwiseSoftmaxLoss, pairwise_softmax_loss
 from psl.scoring import sampled_loss, unit_rows
 
 kernels = pytest.importorskip("psl.kernels", reason="numba is missing")
+compiling = pytest.importorskip("psl.kernels.compiling", reason="numba is missing")
 maths = pytest.importorskip("psl.kernels.maths", reason="numba is missing")
+from numba import prange  # noqa: E402
 
 
 def tables(items: int = 900, dim: int = 24, count: int = 301):
@@ -221,3 +225,42 @@ def test_what_was_compiled_is_not_used_after_its_mathematics_changed(tmp_path: P
     path = tmp_path / "psl" / "kernels" / "maths.py"
     path.write_text(path.read_text().replace("return d, f4(1)", "return d + f4(1), f4(1)"))
     assert value() == 1
+
+
+def test_the_process_that_compiles_gives_the_bits_of_those_that_load(tmp_path: Path) -> None:
+    """Fails with numba's ``njit`` alone: it stores other machine code than it goes on with."""
+    code = """
+import hashlib, torch
+from psl.kernels import pairwise_softmax, unit_rows
+g = torch.Generator().manual_seed(0)
+u, v = (unit_rows(torch.randn(rows, 64, generator=g))[0] for rows in (64, 500))
+p, n = torch.randint(500, (64,), generator=g), torch.randint(500, (64, 300), generator=g)
+out = pairwise_softmax(u / 2, v, p, n, 0.1, "relu")
+print(hashlib.sha256(b"".join(x.numpy().tobytes() for x in out)).hexdigest())
+"""
+    env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    first, second = (
+        subprocess.run(
+            [sys.executable, "-c", code], env=env, check=True, capture_output=True
+        ).stdout
+        for _ in range(2)
+    )
+    assert first == second
+    assert list(tmp_path.rglob("*.nbc"))
+
+
+def test_without_a_child_process_a_kernel_compiles_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(parent: int) -> None:
+        raise OSError("no more processes")
+
+    monkeypatch.setattr(compiling, "_child", refuse)
+    factor = time.time_ns() % 1000 / 7  # part of the cache's key: never stored before
+
+    @compiling.compiled
+    def kernel(x):
+        for i in prange(len(x)):
+            x[i] *= factor
+
+    x = np.ones(3)
+    kernel(x)
+    assert (x == factor).all()
