@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 from torch.library import opcheck
 
-from psl import scoring
 from psl.losses import PairwiseSoftmaxLoss
 from psl.scoring import catalogue_loss, sampled_loss, sampled_scores, unit_rows
 
@@ -23,14 +22,15 @@ def tables(dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_operators_are_what_torch_expects(dtype: torch.dtype) -> None:
-    users, items, positive, negative = tables(dtype)
-    opcheck(scoring._scores, (users, items, negative, 2))
+    ops, (users, items, positive, negative) = torch.ops.psl, tables(dtype)
+    opcheck(ops.sampled_scores.default, (users, items, negative, 2))
     plain = (users.detach(), items.detach(), negative, torch.ones(5, 7, dtype=dtype), 2)
-    opcheck(scoring._scores_backward, plain)
+    opcheck(ops.sampled_scores_backward.default, plain)
     for columns in (negative, negative[:, :0]):
-        opcheck(scoring._softmax, (users, items, positive, columns, 0.1, "relu", 2))
-    opcheck(scoring._unit, (users,))
-    opcheck(scoring._unit_backward, (users.detach(), items.detach()[:5], users.detach()[:, 0]))
+        opcheck(ops.pairwise_softmax.default, (users, items, positive, columns, 0.1, "relu", 2))
+    opcheck(ops.unit_rows.default, (users,))
+    unit = (users.detach(), items.detach()[:5], users.detach()[:, 0])
+    opcheck(ops.unit_rows_backward.default, unit)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

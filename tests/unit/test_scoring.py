@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from psl import scoring
 from psl.evaluation import evaluate
 from psl.fast import cpu_kernels
 from psl.interactions import synthetic
@@ -23,7 +22,14 @@ from psl.losses import (
     get_loss,
     pairwise_softmax_loss,
 )
-from psl.scoring import catalogue_loss, half_cosine, sampled_loss, sampled_scores, unit_rows
+from psl.scoring import (
+    catalogue_loss,
+    half_cosine,
+    sampled_loss,
+    sampled_scores,
+    unit_rows,
+)
+from psl.scoring import rows as plain_road
 
 # 64 columns and more a score: the gather is taken when N * 64 < I.
 PRODUCT, GATHER = (37, 13), (800, 3)
@@ -171,9 +177,9 @@ def test_the_plain_road_gathers_no_more_than_the_catalogue_has_scores(
 ) -> None:
     """Five columns of 200 numbers are more than 800 scores, two are fewer."""
     monkeypatch.setenv("PSL_KERNELS", "off")
-    gathered, whole = [], scoring.embedding
+    gathered, whole = [], plain_road.embedding
     monkeypatch.setattr(
-        scoring, "embedding", lambda c, i: gathered.append(c.numel()) or whole(c, i)
+        plain_road, "embedding", lambda c, i: gathered.append(c.numel()) or whole(c, i)
     )
     g = torch.Generator().manual_seed(0)
     users, items = torch.randn(8, 200, generator=g), torch.randn(800, 200, generator=g)

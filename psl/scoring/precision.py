@@ -1,0 +1,58 @@
+"""What every operator does with its inputs: dtype, layout, ids.
+
+Embeddings in half precision are raised to float32 first, and no operator heeds autocast: a
+temperature divides the scores, and bfloat16 has three digits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["at_least_single", "check_ids", "packed", "tables", "without_autocast"]
+
+HALF = (torch.bfloat16, torch.float16)
+
+
+def without_autocast(body: Callable[..., Any]) -> Callable[..., Any]:
+    """Let an operator compute in the dtype of its inputs, also where autocast is on."""
+
+    @wraps(body)
+    def run(first: Tensor, *others: Any) -> Any:
+        device = first.device.type
+        if not torch.is_autocast_enabled(device):
+            return body(first, *others)
+        with torch.autocast(device, enabled=False):
+            return body(first, *others)
+
+    return run
+
+
+def at_least_single(x: Tensor) -> Tensor:
+    """Return a tensor in half precision as float32, and any other as it is; differentiable."""
+    return x.float() if x.dtype in HALF else x
+
+
+def tables(users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+    """Return both tables in the wider of their dtypes, at least float32."""
+    users, items = at_least_single(users), at_least_single(items)
+    dtype = torch.promote_types(users.dtype, items.dtype)
+    return users.to(dtype), items.to(dtype)
+
+
+def packed(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """Return the tensors laid out as a kernel walks them, row after row."""
+    return tuple(x.contiguous() for x in tensors)
+
+
+def check_ids(items: Tensor, *ids: Tensor) -> None:
+    """Refuse ids outside the table on a CPU; on a GPU the answer would have to be waited for."""
+    if items.device.type != "cpu":
+        return
+    for part in ids:
+        if part.numel() and not 0 <= int(part.min()) <= int(part.max()) < len(items):
+            raise IndexError(f"an item id is not in 0 .. {len(items) - 1}")

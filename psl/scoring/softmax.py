@@ -1,0 +1,101 @@
+"""The softmax losses fused with their scores, as an operator of torch.
+
+The gradient is taken in the forward pass, a few rows at a time: nothing of size ``B x N`` is kept
+for the backward pass.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.library import custom_op
+
+from psl.activations import get_activation
+from psl.fast import cpu_kernels, gpu_kernels
+from psl.scoring.precision import check_ids, packed, without_autocast
+from psl.scoring.rows import add_gradients, score_rows
+
+__all__ = ["fused_softmax"]
+
+Rows = tuple[Tensor, Tensor, Tensor]
+
+
+@custom_op("psl::pairwise_softmax", mutates_args=())
+@without_autocast
+def fused_softmax(
+    users: Tensor,
+    items: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    tau: float,
+    activation: str,
+    rows: int,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the mean of (4.1) over the batch, and its gradients in users and items.
+
+    ``negative`` without columns stands for every item of the catalogue, once.
+    """
+    on_gpu = gpu_kernels(users)
+    kernels = on_gpu or cpu_kernels(users)
+    if kernels is None:
+        check_ids(items, positive, negative)
+        value, u, v = _softmax_rows(users, items, positive, negative, tau, activation, rows)
+    else:
+        # A GPU gathers slowly, for what its matrix products cost.
+        most = (64 if on_gpu else 2) * negative.shape[1]
+        dense = negative.shape[1] == 0 or len(items) <= most
+        kernel = kernels.catalogue_softmax if dense else kernels.pairwise_softmax
+        value, u, v = kernel(*packed(users, items, positive, negative), tau, activation)
+    return value.mean(), u, v
+
+
+def _softmax_rows(
+    users: Tensor,
+    items: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    tau: float,
+    activation: str,
+    rows: int,
+) -> Rows:
+    """Take value and gradient of a few rows at a time, in torch."""
+    sigma, batch = get_activation(activation), len(users)
+    value, grad_users = users.new_empty(batch), torch.empty_like(users)
+    grad_items = torch.zeros_like(items)
+    for start in range(0, batch, rows):
+        part = slice(start, start + rows)
+        u, own = users[part], positive[part].unsqueeze(1)
+        columns = torch.cat([own, negative[part]], dim=1) if negative.shape[1] else None
+        score = score_rows(u, items, columns)
+        d = score[:, 1:] - score[:, :1] if columns is not None else score - score.gather(1, own)
+        term = sigma.log(d) / tau
+        value[part] = torch.logsumexp(term, dim=1)
+        weight = torch.softmax(term, dim=1) * sigma.slope(d) / (tau * batch)
+        pull = -weight.sum(dim=1, keepdim=True)
+        if columns is not None:
+            weight = torch.cat([pull, weight], dim=1)
+        else:
+            weight.scatter_add_(1, own, pull)
+        grad_users[part] = add_gradients(u, items, columns, weight, grad_items)
+    return value, grad_users, grad_items
+
+
+def _keep_gradients(ctx: Any, inputs: tuple[Any, ...], output: Rows) -> None:
+    ctx.save_for_backward(*output[1:])
+    ctx.mark_non_differentiable(*output[1:])
+
+
+def _softmax_gradients(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+    users, items = ctx.saved_tensors
+    # The usual case: the loss itself was asked to go back.  A GPU is not waited for to learn it.
+    if not (type(grad) is Tensor and grad.device.type == "cpu" and float(grad) == 1):
+        users, items = users * grad, items * grad
+    return users, items, None, None, None, None, None
+
+
+fused_softmax.register_fake(
+    lambda users, items, *_: (users.new_empty(()), torch.empty_like(users), torch.empty_like(items))
+)
+fused_softmax.register_autograd(_softmax_gradients, setup_context=_keep_gradients)
