@@ -1,4 +1,4 @@
-"""Speed and memory against a plain reference, as ratios, and the limits of the machine.
+"""Speed and memory against plain references, as ratios, and the limits of the machine.
 
 Every comparison gets the same embeddings and the same sampled negatives, and the values are
 compared first.  Times are taken in turns, so that both sides see the same machine; memory is what
@@ -25,7 +25,7 @@ from benchmarks.curves import curves
 from benchmarks.library import bpr_epoch, lightgcn_step
 from benchmarks.measure import in_turns, machine, peak_bytes
 from benchmarks.problem import Problem, Size
-from benchmarks.roads import ROADS, gather, ours
+from benchmarks.roads import ROADS, ours
 from benchmarks.trainer import epochs, evaluation
 from psl.files import replace_file
 from psl.records import provenance
@@ -35,17 +35,24 @@ out = Console(stderr=True)
 
 
 def case(size: Size, device: str, repeat: int) -> dict[str, Any]:
-    """Compare both roads on one size: loss and gradient, a whole step, memory."""
+    """Compare the trainer's road with each plain one: loss and gradient, a whole step, memory."""
     problem = Problem(size, device)
-    torch.testing.assert_close(
-        problem.gradient(ours), problem.gradient(gather), rtol=1e-5, atol=1e-5
-    )
-    result: dict[str, Any] = {**size.as_dict(), "flops": size.flops}
-    for name, work in (("gradient", problem.gradient), ("step", problem.step)):
-        result[name] = in_turns(partial(work, gather), partial(work, ours), problem.device, repeat)
-    if device != "cpu" or Path("/proc/self/clear_refs").exists():
-        plain, fast = (_memory(name, size, device) for name in ROADS)
-        result["memory"] = {"plain_bytes": plain, "ours_bytes": fast, "ratio": plain / max(fast, 1)}
+    result: dict[str, Any] = {**size.as_dict(), "flops": size.flops, "roads": {}}
+    for name, road in ROADS.items():
+        if road is ours:
+            continue
+        torch.testing.assert_close(
+            problem.gradient(ours), problem.gradient(road), rtol=1e-5, atol=1e-5
+        )
+        measured: dict[str, Any] = {
+            key: in_turns(partial(work, road), partial(work, ours), problem.device, repeat)
+            for key, work in (("gradient", problem.gradient), ("step", problem.step))
+        }
+        if device != "cpu" or Path("/proc/self/clear_refs").exists():
+            plain, fast = (_memory(side, size, device) for side in (name, "ours"))
+            bytes_ = {"plain_bytes": plain, "ours_bytes": fast, "ratio": plain / max(fast, 1)}
+            measured["memory"] = bytes_
+        result["roads"][name] = measured
     return result
 
 
@@ -83,9 +90,12 @@ def show(result: dict[str, Any]) -> None:
 
 
 def _rows(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    one = result.get("case", {})
     names = {"gradient": "loss and gradient", "step": "whole step", "memory": "memory of a pass"}
-    rows = [(text, one[key]) for key, text in names.items() if key in one]
+    rows = [
+        (f"{road}: {names[key]}", row)
+        for road, measured in result.get("case", {}).get("roads", {}).items()
+        for key, row in measured.items()
+    ]
     return rows + [(f"{r['library']}, {r['work']}", r) for r in result.get("libraries", [])]
 
 
