@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from psl.contrast import info_nce, orthant_noise
 from psl.errors import UnknownNameError
 from psl.graph import Graph
 from psl.interactions import Interactions
 from psl.scoring import half_cosine
+from psl.streams import stream_key
 
 __all__ = [
     "BACKBONES",
@@ -22,7 +24,6 @@ __all__ = [
     "MatrixFactorization",
     "XSimGCL",
     "get_backbone",
-    "info_nce",
 ]
 
 SCORES = ("cosine", "inner")
@@ -84,15 +85,15 @@ class MatrixFactorization(nn.Module):
         return self.scale(all_users.index_select(0, users), items)
 
     def forward(
-        self, users: Tensor, positive: Tensor, generator: torch.Generator
+        self, users: Tensor, positive: Tensor, key: int
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Embed a training batch; the third value is the model's own loss, to be added.
 
         Parameters
         ----------
         users, positive : Tensor of int64, shape (B,)
-        generator : torch.Generator
-            Stream of the model's own noise, on the device of ``users``.
+        key : int
+            Decides the model's own noise in this step, as :func:`psl.streams.stream_key` gives it.
         """
         return (*self.embed(users), None)
 
@@ -194,21 +195,26 @@ class XSimGCL(LightGCN):
         )
         self.weight, self.eps, self.tau, self.as_released = weight, eps, tau, as_released
 
-    def _layers(self, generator: torch.Generator | None) -> list[tuple[Tensor, Tensor]]:
+    def _layers(self, key: int | None) -> list[tuple[Tensor, Tensor]]:
+        """Return the tables after each propagation, with noise if there is a key for it."""
         users: Tensor = self.user
         items: Tensor = self.item
         out: list[tuple[Tensor, Tensor]] = []
-        for _ in range(self.layers):
+        for layer in range(self.layers):
             users, items = self.graph.propagate(users, items)
-            if generator is not None:
-                users, items = self._disturb(users, generator), self._disturb(items, generator)
+            if key is not None:
+                users = users + self._noise(users, stream_key(key, layer, "users"))
+                items = items + self._noise(items, stream_key(key, layer, "items"))
             out.append((users, items))
         return out
 
-    def _disturb(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        draw = torch.randn if self.as_released else torch.rand
-        noise = draw(x.shape, generator=generator, device=x.device, dtype=x.dtype)
-        return x + x.sign() * normalize(noise, dim=1) * self.eps
+    @torch.no_grad()
+    def _noise(self, x: Tensor, key: int) -> Tensor:
+        if not self.as_released:
+            return orthant_noise(x, key, self.eps)
+        own = torch.Generator(x.device).manual_seed(key)
+        drawn = torch.randn(x.shape, generator=own, device=x.device, dtype=x.dtype)
+        return x.sign() * normalize(drawn, dim=1) * self.eps
 
     @staticmethod
     def _mean(layers: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
@@ -220,10 +226,10 @@ class XSimGCL(LightGCN):
         return self._mean(self._layers(None))
 
     def forward(
-        self, users: Tensor, positive: Tensor, generator: torch.Generator
+        self, users: Tensor, positive: Tensor, key: int
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Embed a training batch with noise, and contrast the last layer with the first."""
-        layers = self._layers(generator)
+        layers = self._layers(key)
         first, final = layers[0], self._mean(layers)
         contrast = final[0].new_zeros(())
         for side, ids in enumerate((users, positive)):
@@ -233,12 +239,6 @@ class XSimGCL(LightGCN):
             )
         u, v = self.scale(final[0].index_select(0, users), final[1])
         return u, v, self.weight * contrast
-
-
-def info_nce(one: Tensor, two: Tensor, tau: float) -> Tensor:
-    """Return the mean of ``-log softmax(cos(one_i, two_j) / tau)`` at ``j = i``; shapes (B, d)."""
-    logits = normalize(one, dim=1) @ normalize(two, dim=1).T / tau
-    return (torch.logsumexp(logits, dim=1) - logits.diagonal()).mean()
 
 
 @dataclass(frozen=True)

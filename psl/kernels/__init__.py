@@ -10,12 +10,14 @@ Nothing here is imported unless numba is there; the plain torch roads of :mod:`p
 
 from psl.kernels.catalogue import catalogue_softmax
 from psl.kernels.negatives import mix_in, uniform_negatives
+from psl.kernels.noise import orthant_noise
 from psl.kernels.rows import unit_rows, unit_rows_backward
 from psl.kernels.sampled import pairwise_softmax, scatter_scores, scores
 
 __all__ = [
     "catalogue_softmax",
     "mix_in",
+    "orthant_noise",
     "pairwise_softmax",
     "scatter_scores",
     "scores",

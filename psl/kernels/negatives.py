@@ -10,11 +10,11 @@ from torch import Tensor
 from psl.kernels.maths import u8
 from psl.kernels.threads import use_threads
 
-__all__ = ["mix_in", "uniform_negatives"]
+__all__ = ["mix_in", "uniform", "uniform_negatives"]
 
 
 @njit(inline="always")
-def _uniform(key, place):
+def uniform(key, place):
     """Return SplitMix64's output for the state ``key + place``, as a number in [0, 1)."""
     h = key + u8(place) * u8(0x9E3779B97F4A7C15)
     h = (h ^ (h >> u8(30))) * u8(0xBF58476D1CE4E5B9)
@@ -32,7 +32,7 @@ def _draw(key, indptr, positives, num_items, users, out):
         free = np.float64(num_items - (last - first))
         rank = np.empty(count, np.int64)
         for j in range(count):
-            rank[j] = np.int64(_uniform(key, b * count + j) * free)
+            rank[j] = np.int64(uniform(key, b * count + j) * free)
         if last - first <= 64:
             for j in range(count):
                 out[b, j] = rank[j]
@@ -61,8 +61,8 @@ def _replace(coin, which, ratio, indptr, marked, users, out):
             continue
         for j in range(count):
             place = b * count + j
-            if _uniform(coin, place) < ratio:
-                out[b, j] = marked[first + np.int64(_uniform(which, place) * number)]
+            if uniform(coin, place) < ratio:
+                out[b, j] = marked[first + np.int64(uniform(which, place) * number)]
 
 
 def uniform_negatives(

@@ -147,7 +147,6 @@ def _train_epoch(
         name = (epoch, number) if number else (epoch,)
         order = torch.randperm(len(pairs), generator=torch_stream(config.seed, "order", *name))
         users, items = (torch.from_numpy(x)[order].to(place) for x in (pairs.users, pairs.items))
-        own = torch_stream(config.seed, "backbone", *name, device=place.type)
         halves = users.split(config.batch_size), items.split(config.batch_size)
         batches = list(zip(*halves, strict=True))
         total = torch.zeros((), dtype=torch.float64, device=place)
@@ -155,6 +154,7 @@ def _train_epoch(
         for step, (user, positive) in enumerate(batches, start=1):
             key = stream_key(config.seed, "negatives", *name, step)
             batch = Batch(user, positive, state.sampler.sample(user, count, key))
+            own = stream_key(config.seed, "backbone", *name, step)
             total += state.step(batch, turn, own) * len(user)
             progress(Progress(epoch, step, len(batches), None, None))
         mean = float(total) / len(pairs)

@@ -72,13 +72,16 @@ class State:
         loss.to(place)
         return cls(model, loss, adam, sampler, pairs, place, {})
 
-    def step(self, batch: Batch, turn: Turn, generator: torch.Generator) -> Tensor:
-        """Take one step of the model, of the loss's own player, or of both."""
+    def step(self, batch: Batch, turn: Turn, key: int) -> Tensor:
+        """Take one step of the model, of the loss's own player, or of both.
+
+        ``key`` is that of the model's own noise.
+        """
         loss_of = self.loss
         if isinstance(loss_of, Player) and getattr(loss_of, "fused", None) is None:
             loss_of = partial(loss_of, batch=batch)
         with torch.set_grad_enabled(turn != "player"):
-            u, v, own = self.model(batch.users, batch.positive, generator)
+            u, v, own = self.model(batch.users, batch.positive, key)
         if batch.negative.shape[1]:
             loss = sampled_loss(u, v, batch.positive, batch.negative, loss_of)
         else:

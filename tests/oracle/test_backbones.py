@@ -9,10 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from psl.backbones import BACKBONES, LightGCN, XSimGCL, get_backbone, info_nce
+from psl.backbones import BACKBONES, LightGCN, XSimGCL, get_backbone
+from psl.contrast import info_nce, orthant_noise
 from psl.errors import UnknownNameError
 from psl.graph import Graph
 from psl.interactions import Interactions
+from psl.streams import stream_key, uniforms
 
 USERS, ITEMS, DIM = 30, 40, 8
 
@@ -105,7 +107,7 @@ def test_a_model_moves_to_double_precision_and_back(name: str) -> None:
     for one, two in zip(single, model.tables(), strict=True):
         assert two.dtype == torch.float64
         assert torch.allclose(one.double(), two, atol=1e-6)
-    u, v, own = model(*batch, torch.Generator().manual_seed(0))
+    u, v, own = model(*batch, 0)
     (u.sum() + v.sum() + (0 if own is None else own)).backward()
     assert model.user.grad.dtype == torch.float64
     model.float()
@@ -114,13 +116,18 @@ def test_a_model_moves_to_double_precision_and_back(name: str) -> None:
 
 def xsimgcl_dense(model: XSimGCL, users: Tensor, positive: Tensor, released: bool):
     """Return final embeddings and the contrast, with the module's stream of noise."""
-    a, g = adjacency(), torch.Generator().manual_seed(9)
+    a = adjacency()
     x = torch.cat([model.user, model.item]).detach().double()
     layers = []
-    for _ in range(3):
+    for layer in range(3):
         x = a @ x
-        draw = torch.randn if released else torch.rand
-        noise = torch.cat([draw(USERS, DIM, generator=g), draw(ITEMS, DIM, generator=g)]).double()
+        parts = []
+        for side, rows in (("users", USERS), ("items", ITEMS)):
+            key = stream_key(9, layer, side)
+            own = torch.Generator().manual_seed(key)
+            gaussian = torch.randn(rows, DIM, generator=own).double()
+            parts.append(gaussian if released else uniforms(key, (rows, DIM)))
+        noise = torch.cat(parts)
         noise = noise / noise.norm(dim=1, keepdim=True)
         x = x + torch.sign(x) * noise * 0.1
         layers.append(x)
@@ -141,7 +148,7 @@ def xsimgcl_dense(model: XSimGCL, users: Tensor, positive: Tensor, released: boo
 def test_xsimgcl_is_the_dense_formula(released: bool) -> None:
     model = XSimGCL(data(), DIM, as_released=released, **options())
     users, positive = torch.tensor([0, 4, 4, 9, 12]), torch.tensor([1, 1, 30, 7, 7])
-    u, v, own = model(users, positive, torch.Generator().manual_seed(9))
+    u, v, own = model(users, positive, 9)
     final, contrast = xsimgcl_dense(model, users, positive, released)
     assert torch.allclose(u.double(), final[users], atol=1e-6)
     assert torch.allclose(v.double(), final[USERS:], atol=1e-6)
@@ -163,11 +170,40 @@ def test_uniform_noise_stays_in_the_orthant_and_gaussian_noise_does_not() -> Non
         model = XSimGCL(data(), DIM, layers=1, eps=5.0, as_released=released, **options())
         with torch.no_grad():
             model.user.fill_(1), model.item.fill_(1)
-        noisy = torch.cat(model._layers(torch.Generator().manual_seed(0))[0]).detach()
+        noisy = torch.cat(model._layers(0)[0]).detach()
         touched = clean > 0
         assert bool((noisy[touched] > 0).all()) is inside
         length = (noisy - clean)[touched.all(1)].norm(dim=1)
         assert torch.allclose(length, torch.full_like(length, 5.0), atol=1e-4)
+
+
+@pytest.mark.parametrize("road", ["on", "off"])
+def test_noise_has_its_length_and_keeps_the_orthant(
+    road: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = torch.randn(301, 24, generator=torch.Generator().manual_seed(4))
+    x[0], x[1, 3] = 0, 0
+    drawn = uniforms(5, (301, 24))
+    expected = x.double().sign() * drawn / drawn.norm(dim=1, keepdim=True) * 0.3
+    monkeypatch.setenv("PSL_KERNELS", road)
+    got = orthant_noise(x, 5, 0.3)
+    assert torch.allclose(got.double(), expected, rtol=1e-6, atol=1e-9)
+    assert not torch.equal(got, orthant_noise(x, 6, 0.3))
+    twice = orthant_noise(x.double(), 5, 0.3)
+    assert twice.dtype == torch.float64
+    assert torch.allclose(twice, expected, rtol=1e-12)
+
+
+def test_noise_is_the_same_in_any_number_of_threads() -> None:
+    x, before = torch.randn(301, 24), torch.get_num_threads()
+    try:
+        results = []
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            results.append(orthant_noise(x, 5, 0.3))
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(*results)
 
 
 def test_info_nce_has_a_gradient() -> None:

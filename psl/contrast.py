@@ -1,0 +1,34 @@
+"""What XSimGCL adds to propagation: noise that keeps the orthant, and a contrast of two layers."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from psl.fast import cpu_kernels
+from psl.streams import uniforms
+
+__all__ = ["info_nce", "orthant_noise"]
+
+
+@torch.no_grad()
+def orthant_noise(x: Tensor, key: int, eps: float) -> Tensor:
+    r"""Return vectors of length ``eps`` that point into the orthants of the rows of ``x`` (M, d).
+
+    Each is ``sign(x) * n * eps`` with ``n`` uniform on :math:`[0, 1)^d` and then of length 1; it is
+    zero where ``x`` is.  The draws depend on ``key`` and their place alone: the same on every
+    device.  No gradient passes: the derivative of the sign is 0.
+    """
+    kernels = cpu_kernels(x)
+    if kernels is not None:
+        out: Tensor = kernels.orthant_noise(x.contiguous(), key, eps)
+        return out
+    drawn = uniforms(key, tuple(x.shape), x.device).to(x.dtype)
+    return x.sign() * normalize(drawn, dim=1) * eps
+
+
+def info_nce(one: Tensor, two: Tensor, tau: float) -> Tensor:
+    """Return the mean of ``-log softmax(cos(one_i, two_j) / tau)`` at ``j = i``; shapes (B, d)."""
+    logits = normalize(one, dim=1) @ normalize(two, dim=1).T / tau
+    return (torch.logsumexp(logits, dim=1) - logits.diagonal()).mean()
