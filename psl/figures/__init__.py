@@ -4,7 +4,7 @@ Nothing here trains, evaluates or derives; the caller displays or saves the figu
 carry their names at their ends, so no figure needs colour alone to be read.
 """
 
-from psl.figures.results import compare, differences, over
+from psl.figures.results import by_seed, compare, differences, over
 from psl.figures.speed import scaling
 from psl.figures.style import COLOURS, LABELS, use_style
 from psl.figures.theory import activations, gaps, lines, slack, temperatures, tilts, weights
@@ -14,6 +14,7 @@ __all__ = [
     "COLOURS",
     "LABELS",
     "activations",
+    "by_seed",
     "compare",
     "differences",
     "gaps",

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from psl.figures.style import LABELS, colour_of, label_ends, metric_name
 
-__all__ = ["compare", "differences", "over"]
+__all__ = ["by_seed", "compare", "differences", "over"]
 
 
 def compare(table: pd.DataFrame) -> Figure:
@@ -68,6 +69,38 @@ def differences(table: pd.DataFrame, xlabel: str) -> Figure:
     axes.set_yticks(range(len(table)), list(table["label"]))
     axes.set_ylim(len(table) - 0.4, -0.6)
     axes.set_xlabel(xlabel)
+    return figure
+
+
+def by_seed(table: pd.DataFrame) -> Figure:
+    """Draw every run, one panel a metric: a column for each loss, a grey line for each seed.
+
+    Where the grey lines are parallel, a seed moves two losses alike, and pairing helps.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns ``loss``, ``metric``, ``seed`` and ``value``, a row for each run and metric; the
+        losses stand from the left in the order of the rows.
+    """
+    metrics = list(dict.fromkeys(table["metric"]))
+    figure = Figure(figsize=(6.4, 3.4))
+    if not metrics:
+        figure.text(0.5, 0.5, "no record to show", ha="center", va="center")
+        return figure
+    losses = list(dict.fromkeys(table["loss"]))
+    shades = {loss: colour_of(loss) for loss in losses}
+    panels = figure.subplots(1, len(metrics), squeeze=False)[0]
+    for axes, metric in zip(panels, metrics, strict=True):
+        rows = table[table["metric"] == metric]
+        rows = rows.assign(loss=pd.Categorical(rows["loss"], losses, ordered=True))
+        shared = {"data": rows, "x": "loss", "y": "value", "ax": axes, "legend": False}
+        sns.lineplot(**shared, units="seed", estimator=None, color="#bbbbbb", linewidth=1, zorder=1)
+        sns.stripplot(**shared, hue="loss", palette=shades, jitter=False, size=6)
+        axes.set(title=metric_name(metric), xlabel="", ylabel="")
+        names = [LABELS.get(loss, loss) for loss in losses]
+        axes.set_xticks(range(len(losses)), names, rotation=35, ha="right")
+        axes.margins(x=0.12)
     return figure
 
 

@@ -72,7 +72,23 @@ def test_over_takes_places_and_a_logarithmic_axis() -> None:
     drawn(figure)
 
 
-@pytest.mark.parametrize("draw", [figures.compare, lambda t: figures.over(t, "ratio", "p")])
+def test_by_seed_draws_every_run_and_joins_those_of_a_seed() -> None:
+    runs = [("sl", 0, 0.50), ("sl", 1, 0.52), ("psl-relu", 1, 0.55), ("psl-relu", 0, 0.51)]
+    table = pd.DataFrame(runs, columns=["loss", "seed", "value"]).assign(metric="ndcg@20")
+    axes = figures.by_seed(table).axes[0]
+    joined = sorted([*line.get_ydata()] for line in axes.lines if len(line.get_xdata()))
+    assert joined == [[0.50, 0.51], [0.52, 0.55]]
+    marks = {
+        to_hex(dots.get_facecolor()[0]): sorted(float(y) for _, y in dots.get_offsets())
+        for dots in axes.collections
+    }
+    assert marks == {COLOURS["sl"]: [0.50, 0.52], COLOURS["psl-relu"]: [0.51, 0.55]}
+    assert [t.get_text() for t in axes.get_xticklabels()] == ["SL", "PSL-relu"]
+
+
+@pytest.mark.parametrize(
+    "draw", [figures.compare, figures.by_seed, lambda t: figures.over(t, "ratio", "p")]
+)
 def test_no_record_is_said(draw) -> None:
     figure = draw(TABLE.iloc[:0])
     assert [t.get_text() for t in figure.texts] == ["no record to show"]
