@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from rich.table import Column, Table
 
 from psl import datasets, splits
 from psl.cli.console import Setting, key, out
+from psl.errors import PSLError
 from psl.streams import numpy_stream
 
 app = typer.Typer(no_args_is_help=True, help="Datasets: list, fetch, check, split.")
@@ -76,6 +78,8 @@ def data_split(
     """Split a table of your own; `psl train --dataset ARCHIVE.zip` takes what it writes."""
     if output.suffix != ".zip":
         raise datasets.DataError(f"--output must end in .zip, got {output}")
+    if figure is not None and find_spec("seaborn") is None:
+        raise PSLError("--figure needs the extra figures: pip install 'psl[figures]'")
     read = splits.read_table(table, user=user, item=item, rating=rating, timestamp=timestamp)
     rows, names = splits.prepare(read, min_rating=min_rating if rating else None, core=core)
     train_rows, test_rows = splits.split(rows, setting, numpy_stream(seed, "split", setting))

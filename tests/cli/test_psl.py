@@ -205,7 +205,9 @@ def test_types_are_packaged() -> None:
     assert "py.typed" in project["tool"]["setuptools"]["package-data"]["psl"]
 
 
-def test_split_a_table_and_train_on_it(psl, tmp_path: Path) -> None:
+def test_split_a_table_and_train_on_it(
+    psl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rows = [f"u{u},i{(7 * u + 3 * k * k) % 40},{u + k}" for u in range(30) for k in range(15)]
     (tmp_path / "mine.csv").write_text("\n".join(["who,what,when", *rows]))
     names = ("--user", "who", "--item", "what", "--timestamp", "when", "--core", "3")
@@ -220,4 +222,9 @@ def test_split_a_table_and_train_on_it(psl, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["config"]["dataset"] == "mine.zip"
     assert_refused(psl("data", "split", "mine.csv", "--output", "mine.tar", *names), ".zip")
+    with monkeypatch.context() as without:  # as after an installation without the extra
+        without.setitem(sys.modules, "seaborn", None)
+        figure = ("--output", "other.zip", *names, "--figure", "popularity.png")
+        assert_refused(psl("data", "split", "mine.csv", *figure), "extra figures")
+        assert not (tmp_path / "other.zip").exists(), "refused before the work, not after it"
     assert_refused(psl("data", "split", "mine.csv", "--output", "m.zip"), "no column 'user'", "who")
