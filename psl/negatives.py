@@ -8,7 +8,7 @@ from torch import Tensor
 
 from psl.errors import DataError
 from psl.fast import cpu_kernels, gpu_kernels
-from psl.interactions import Interactions
+from psl.interactions import Interactions, holdout
 from psl.streams import stream_key, uniforms
 
 __all__ = ["NoisyNegatives", "UniformNegatives", "membership"]
@@ -74,7 +74,7 @@ class UniformNegatives:
 class NoisyNegatives:
     """Uniform negatives, of which a share is replaced by false negatives (Appendix B.1).
 
-    A tenth of the training pairs is marked as false negatives, once, at random.  Each slot is then
+    A share of the training pairs is marked as false negatives, once, at random.  Each slot is then
     filled from its user's marked items with probability ``ratio``, and uniformly otherwise; a user
     without a marked item keeps the uniform draw.  ``marked`` holds the pairs; whether they stay
     positives as well is for the trainer to say.
@@ -88,6 +88,9 @@ class NoisyNegatives:
         Stream that marks the false negatives.
     share : float
         Part of the training pairs that is marked.
+    per_user : bool
+        Mark ``max(floor(share * n), 1)`` of each user's ``n`` pairs, as validation pairs are set
+        aside, in place of a share of all pairs, which passes many users by.
     """
 
     def __init__(
@@ -97,15 +100,19 @@ class NoisyNegatives:
         rng: np.random.Generator,
         *,
         share: float = 0.1,
+        per_user: bool = False,
         device: torch.device | str = "cpu",
     ) -> None:
         if not 0 <= ratio <= 1:
             raise DataError(f"the noise ratio is a probability, got {ratio}")
         self.uniform, self.ratio = UniformNegatives(train, device), ratio
-        chosen = np.sort(rng.permutation(len(train))[: max(round(share * len(train)), 1)])
-        self.marked = Interactions.from_pairs(
-            train.users[chosen], train.items[chosen], train.num_users, train.num_items
-        )
+        if per_user:
+            _, self.marked = holdout(train, share, rng)
+        else:
+            chosen = np.sort(rng.permutation(len(train))[: max(round(share * len(train)), 1)])
+            self.marked = Interactions.from_pairs(
+                train.users[chosen], train.items[chosen], train.num_users, train.num_items
+            )
         self.indptr = torch.from_numpy(self.marked.indptr).to(device)
         self.items = torch.from_numpy(self.marked.items).to(device)
 

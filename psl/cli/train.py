@@ -35,6 +35,13 @@ def train_command(
             help="Noise: whether marked pairs are positives still. --tuned drops them.",
         ),
     ] = None,
+    mark_per_user: Annotated[
+        bool | None,
+        typer.Option(
+            "--mark-per-user/--mark-pairs",
+            help="Noise: whether a tenth is marked of each user's pairs or of all together.",
+        ),
+    ] = None,
     backbone: Annotated[str, typer.Option(help=", ".join(BACKBONES))] = USUAL.backbone,
     loss: Annotated[str, typer.Option(help=", ".join(LOSSES))] = USUAL.loss,
     tuned: Annotated[
@@ -95,6 +102,7 @@ def train_command(
     chosen = {
         "noise_ratio": noise_ratio,
         "drop_marked": drop_marked,
+        "mark_per_user": mark_per_user,
         "tau": tau,
         "lr": lr,
         "weight_decay": weight_decay,

@@ -19,6 +19,7 @@ PLACE = ("dataset", "setting", "backbone", "loss")
 SWITCHES = {
     "as_released": ("--as-published", "--as-released"),
     "drop_marked": ("--keep-marked", "--drop-marked"),
+    "mark_per_user": ("--mark-pairs", "--mark-per-user"),
 }
 
 

@@ -69,6 +69,9 @@ class RunConfig:
     drop_marked : bool
         For the setting noise: the pairs marked as false negatives are no positives any more.
         They are still never drawn as uniform negatives, and masked like the positives.
+    mark_per_user : bool
+        For the setting noise: a tenth of each user's pairs is marked, and at least one, in place of
+        a tenth of all pairs, which leaves many users without any.
     tau2, alpha, beta, form, tau_weight, refresh : optional
         Of the losses that have them: BSL's temperature of the negatives; LLPAUC's two parts;
         ``"inside"`` for the other form of PSL; SL@K's temperature of the weight, on the scale
@@ -97,6 +100,7 @@ class RunConfig:
     init_std: float = _number(0.1, above=0)
     noise_ratio: float | None = _number(None, at_least=0, at_most=1, option=True)
     drop_marked: bool = _option(False)
+    mark_per_user: bool = _option(False)
     tau2: float | None = _number(None, above=0, option=True)
     alpha: float | None = _number(None, above=0, at_most=1, option=True)
     beta: float | None = _number(None, above=0, at_most=1, option=True)
@@ -120,8 +124,9 @@ class RunConfig:
             raise TrainingError(
                 "the setting noise needs a noise ratio, and no other setting has one"
             )
-        if self.drop_marked and self.setting != "noise":
-            raise TrainingError("drop_marked is for the setting noise: no other marks a pair")
+        for name in ("drop_marked", "mark_per_user"):
+            if getattr(self, name) and self.setting != "noise":
+                raise TrainingError(f"{name} is for the setting noise: no other marks a pair")
         if self.form not in (None, "inside"):
             raise TrainingError(f"form must be 'inside' or not given, got {self.form!r}")
         for field in dataclasses.fields(self):
@@ -143,7 +148,7 @@ class RunConfig:
 
 # Fields that stand in a record only where they are taken: records of before keep their run id.
 OPTIONS = {f.name for f in dataclasses.fields(RunConfig) if f.metadata.get("option")}
-OF_THE_NOISE = {"noise_ratio", "drop_marked"}
+OF_THE_NOISE = {"noise_ratio", "drop_marked", "mark_per_user"}
 
 
 def _within(field: dataclasses.Field[Any], value: Any) -> int | float:

@@ -117,5 +117,7 @@ def _sampler(
     if config.noise_ratio is None:
         return UniformNegatives(fit, place), fit
     rng = numpy_stream(config.seed, "false negatives")
-    noisy = NoisyNegatives(fit, config.noise_ratio, rng, device=place)
+    noisy = NoisyNegatives(
+        fit, config.noise_ratio, rng, per_user=config.mark_per_user, device=place
+    )
     return noisy, fit.difference(noisy.marked) if config.drop_marked else fit

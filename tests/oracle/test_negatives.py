@@ -125,6 +125,16 @@ def test_false_negatives_come_at_their_rate(ratio: float) -> None:
         assert chisquare(counts).pvalue > 1e-4
 
 
+def test_each_user_has_a_marked_pair_where_they_are_marked_by_user() -> None:
+    rng = np.random.default_rng(5)
+    train = Interactions.from_pairs(rng.integers(0, 50, 800), rng.integers(0, 400, 800), 50, 400)
+    marked = NoisyNegatives(train, 0.5, np.random.default_rng(1), per_user=True).marked
+    assert (marked.degrees == np.maximum(train.degrees // 10, 1)).all()
+    assert all(np.isin(marked.of(u), train.of(u)).all() for u in range(50))
+    everywhere = NoisyNegatives(train, 0.5, np.random.default_rng(1)).marked
+    assert (everywhere.degrees == 0).any(), "which is what tells the two apart"
+
+
 def test_a_noise_ratio_is_a_probability() -> None:
     with pytest.raises(DataError, match="probability"):
         NoisyNegatives(data(), 1.5, np.random.default_rng(0))

@@ -166,6 +166,7 @@ CHANGES: dict[str, tuple[dict[str, Any], Any]] = {
     "init_std": ({"dataset": "gowalla"}, 0.01),
     "noise_ratio": (NOISE, 0.123456789),
     "drop_marked": (NOISE, False),
+    "mark_per_user": (NOISE, True),
     "tau2": (BSL, 0.7),
     "alpha": (LLPAUC, 0.33),
     "beta": (LLPAUC, 0.44),
