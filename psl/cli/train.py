@@ -39,7 +39,7 @@ def train_command(
         bool | None,
         typer.Option(
             "--mark-per-user/--mark-pairs",
-            help="Noise: whether a tenth is marked of each user's pairs or of all together.",
+            help="Noise: what a tenth is marked of; --tuned takes each user's pairs.",
         ),
     ] = None,
     backbone: Annotated[str, typer.Option(help=", ".join(BACKBONES))] = USUAL.backbone,

@@ -166,7 +166,7 @@ CHANGES: dict[str, tuple[dict[str, Any], Any]] = {
     "init_std": ({"dataset": "gowalla"}, 0.01),
     "noise_ratio": (NOISE, 0.123456789),
     "drop_marked": (NOISE, False),
-    "mark_per_user": (NOISE, True),
+    "mark_per_user": (NOISE, False),
     "tau2": (BSL, 0.7),
     "alpha": (LLPAUC, 0.33),
     "beta": (LLPAUC, 0.44),
@@ -222,12 +222,16 @@ def test_the_usual_form_and_the_marked_pairs(parse: Parse) -> None:
     assert parse(f"{words} --form outside") == parse(words) == experiments.cell("gowalla")
     assert parse(f"{words} --form inside").form == "inside"
     noisy = "psl train --dataset gowalla --setting noise --noise-ratio 0.1 --loss sl"
-    assert parse(f"{noisy} --tuned").drop_marked == experiments.cell(**NOISE).drop_marked
-    for said in (True, False):
-        switch = "--drop-marked" if said else "--keep-marked"
-        assert parse(f"{noisy} --tuned {switch}").drop_marked == said
-        assert parse(f"{noisy} {switch}").drop_marked == said
-    assert not parse(noisy).drop_marked
+    tuned, plain = parse(f"{noisy} --tuned"), parse(noisy)
+    for field, (no, yes) in (
+        ("drop_marked", ("--keep-marked", "--drop-marked")),
+        ("mark_per_user", ("--mark-pairs", "--mark-per-user")),
+    ):
+        assert getattr(tuned, field) is getattr(experiments.cell(**NOISE), field) is True
+        assert getattr(plain, field) is False
+        for switch, said in ((no, False), (yes, True)):
+            assert getattr(parse(f"{noisy} --tuned {switch}"), field) is said
+            assert getattr(parse(f"{noisy} {switch}"), field) is said
 
 
 def test_filters() -> None:
