@@ -117,8 +117,9 @@ def paired_difference(
 ) -> PairedDifference:
     """Compare two losses on the same seeds, in the same order.
 
-    A seed fixes the split, the order and the draws, so the pairs share much of their noise, and
-    their differences have less of it than either side.
+    A seed fixes the split, the order and the draws, so two losses may share part of their noise.
+    With correlation r the variance of a difference is 2 (1 - r) times that of a side: pairing
+    helps where r is positive.
 
     Raises
     ------

@@ -46,7 +46,6 @@ def printed_improvement(subject: Subject, table: str, column: str) -> Verdict:
         bool(inside.all()),
         f"{inside.sum()} of {len(wide)} cells; from the printed values "
         f"{seen.min():+.2%} to {seen.max():+.2%}",
-        "reproduced",
     )
 
 
@@ -71,7 +70,7 @@ def printed_share(
     above = (mine.max(axis=1) > bar) if best else mine.gt(bar, axis=0)
     won = above.to_numpy()
     evidence = f"{won.sum()} of {won.size} cells"
-    return decide(bool(won.mean() > more_than), evidence, "reproduced")
+    return decide(bool(won.mean() > more_than), evidence)
 
 
 @check
@@ -93,7 +92,7 @@ def printed_range(
     else:
         gains = pd.concat([_gain(wide, loss, over) for loss in losses])
     holds = low <= gains.min() and gains.max() <= high
-    return decide(bool(holds), f"{metric}: {gains.min():+.2%} to {gains.max():+.2%}", "reproduced")
+    return decide(bool(holds), f"{metric}: {gains.min():+.2%} to {gains.max():+.2%}")
 
 
 @check
@@ -109,7 +108,7 @@ def printed_ndcg_gains_more(
         )
         more += list(ndcg > recall)
     share = sum(more) / len(more)
-    return decide(share > more_than, f"{sum(more)} of {len(more)} cells", "reproduced")
+    return decide(share > more_than, f"{sum(more)} of {len(more)} cells")
 
 
 @check
@@ -121,7 +120,7 @@ def printed_ood_gains_more(subject: Subject, datasets: list[str]) -> Verdict:
         gains[table] = (wide[PSL].max(axis=1) / wide["sl"] - 1).droplevel(["backbone", "metric"])
     pairs = [(d, gains["table1_iid"][d], gains["table2_ood"][d]) for d in datasets]
     words = ", ".join(f"{d} {iid:+.2%} to {ood:+.2%}" for d, iid, ood in pairs)
-    return decide(all(ood > iid for _, iid, ood in pairs), words, "reproduced")
+    return decide(all(ood > iid for _, iid, ood in pairs), words)
 
 
 @check
@@ -132,7 +131,7 @@ def printed_noise_gain(
     gains = _gain(_wide(subject, "figure2_and_c1_c4_noise", metric), loss)
     gains = gains.xs(ratio, level="noise_ratio").droplevel("metric")
     words = ", ".join(f"{d} {g:.1%}" for d, g in gains.items())
-    return decide(bool((gains > above).all()), words, "reproduced")
+    return decide(bool((gains > above).all()), words)
 
 
 def _decline(subject: Subject, metric: str | None = None) -> pd.DataFrame:
@@ -148,7 +147,7 @@ def printed_smallest_decline(subject: Subject) -> Verdict:
     """Look whether PSL-relu declines least with noise in every panel."""
     decline = _decline(subject)
     least = decline.idxmin(axis=1) == "psl-relu"
-    return decide(bool(least.all()), f"{least.sum()} of {len(least)} panels", "reproduced")
+    return decide(bool(least.all()), f"{least.sum()} of {len(least)} panels")
 
 
 @check
@@ -156,7 +155,7 @@ def printed_decline_as_fast(subject: Subject, loss: str, other: str, metric: str
     """Look whether a loss declines with noise at least as fast as another, on every dataset."""
     decline = _decline(subject, metric).droplevel("metric")
     words = ", ".join(f"{d} {r[loss]:.1%} / {r[other]:.1%}" for d, r in decline.iterrows())
-    return decide(bool((decline[loss] >= decline[other]).all()), words, "reproduced")
+    return decide(bool((decline[loss] >= decline[other]).all()), words)
 
 
 @check
@@ -164,7 +163,7 @@ def printed_losses_shown(subject: Subject, table: str, losses: list[str]) -> Ver
     """Look whether a table or figure shows every one of these losses."""
     shown = set(subject.table(table)["loss"])
     absent = [loss for loss in losses if loss not in shown]
-    return decide(not absent, f"absent: {', '.join(absent) or 'none'}", "reproduced")
+    return decide(not absent, f"absent: {', '.join(absent) or 'none'}")
 
 
 @check
@@ -175,7 +174,7 @@ def printed_lowest(subject: Subject, tables: list[str], loss: str) -> Verdict:
         wide = _wide(subject, table)
         others = [c for c in ("sl", *PSL) if c in wide]
         below += list(wide[others].gt(wide[loss], axis=0).stack())
-    return decide(all(below), f"{sum(below)} of {len(below)} comparisons", "reproduced")
+    return decide(all(below), f"{sum(below)} of {len(below)} comparisons")
 
 
 @check
@@ -184,4 +183,4 @@ def printed_forms(subject: Subject) -> Verdict:
     rows = subject.table("table_c6_extension_forms")
     wide = rows.pivot_table(index=["dataset", "loss", "metric"], columns="form", values="value")
     above = wide["outside"] > wide["inside"]
-    return decide(bool(above.all()), f"{above.sum()} of {len(above)} cells", "reproduced")
+    return decide(bool(above.all()), f"{above.sum()} of {len(above)} cells")

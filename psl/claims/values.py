@@ -57,6 +57,6 @@ def _row(cell: Cell, metric: str, number: int) -> dict[str, Any]:
             # A table prints four decimals; a figure was read off the drawing, to five.
             "rounding": 0.5e-5 if "figure" in cell.source else 0.5e-4,
         },
-        "tolerance_source": "where one more run would fall, 95 of 100; 5 % where seeds are too few",
+        "tolerance_source": "where one more run would fall, 95 of 100; 5 % below five seeds",
         "mutant": _MUTANTS[number % 2],
     }
