@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from psl.fast import cpu_kernels
+from psl.fast import cpu_kernels, gpu_kernels
 
 
 def seconds(work: Callable[[], object], device: torch.device) -> float:
@@ -91,7 +91,7 @@ def machine(device: torch.device) -> dict[str, Any]:
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
         "threads": torch.get_num_threads(),
-        "kernels": cpu_kernels(a) is not None if device.type == "cpu" else True,
+        "kernels": (gpu_kernels(a) or cpu_kernels(a)) is not None,
         "flops_per_second": 2 * 2048**3 / product,
         "bytes_per_second": 2 * long.numel() * 4 / copy,
         "spin_count": os.environ.get("GOMP_SPINCOUNT", "not set"),

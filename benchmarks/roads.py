@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cosine_similarity, normalize
+from torch.nn.functional import cosine_similarity, embedding, normalize
 
 from psl.losses import PairwiseSoftmaxLoss
 from psl.scoring import sampled_loss, unit_rows
@@ -19,15 +19,15 @@ LOSS = PairwiseSoftmaxLoss(0.1, "relu")
 def gather(users: Tensor, items: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
     """Gather every sampled embedding and take cosines, straight from the formula."""
     u = users.unsqueeze(1)
-    p = cosine_similarity(u, items[positive].unsqueeze(1), dim=2).squeeze(1) / 2
-    return LOSS(p, cosine_similarity(u, items[negative], dim=2) / 2)
+    p = cosine_similarity(u, embedding(positive, items).unsqueeze(1), dim=2).squeeze(1) / 2
+    return LOSS(p, cosine_similarity(u, embedding(negative, items), dim=2) / 2)
 
 
 def gather_unit_rows(users: Tensor, items: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
     """Gather rows of unit length: one inner product for each cosine."""
     u, v = normalize(users, dim=1) / 2, normalize(items, dim=1)
-    own = (u * v[positive]).sum(dim=1)
-    return LOSS(own, torch.einsum("bd,bnd->bn", u, v[negative]))
+    own = (u * embedding(positive, v)).sum(dim=1)
+    return LOSS(own, torch.einsum("bd,bnd->bn", u, embedding(negative, v)))
 
 
 def product(users: Tensor, items: Tensor, positive: Tensor, negative: Tensor) -> Tensor:

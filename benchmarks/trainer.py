@@ -41,7 +41,7 @@ def likeness() -> Dataset:
 
 def epochs(device: str, told: Callable[[str], object]) -> list[dict[str, Any]]:
     """Time the second epoch of each case, without validation."""
-    data, out = likeness(), []
+    data, out, place = likeness(), [], torch.device(device)
     for backbone, loss in CASES:
         config = RunConfig(
             dataset=data.name, backbone=backbone, loss=loss, epochs=2, validate_every=2
@@ -53,6 +53,8 @@ def epochs(device: str, told: Callable[[str], object]) -> list[dict[str, Any]]:
             nonlocal steps
             steps = max(steps, p.steps)
             if p.step in (0, p.steps):
+                if place.type == "cuda":
+                    torch.cuda.synchronize(place)
                 ends.append(time.perf_counter())
 
         train(config, data, device=device, progress=watch)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
+from torch.nn.functional import embedding, normalize
 
 from psl.contrast import info_nce, orthant_noise
 from psl.errors import UnknownNameError
@@ -82,7 +82,7 @@ class MatrixFactorization(nn.Module):
     def embed(self, users: Tensor) -> tuple[Tensor, Tensor]:
         """Return embeddings of ``users`` (B, d) and of all items (I, d), ready to be multiplied."""
         all_users, items = self.tables()
-        return self.scale(all_users.index_select(0, users), items)
+        return self.scale(embedding(users, all_users), items)
 
     def forward(
         self, users: Tensor, positive: Tensor, key: int
@@ -233,11 +233,9 @@ class XSimGCL(LightGCN):
         first, final = layers[0], self._mean(layers)
         contrast = final[0].new_zeros(())
         for side, ids in enumerate((users, positive)):
-            ids = ids if self.as_released else ids.unique()
-            contrast = contrast + info_nce(
-                final[side].index_select(0, ids), first[side].index_select(0, ids), self.tau
-            )
-        u, v = self.scale(final[0].index_select(0, users), final[1])
+            pair = embedding(ids, final[side]), embedding(ids, first[side])
+            contrast = contrast + info_nce(*pair, self.tau, None if self.as_released else ids)
+        u, v = self.scale(embedding(users, final[0]), final[1])
         return u, v, self.weight * contrast
 
 

@@ -28,7 +28,18 @@ def orthant_noise(x: Tensor, key: int, eps: float) -> Tensor:
     return x.sign() * normalize(drawn, dim=1) * eps
 
 
-def info_nce(one: Tensor, two: Tensor, tau: float) -> Tensor:
-    """Return the mean of ``-log softmax(cos(one_i, two_j) / tau)`` at ``j = i``; shapes (B, d)."""
+def info_nce(one: Tensor, two: Tensor, tau: float, ids: Tensor | None = None) -> Tensor:
+    """Return the mean of ``-log softmax(cos(one_i, two_j) / tau)`` at ``j = i``; shapes (B, d).
+
+    With ``ids`` (B,) a row counts once for each id: nothing is contrasted with itself.  Repetitions
+    are masked, not left out, for a GPU would have to be waited for to learn how many are left.
+    """
     logits = normalize(one, dim=1) @ normalize(two, dim=1).T / tau
-    return (torch.logsumexp(logits, dim=1) - logits.diagonal()).mean()
+    own = logits.diagonal()
+    if ids is None:
+        return (torch.logsumexp(logits, dim=1) - own).mean()
+    order = ids.argsort(stable=True)
+    repeated = torch.zeros_like(ids, dtype=torch.bool)
+    repeated[order[1:]] = ids[order[1:]] == ids[order[:-1]]
+    rows = torch.logsumexp(logits.masked_fill(repeated, -torch.inf), dim=1) - own
+    return torch.where(repeated, 0, rows).sum() / (~repeated).sum()

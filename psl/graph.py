@@ -65,11 +65,12 @@ class Graph:
 
 
 def _csr(matrix: csr_matrix) -> Tensor:
+    kind = np.int32 if matrix.nnz < 2**31 else np.int64  # half the traffic where it can be
     with warnings.catch_warnings():  # torch calls its CSR layout a prototype, once a process
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support")
         return torch.sparse_csr_tensor(
-            torch.from_numpy(matrix.indptr.astype(np.int64)),
-            torch.from_numpy(matrix.indices.astype(np.int64)),
+            torch.from_numpy(matrix.indptr.astype(kind)),
+            torch.from_numpy(matrix.indices.astype(kind)),
             torch.from_numpy(matrix.data),
             matrix.shape,
             check_invariants=True,

@@ -48,7 +48,7 @@ class UniformNegatives:
     def __init__(self, train: Interactions, device: torch.device | str = "cpu") -> None:
         if int(train.degrees.max()) >= train.num_items:
             raise DataError("a user has every item as a positive: there is no negative to draw")
-        self.num_items = train.num_items
+        self.num_items = int(train.num_items)
         self.indptr = torch.from_numpy(train.indptr).to(device)
         self.items = torch.from_numpy(train.items).to(device)
         # For each positive, how many non-positives stand before it; users follow one another.

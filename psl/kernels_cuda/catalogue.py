@@ -34,7 +34,7 @@ def _count(negative, times, num_items, count, BLOCK: tl.constexpr):
     drawn = j < count
     ids = tl.load(negative + b * count + j, mask=drawn, other=0)
     ids = tl.where((ids >= 0) & (ids < num_items), ids, num_items)
-    tl.atomic_add(times + b * (num_items + 1) + ids, 1, mask=drawn)
+    tl.atomic_add(times + b * (num_items + 1) + ids, 1, mask=drawn, sem="relaxed")
 
 
 @triton.jit
@@ -111,7 +111,8 @@ def catalogue_softmax(
     batch, num_items, count = len(users), len(items), negative.shape[1]
     value, grad_users = users.new_empty(batch), torch.empty_like(users)
     grad_items = torch.zeros_like(items)
-    step = max(min(MOST_BYTES // (8 * num_items + 4), batch), 1)
+    row_bytes = 8 * num_items + 4 if count else 4 * num_items
+    step = max(min(MOST_BYTES // row_bytes, batch), 1)
     room = users.new_empty(step, num_items)
     times = positive.new_empty(step, num_items + 1, dtype=torch.int32) if count else positive
     block = min(triton.next_power_of_2(num_items), COLUMNS)

@@ -208,7 +208,8 @@ def _items_gradient(users: Tensor, items: Tensor, columns: Tensor, weight: Tenso
     The sort is stable, so the order of an item's pairs is that of the batch.
     """
     grad_items, width = torch.empty_like(items), tile(items.shape[1])[1]
-    ids, order = columns.flatten().to(torch.int32).sort(stable=True)
+    ids = columns.flatten().clamp(-1, len(items)).to(torch.int32)  # what is outside stays outside
+    ids, order = ids.sort(stable=True)
     every = torch.arange(len(items) + 1, dtype=torch.int32, device=ids.device)
     first = torch.searchsorted(ids, every)  # an id outside the table is in nobody's run
     with on(users):

@@ -6,7 +6,7 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
+from torch.nn.functional import embedding, normalize
 
 from psl.losses.base import (
     Batch,
@@ -161,7 +161,7 @@ class AdvInfoNCELoss(Player):
         if batch is not None:
             if self.user is None or self.item is None:
                 raise RuntimeError("AdvInfoNCELoss has no adversary yet: call start(...) first")
-            users, items = self.user.index_select(0, batch.users), self.item
+            users, items = embedding(batch.users, self.user), self.item
             if self.as_released:
                 users, items = normalize(users, dim=1), normalize(items, dim=1)
             hardness = sampled_scores(users, items, batch.negative)

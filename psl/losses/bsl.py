@@ -62,11 +62,14 @@ def bsl_loss(
     check_positive(tau=tau, tau2=tau2)
     pull = positive / tau
     if group is not None:
-        _, number, size = group.unique(return_inverse=True, return_counts=True)
-        top = torch.full((len(size),), -math.inf, dtype=pull.dtype, device=pull.device)
+        # A group's number is the place of its first row in the sorted order: nobody has to wait for
+        # a GPU to say how many groups there are.
+        number = torch.searchsorted(group.sort().values, group)
+        size = torch.zeros_like(pull).index_add(0, number, torch.ones_like(pull))
+        top = torch.full_like(pull, -math.inf)
         top = top.scatter_reduce(0, number, pull.detach(), "amax")
         mass = torch.zeros_like(top).index_add(0, number, (pull - top[number]).exp())
-        pull = (top + (mass / size).log())[number]
+        pull = top[number] + (mass[number] / size[number]).log()
     push = (tau2 / tau) * torch.logsumexp(negative / tau2, dim=-1)
     return reduce(push - pull, reduction)
 

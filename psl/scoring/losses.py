@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from psl.scoring.precision import tables
+from psl.scoring.precision import check_batch, tables
 from psl.scoring.sampled import sampled_scores
 from psl.scoring.softmax import fused_softmax
 
@@ -49,12 +49,14 @@ def sampled_loss(
     Raises
     ------
     ValueError
-        If no item was sampled, or the loss has another reduction: a sum would not be the mean.
+        If shapes do not fit, the ids are not int64, no item was sampled, or the loss has another
+        reduction: a sum would not be the mean.
     IndexError
         For an id outside the catalogue, on a CPU.  A GPU is not waited for: with its kernels the
         loss is NaN, and without them torch's own assertion fails on the device.
     """
     _check_reduction(loss)
+    check_batch(users, items, positive, negative)
     if getattr(loss, "fused", None) is not None:
         if negative.shape[1] == 0:
             raise ValueError("no item was sampled (N = 0); catalogue_loss takes all of them")
@@ -94,6 +96,7 @@ def catalogue_loss(
         As :func:`sampled_loss`.
     """
     _check_reduction(loss)
+    check_batch(users, items, positive)
     if getattr(loss, "fused", None) is None:
         raise ValueError(
             f"{loss!r} has no form against the whole catalogue: SL and PSL have, with a fixed "

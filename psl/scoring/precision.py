@@ -13,7 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["at_least_single", "check_ids", "packed", "tables", "without_autocast"]
+__all__ = [
+    "at_least_single",
+    "check_batch",
+    "check_ids",
+    "packed",
+    "tables",
+    "without_autocast",
+]
 
 HALF = (torch.bfloat16, torch.float16)
 
@@ -47,6 +54,20 @@ def tables(users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
 def packed(*tensors: Tensor) -> tuple[Tensor, ...]:
     """Return the tensors laid out as a kernel walks them, row after row."""
     return tuple(x.contiguous() for x in tensors)
+
+
+def check_batch(users: Tensor, items: Tensor, *ids: Tensor) -> None:
+    """Refuse what a kernel would read beyond the ends of: kernels see addresses, no shapes."""
+    if users.ndim != 2 or items.ndim != 2 or users.shape[1] != items.shape[1]:
+        raise ValueError(
+            "expected users (B, d) and items (I, d), got "
+            f"{tuple(users.shape)} and {tuple(items.shape)}"
+        )
+    for part in ids:
+        if len(part) != len(users):
+            raise ValueError(f"expected item ids for {len(users)} rows, got {tuple(part.shape)}")
+        if part.dtype != torch.int64:
+            raise ValueError(f"item ids must be int64, got {part.dtype}")
 
 
 def check_ids(items: Tensor, *ids: Tensor) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.library import custom_op
 
 from psl.fast import cpu_kernels, gpu_kernels
-from psl.scoring.precision import check_ids, packed, tables, without_autocast
+from psl.scoring.precision import check_batch, check_ids, packed, tables, without_autocast
 from psl.scoring.rows import add_gradients, score_rows
 
 __all__ = ["sampled_scores"]
@@ -35,10 +35,13 @@ def sampled_scores(users: Tensor, items: Tensor, columns: Tensor, *, rows: int =
 
     Raises
     ------
+    ValueError
+        If shapes do not fit one another, or the ids are not int64.
     IndexError
         For an id outside the catalogue, on a CPU.  A GPU is not waited for: its kernels score it
         NaN, and without them torch's own assertion fails on the device.
     """
+    check_batch(users, items, columns)
     out: Tensor = _scores(*tables(users, items), columns, rows)
     return out
 

@@ -70,14 +70,10 @@ def restore(
         raise TrainingError(f"{path}: the checkpoint is of another configuration or dataset")
 
     def part(prefix: str) -> dict[str, Tensor]:
-        return {
-            k.removeprefix(prefix): v.to(state.place)
-            for k, v in tensors.items()
-            if k.startswith(prefix)
-        }
+        return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
     state.model.load_state_dict(part("model/"))
-    state.best = part("best/")
+    state.best = {k: v.to(state.place) for k, v in part("best/").items()}
     state.loss.load_state_dict(part("loss/"))
     for which, optimizer in enumerate(state.optimizers()):
         saved = optimizer.state_dict()

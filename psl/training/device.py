@@ -9,7 +9,7 @@ import torch
 
 from psl.errors import TrainingError
 
-__all__ = ["describe", "find_device", "peak_memory"]
+__all__ = ["describe", "find_device", "forget_peak", "peak_memory"]
 
 
 def find_device(name: str) -> torch.device:
@@ -42,8 +42,15 @@ def describe(place: torch.device) -> str:
     return f"cpu, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"
 
 
+def forget_peak(place: torch.device) -> None:
+    """Let :func:`peak_memory` start from here, on a GPU; a process's own peak stays."""
+    if place.type == "cuda":
+        torch.cuda.init()
+        torch.cuda.reset_peak_memory_stats(place)
+
+
 def peak_memory(place: torch.device) -> int:
-    """Return the most bytes held so far: by the GPU's tensors, or by this whole process."""
+    """Return the most bytes held: by the GPU's tensors, or so far by this whole process."""
     if place.type == "cuda":
         return torch.cuda.max_memory_allocated(place)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,15 +16,20 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from psl.activations import ACTIVATIONS
+from psl.backbones import BACKBONES
+from psl.datasets import load
+from psl.evaluation import evaluate
 from psl.fast import gpu_kernels
 from psl.interactions import Interactions
-from psl.losses import PairwiseSoftmaxLoss, get_loss
+from psl.losses import LOSSES, Batch, PairwiseSoftmaxLoss, Player, get_loss
 from psl.negatives import UniformNegatives
 from psl.scoring import catalogue_loss, sampled_loss
 from psl.streams import stream_key
+from psl.training import Progress, RunConfig, train
+from psl.training.state import State
 
 pytestmark = pytest.mark.gpu
-BATCH, DIM, COUNT = 1024, 64, 1000
+BATCH, DIM, COUNT, DEVICE = 1024, 64, 1000, "cuda"
 DENSE, SPARSE = 20_000, 70_000  # below and above 64 items for each draw
 
 
@@ -97,6 +104,60 @@ def test_the_same_bits_twice(items: int) -> None:
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
+def small(**changes: Any) -> RunConfig:
+    usual = {"epochs": 4, "negatives": 16, "dim": 8, "validate_every": 1, "lr": 0.05}
+    return RunConfig(**{**usual, **changes})
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_whole_training_step_does_not_wait_for_the_device(
+    backbone: str, name: str, request: pytest.FixtureRequest
+) -> None:
+    fit, place = load("synthetic").train, torch.device(DEVICE)
+    state = State.create(small(backbone=backbone, loss=name), fit, place)
+    users, items = (torch.from_numpy(x[:64]).to(place) for x in (fit.users, fit.items))
+
+    def train_step(key: int) -> None:
+        batch = Batch(users, items, state.sampler.sample(users, 16, key))
+        state.step(batch, "both" if isinstance(state.loss, Player) else "model", key)
+
+    train_step(1)  # compiles, and makes room
+    request.getfixturevalue("no_waiting")
+    train_step(2)
+
+
+@pytest.mark.parametrize("changes", [{}, {"loss": "bpr"}, {"loss": "llpauc"}, {"negatives": 0}])
+def test_a_run_repeats_and_a_stopped_one_ends_alike(
+    changes: dict[str, Any], tmp_path: Path
+) -> None:
+    config, data = small(**changes), load("synthetic")
+
+    def stop(p: Progress) -> None:
+        if (p.epoch, p.step) == (3, 1):
+            raise KeyboardInterrupt
+
+    whole = train(config, data, device=DEVICE)
+    again = train(config, data, device=DEVICE)
+    kept = tmp_path / "state.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        train(config, data, device=DEVICE, checkpoint=kept, progress=stop)
+    resumed = train(config, data, device=DEVICE, checkpoint=kept)
+    for other in (again, resumed):
+        assert other.record["metrics"] == whole.record["metrics"]
+        pairs = zip(other.model.parameters(), whole.model.parameters(), strict=True)
+        assert all(torch.equal(a, b) for a, b in pairs)
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_a_gpu_ranks_as_a_cpu_does(backbone: str) -> None:
+    data = load("synthetic")
+    model = State.create(small(backbone=backbone), data.train, torch.device("cpu")).model
+    here = evaluate(model.frozen(), data.test, data.train, device="cpu")
+    there = evaluate(model.to(DEVICE).frozen(), data.test, data.train, device=DEVICE)
+    assert here == pytest.approx(there, abs=1e-3), "ties may fall otherwise"
+
+
 @pytest.mark.parametrize("items", [DENSE, SPARSE])
 @pytest.mark.parametrize("name", ["psl-relu", "sl", "bpr"])
 def test_a_step_does_not_wait_for_the_device(
@@ -105,13 +166,13 @@ def test_a_step_does_not_wait_for_the_device(
     users, table, positive, negative = tables(items)
     loss = get_loss(name).build(0.1)
 
-    def train() -> None:
+    def back_and_forth() -> None:
         users.grad = table.grad = None
         sampled_loss(users, table, positive, negative, loss).backward()
 
-    train()  # compiles, and makes room
+    back_and_forth()  # compiles, and makes room
     request.getfixturevalue("no_waiting")
-    train()
+    back_and_forth()
 
 
 def test_drawing_does_not_wait_for_the_device(request: pytest.FixtureRequest) -> None:

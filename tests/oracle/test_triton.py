@@ -322,7 +322,7 @@ def test_it_compiles(
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """To machine code of an A100, with the types that the functions pass."""
+    """To machine code of an A100 and an H100, with the types that the functions pass."""
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
@@ -331,9 +331,9 @@ def test_it_compiles(
     given = iter(types)
     signature = {x: "constexpr" if x in constants else next(given) for x in kernel.arg_names}
     assert next(given, None) is None
-    code = triton.compile(
-        ASTSource(kernel, signature, constants), target=GPUTarget("cuda", 80, 32)
-    ).asm
-    assert code["cubin"]
-    # Sums of floats in an order of their own would not give the same bits twice.
-    assert not any(".f32" in line for line in code["ptx"].splitlines() if "atom." in line)
+    for capability in (80, 90):
+        source = ASTSource(kernel, signature, constants)
+        code = triton.compile(source, target=GPUTarget("cuda", capability, 32)).asm
+        assert code["cubin"]
+        # Sums of floats in an order of their own would not give the same bits twice.
+        assert not any(".f32" in line for line in code["ptx"].splitlines() if "atom." in line)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -391,3 +392,25 @@ def test_ten_lines_train_a_model(loss) -> None:
 def disjoint(seen, liked):
     """Train on what was seen, test on what is liked beyond it."""
     return seen, liked.difference(seen)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"users": (4, 5)}, r"users \(B, d\) and items \(I, d\), got \(4, 5\) and \(9, 6\)"),
+        ({"users": (6,)}, "expected users"),
+        ({"positive": (3,)}, r"ids for 4 rows, got \(3,\)"),
+        ({"negative": (5, 2)}, r"ids for 4 rows, got \(5, 2\)"),
+        ({"dtype": torch.int32}, "must be int64, got torch.int32"),
+    ],
+)
+@pytest.mark.parametrize("name", ["psl-relu", "bpr"])
+def test_what_does_not_fit_is_refused_before_a_kernel_reads_it(
+    name: str, change: dict[str, Any], words: str
+) -> None:
+    shapes = {"users": (4, 6), "items": (9, 6), "positive": (4,), "negative": (4, 2)} | change
+    kind = shapes.pop("dtype", torch.int64)
+    tables_ = [torch.zeros(*shapes[k]) for k in ("users", "items")]
+    ids = [torch.zeros(*shapes[k], dtype=kind) for k in ("positive", "negative")]
+    with pytest.raises(ValueError, match=words):
+        sampled_loss(*tables_, *ids, get_loss(name).build(0.1))
