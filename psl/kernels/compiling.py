@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from typing import Any, BinaryIO
 
@@ -85,8 +86,7 @@ def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
             function, signature = cloudpickle.loads(pickle.load(requests))
         except EOFError:
             return
-        try:
+        with suppress(Exception):  # the parent meets the same error, and can say where
             _plain(function).compile(signature)
-        finally:
-            pickle.dump(None, answers)
-            answers.flush()
+        pickle.dump(None, answers)
+        answers.flush()

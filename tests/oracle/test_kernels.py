@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -22,6 +24,7 @@ from psl.scoring import sampled_loss, unit_rows
 kernels = pytest.importorskip("psl.kernels", reason="numba is missing")
 compiling = pytest.importorskip("psl.kernels.compiling", reason="numba is missing")
 maths = pytest.importorskip("psl.kernels.maths", reason="numba is missing")
+import numba  # noqa: E402
 from numba import prange  # noqa: E402
 
 
@@ -264,3 +267,23 @@ def test_without_a_child_process_a_kernel_compiles_here(monkeypatch: pytest.Monk
     x = np.ones(3)
     kernel(x)
     assert (x == factor).all()
+
+
+def test_a_kernel_that_does_not_compile_leaves_the_child_to_the_next() -> None:
+    def wrong(x):
+        return x.no_such_attribute
+
+    def right(x):
+        for i in prange(len(x)):
+            x[i] += 1
+
+    of = (numba.float64[::1],)
+    requests, answers = io.BytesIO(), io.BytesIO()
+    for function in (wrong, right):
+        pickle.dump(numba.cloudpickle.dumps((function, of)), requests)
+    requests.seek(0)
+    compiling._serve(requests, answers)
+    answers.seek(0)
+    assert [pickle.load(answers) for _ in range(2)] == [None, None]
+    with pytest.raises(numba.TypingError, match="no_such_attribute"):
+        compiling.compiled(wrong)(np.ones(3))
