@@ -1,7 +1,7 @@
-"""Execute notebooks and store what comes out, so that a second time gives the same bytes.
+"""Execute notebooks and store what comes out: a second time gives the same bytes.
 
 python notebooks/execute.py notebooks/01-pairwise.ipynb
-python notebooks/execute.py notebooks/04-training.ipynb -p epochs 5 --output /tmp/chapters
+python notebooks/execute.py notebooks/04-training.ipynb -p epochs 5 --output /tmp/out
 """
 
 from __future__ import annotations
@@ -26,7 +26,11 @@ def joined(outputs: list[Any]) -> list[Any]:
     whole: list[Any] = []
     for output in outputs:
         last = whole[-1] if whole else None
-        if last and output.output_type == last.output_type == "stream" and output.name == last.name:
+        if (
+            last
+            and output.output_type == last.output_type == "stream"
+            and output.name == last.name
+        ):
             last.text += output.text
         else:
             whole.append(output)
@@ -51,7 +55,9 @@ def cleaned(notebook: Any) -> Any:
     return notebook
 
 
-def execute(source: Path, parameters: dict[str, Any] | None = None, progress: bool = False) -> Any:
+def execute(
+    source: Path, parameters: dict[str, Any] | None = None, progress: bool = False
+) -> Any:
     """Run a notebook in its own folder and return it executed and cleaned."""
     notebook = papermill.execute_notebook(
         str(source),
@@ -69,7 +75,9 @@ def store(notebook: Any, target: Path) -> None:
     """Write a notebook at once or not at all."""
     target.parent.mkdir(parents=True, exist_ok=True)
     text = nbformat.writes(notebook)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}-", suffix=".part")
+    handle, name = tempfile.mkstemp(
+        dir=target.parent, prefix=f".{target.stem}-", suffix=".part"
+    )
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text if text.endswith("\n") else text + "\n")
@@ -99,7 +107,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     parameters = {name: yaml.safe_load(value) for name, value in options.parameter}
     if parameters and options.output is None:
-        parser.error("the stored chapters keep their own parameters: give --output FOLDER with -p")
+        parser.error(
+            "the stored chapters keep their parameters: give --output FOLDER with -p"
+        )
     for source in options.notebooks:
         begin = time.monotonic()
         target = source if options.output is None else options.output / source.name

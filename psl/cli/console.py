@@ -13,13 +13,24 @@ from rich.table import Column
 
 from psl.errors import UnknownNameError
 
-__all__ = ["Device", "Results", "Setting", "check_device", "err", "key", "out", "print_json"]
+__all__ = [
+    "Device",
+    "Results",
+    "Setting",
+    "Several",
+    "check_device",
+    "err",
+    "key",
+    "out",
+    "print_json",
+]
 
 out, err = Console(), Console(stderr=True)
 DEVICES = ("auto", "cpu", "cuda")
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda; cuda:1 is the second GPU.")]
 Setting = Annotated[str, typer.Option(help="iid, ood or noise.")]
 Results = Annotated[Path, typer.Option(help="Folder of the run records.")]
+Several = Annotated[list[str] | None, typer.Option(help="Only this one; may be repeated.")]
 
 
 def check_device(name: str) -> None:

@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.box import SIMPLE
+from rich.table import Column, Table
 
 from psl import records
-from psl.cli.console import Results, err, key, out
+from psl.backbones import BACKBONES
+from psl.cli.console import Results, Several, err, key, out
 from psl.errors import RecordError
+from psl.losses import LOSSES
 from psl.training import RunConfig
 
 app = typer.Typer(no_args_is_help=True, help="Run records: check, show, merge.")
@@ -33,25 +36,80 @@ def _load(config: dict[str, Any]) -> None:
 
 
 @app.command("show")
-def records_show(results: Results = Path("results")) -> None:
-    """Show every record in a line."""
-    table = Table(
-        key("run"), "dataset", "model", "seed", "recall@20", "ndcg@20", "minutes", "device"
-    )
+def records_show(
+    results: Results = Path("results"),
+    experiment: Several = None,
+    dataset: Several = None,
+    setting: Several = None,
+    backbone: Several = None,
+    loss: Several = None,
+) -> None:
+    """Show every record in a line, in a table for each experiment, dataset and setting."""
+    asked = {"dataset": dataset, "setting": setting, "backbone": backbone, "loss": loss}
+    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     for r in records.read(results):
+        c = r["config"]
+        wanted = all(not names or c[axis] in names for axis, names in asked.items())
+        if wanted and (not experiment or r["experiment"] in experiment):
+            groups.setdefault((r["experiment"], c["dataset"], c["setting"]), []).append(r)
+    if not groups:
+        raise RecordError(f"{results} has no record of what was asked for")
+    for (name, data, kind), some in sorted(groups.items()):
+        out.print(_table(f"{name}: {data} ({kind})", some))
+
+
+def _table(title: str, some: list[dict[str, Any]]) -> Table:
+    """Lay out records of one dataset: eighty columns hold them."""
+    told = _told_apart_by([r["config"] for r in some])
+    names = (key(n) for n in ("run", "model", "seed"))
+    numbers = (Column(n, justify="right", no_wrap=True) for n in ("R@20", "NDCG@20", "min"))
+    table = Table(
+        *names,
+        *(n.replace("_", " ") for n in told),
+        *numbers,
+        title=title,
+        title_justify="left",
+        box=SIMPLE,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    for r in sorted(some, key=lambda r: _order(r["config"], told)):
         c, m = r["config"], r["metrics"]
-        told = [c["protocol"], *(["as released"] if c.get("as_released") else [])]
         table.add_row(
             r["run_id"],
-            f"{c['dataset']} ({c['setting']})",
-            f"{c['backbone']} {c['loss']} ({', '.join(told)})",
+            f"{c['backbone']} {c['loss']}",
             str(c["seed"]),
+            *("yes" if c.get(n) is True else str(c.get(n, "")) for n in told),
             f"{m['recall@20']:.4f}",
             f"{m['ndcg@20']:.4f}",
             f"{r['seconds'] / 60:.1f}",
-            r["device"],
         )
-    out.print(table)
+    return table
+
+
+def _told_apart_by(configs: list[dict[str, Any]]) -> list[str]:
+    """Return the settings that differ among runs of one backbone and loss, the seed left out."""
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for c in configs:
+        groups.setdefault((c["backbone"], c["loss"]), []).append(c)
+    names = list(dict.fromkeys(name for c in configs for name in c if name != "seed"))
+    return [
+        name
+        for name in names
+        if any(len({c.get(name) for c in group}) > 1 for group in groups.values())
+    ]
+
+
+def _order(config: dict[str, Any], told: list[str]) -> tuple[Any, ...]:
+    """Sort by backbone and loss, in the order of the registries, then by what tells runs apart.
+
+    A name that this version does not know comes last.
+    """
+    backbones, losses = [*BACKBONES, config["backbone"]], [*LOSSES, config["loss"]]
+    model = backbones.index(config["backbone"]), losses.index(config["loss"])
+    values = (config.get(name, 0) for name in told)
+    apart = ((0.0, v) if isinstance(v, str) else (float(v), "") for v in values)
+    return (*model, *apart, config["seed"])
 
 
 @app.command("merge")

@@ -13,13 +13,11 @@ from typing import Annotated, Any
 import typer
 
 from psl import experiments, records, sweep
-from psl.cli.console import Device, Results, check_device, err, out, print_json
+from psl.cli.console import Device, Results, Several, check_device, err, out, print_json
 from psl.datasets import stored_setting
 from psl.errors import DataError, PSLError, UnknownNameError
 from psl.files import replace_file
 from psl.sweep.watch import duration
-
-Several = Annotated[list[str] | None, typer.Option(help="Only this one; may be repeated.")]
 
 
 def run_command(

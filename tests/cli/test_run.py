@@ -213,6 +213,12 @@ def entry(seed: int, **changes: Any) -> dict[str, Any]:
     }
 
 
+def changed(seed: int, **config: object) -> dict:
+    """Return an entry of another configuration."""
+    config = entry(seed)["config"] | config
+    return entry(seed, config=config, run_id=records.run_id(config))
+
+
 def test_whatever_may_be_appended_can_be_shown(psl: Psl, tmp_path: Path) -> None:
     """A record of the required keys alone is enough for every command that reads one."""
     least = entry(0)
@@ -221,10 +227,29 @@ def test_whatever_may_be_appended_can_be_shown(psl: Psl, tmp_path: Path) -> None
     least["run_id"] = records.run_id(least["config"])
     records.append(tmp_path / "results" / "smoke.jsonl", least)
     status, out, _ = psl("records", "show")
-    assert status == 0 and "0.5000" in out and "1.5" in out and "released" in out
+    assert status == 0 and "0.5000" in out and "1.5" in out
     assert psl("run", "smoke", "--dry-run")[0] == 0
     assert psl("run", "table1", "--dataset", "gowalla", "--dry-run", "--json")[0] == 0
     assert psl("claims", "--json")[0] == 0
+
+
+def test_show_tells_runs_apart_in_eighty_columns(
+    psl: Psl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for negatives in (1000, 30):
+        records.append(tmp_path / "results" / "smoke.jsonl", changed(0, negatives=negatives))
+    strange = changed(0, loss="hinge", setting="ood")
+    (tmp_path / "results" / "x.jsonl").write_text(json.dumps(strange) + "\n")
+    status, out, _ = psl("records", "show")
+    lines = [line for line in out.splitlines() if "mf" in line]
+    assert status == 0 and "…" not in out and max(map(len, out.splitlines())) <= 80
+    assert [line.split()[4:6] for line in lines[:2]] == [["30", "0.5000"], ["1000", "0.5000"]]
+    assert "hinge" in lines[2] and "synthetic (ood)" in out
+    status, out, _ = psl("records", "show", "--setting", "iid", "--loss", "sl")
+    assert status == 0 and "hinge" not in out and out.count("mf sl") == 2
+    status, _, err = psl("records", "show", "--loss", "psl")
+    assert status == 2 and "no record of what was asked for" in err
 
 
 def test_merge(psl: Psl, tmp_path: Path) -> None:

@@ -48,6 +48,9 @@ LOOK = """() => {
     ).map(s => s.outerHTML.slice(0, 80)),
     fonts: [...document.fonts].filter(f => f.status === 'error').map(f => f.family),
     wide: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+    cut: [...document.querySelectorAll('.bd-article pre, .bd-article .cell_output .output')]
+      .filter(e => e.scrollWidth > e.clientWidth + 1)
+      .map(e => e.innerText.slice(0, 80)),
     heading: document.querySelectorAll('.bd-article h1').length,
   }
 }"""
@@ -117,7 +120,7 @@ def test_page(browser, bases: dict[str, str], way: str, name: str) -> None:
         page.close()
     assert not strangers, "the page asks others"
     assert not complaints
-    for fault in ("mistakes", "broken", "undescribed", "unnamed", "fonts"):
+    for fault in ("mistakes", "broken", "undescribed", "unnamed", "fonts", "cut"):
         assert not seen[fault], fault
     assert seen["wide"] <= 1, "the page scrolls sideways"
     if seen["formulas"] or name in WITH_MATHS:
