@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding, normalize
+from torch.nn.functional import embedding
 
-from psl.contrast import info_nce, orthant_noise
+from psl.contrast import gaussian_noise, info_nce, orthant_noise
 from psl.errors import UnknownNameError
 from psl.graph import Graph
 from psl.interactions import Interactions
@@ -199,22 +199,15 @@ class XSimGCL(LightGCN):
         """Return the tables after each propagation, with noise if there is a key for it."""
         users: Tensor = self.user
         items: Tensor = self.item
+        noise = gaussian_noise if self.as_released else orthant_noise
         out: list[tuple[Tensor, Tensor]] = []
         for layer in range(self.layers):
             users, items = self.graph.propagate(users, items)
             if key is not None:
-                users = users + self._noise(users, stream_key(key, layer, "users"))
-                items = items + self._noise(items, stream_key(key, layer, "items"))
+                users = users + noise(users, stream_key(key, layer, "users"), self.eps)
+                items = items + noise(items, stream_key(key, layer, "items"), self.eps)
             out.append((users, items))
         return out
-
-    @torch.no_grad()
-    def _noise(self, x: Tensor, key: int) -> Tensor:
-        if not self.as_released:
-            return orthant_noise(x, key, self.eps)
-        own = torch.Generator(x.device).manual_seed(key)
-        drawn = torch.randn(x.shape, generator=own, device=x.device, dtype=x.dtype)
-        return x.sign() * normalize(drawn, dim=1) * self.eps
 
     @staticmethod
     def _mean(layers: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:

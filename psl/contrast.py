@@ -7,9 +7,10 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from psl.fast import cpu_kernels
+from psl.scoring.precision import without_autocast
 from psl.streams import uniforms
 
-__all__ = ["info_nce", "orthant_noise"]
+__all__ = ["gaussian_noise", "info_nce", "orthant_noise"]
 
 
 @torch.no_grad()
@@ -24,15 +25,30 @@ def orthant_noise(x: Tensor, key: int, eps: float) -> Tensor:
     if kernels is not None:
         out: Tensor = kernels.orthant_noise(x.contiguous(), key, eps)
         return out
-    drawn = uniforms(key, tuple(x.shape), x.device).to(x.dtype)
+    return _along(x, uniforms(key, tuple(x.shape), x.device).to(x.dtype), eps)
+
+
+@torch.no_grad()
+def gaussian_noise(x: Tensor, key: int, eps: float) -> Tensor:
+    """Return what the paper's public code adds: as :func:`orthant_noise`, with ``n`` Gaussian.
+
+    It can turn a sign around.  The draws depend on the kind of device too.
+    """
+    own = torch.Generator(x.device).manual_seed(key)
+    return _along(x, torch.randn(x.shape, generator=own, device=x.device, dtype=x.dtype), eps)
+
+
+def _along(x: Tensor, drawn: Tensor, eps: float) -> Tensor:
     return x.sign() * normalize(drawn, dim=1) * eps
 
 
+@without_autocast
 def info_nce(one: Tensor, two: Tensor, tau: float, ids: Tensor | None = None) -> Tensor:
     """Return the mean of ``-log softmax(cos(one_i, two_j) / tau)`` at ``j = i``; shapes (B, d).
 
     With ``ids`` (B,) a row counts once for each id: nothing is contrasted with itself.  Repetitions
     are masked, not left out, for a GPU would have to be waited for to learn how many are left.
+    Autocast changes nothing.
     """
     logits = normalize(one, dim=1) @ normalize(two, dim=1).T / tau
     own = logits.diagonal()

@@ -12,6 +12,7 @@ import os
 import warnings
 from dataclasses import dataclass
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -194,7 +195,7 @@ def fetch(name: str, setting: str = "iid", *, progress: bool = False) -> Path:
             known_hash=f"sha256:{source.sha256}" if source.sha256 else None,
             fname=f"{name}-{stored_setting(setting)}.zip",
             path=cache_folder(),
-            progressbar=progress,
+            progressbar=progress and find_spec("tqdm") is not None,  # pooch draws with it
         )
     except (OSError, ValueError) as error:  # requests' errors are OSErrors; bad hash: ValueError
         reason = " ".join(str(error).split())[:200]

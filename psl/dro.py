@@ -7,7 +7,8 @@ Theorem 4.2 reads
 
 attained by ``q_j`` proportional to ``exp(l_j / tau*)``.  A temperature of 0 stands for its limit:
 all mass on the largest losses.  All functions are batched: ``losses`` has shape ``(..., I)``, radii
-and temperatures have shape ``(...)``.  Radii are in nats.
+and temperatures have shape ``(...)``.  Radii are in nats.  While ``torch.compile`` traces, the
+values of arguments are not checked: nobody can be asked for them then.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.library import custom_op
 
 __all__ = [
     "dual_value",
@@ -99,10 +101,8 @@ def temperature_for_radius(losses: Tensor, eta: Tensor | float, iterations: int 
         distribution of finite expectation, and no multiplier is optimal.
     """
     radius = _like(eta, losses)
-    if not bool(((radius > 0) & torch.isfinite(radius)).all()):
-        raise ValueError("the radius eta must be positive and finite")
-    if not bool(torch.isfinite(losses).all()):
-        raise ValueError("the losses must be finite")
+    _check((radius > 0) & torch.isfinite(radius), "the radius eta must be positive and finite")
+    _check(torch.isfinite(losses), "the losses must be finite")
     return multiplier(losses, radius, iterations)
 
 
@@ -136,6 +136,8 @@ def multiplier(losses: Tensor, eta: Tensor | float, iterations: int = 64) -> Ten
     return torch.where(saturated, torch.zeros_like(tau), tau)
 
 
+# An operator, which torch.compile calls whole: how many steps are taken depends on the numbers.
+@custom_op("psl::log_temperature", mutates_args=())
 def _solve(below: Tensor, eta: Tensor, done: Tensor, iterations: int) -> Tensor:
     """Return ``log tau`` at which the radius is ``eta``; rows that are ``done`` are left alone.
 
@@ -163,6 +165,9 @@ def _solve(below: Tensor, eta: Tensor, done: Tensor, iterations: int) -> Tensor:
     return at
 
 
+_solve.register_fake(lambda below, eta, done, iterations: torch.empty_like(eta))
+
+
 def _radius_and_variance(below: Tensor, log_tau: Tensor) -> tuple[Tensor, Tensor]:
     """Return ``KL(q || uniform)`` and ``Var_q(l / tau)`` at each row's temperature, (...).
 
@@ -183,10 +188,14 @@ def _like(value: Tensor | float, losses: Tensor) -> Tensor:
     return torch.as_tensor(value, dtype=losses.dtype, device=losses.device)
 
 
+def _check(holds: Tensor, words: str) -> None:
+    if not torch.compiler.is_compiling() and not bool(holds.all()):
+        raise ValueError(words)
+
+
 def _tilt(losses: Tensor, tau: Tensor) -> Tensor:
     """Return ``(l - max l) / tau``, and its limit (0 at the maximisers, else -inf) at 0."""
-    if bool((tau < 0).any()):
-        raise ValueError("a temperature must not be negative")
+    _check(~(tau < 0), "a temperature must not be negative")
     below = losses - losses.amax(dim=-1, keepdim=True)
     column = tau.unsqueeze(-1)
     limit = torch.zeros_like(below).masked_fill(below < 0, -math.inf)

@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from psl.interactions import Interactions
+from psl.scoring.precision import tables, without_autocast
 
 __all__ = ["CUTOFFS", "evaluate", "metrics_from_hits"]
 
@@ -26,9 +28,17 @@ def metrics_from_hits(
     Parameters
     ----------
     hits : Tensor of bool, shape (B, K)
-        Whether the item at each rank is relevant, best rank first.
+        Whether the item at each rank is relevant, best rank first; K is at least the largest
+        cut-off, and a list that ends before is continued with misses.
     relevant : Tensor of int, shape (B,)
+
+    Raises
+    ------
+    ValueError
+        If the lists are shorter than a cut-off: the ideal list would be cut with them.
     """
+    if hits.shape[1] < max(cutoffs):
+        raise ValueError(f"lists of {hits.shape[1]} places have no metrics at {max(cutoffs)}")
     rank = torch.arange(1, hits.shape[1] + 1, device=hits.device, dtype=torch.float64)
     gain, reciprocal = 1 / torch.log2(1 + rank), 1 / rank
     ideal = torch.cat([gain.new_zeros(1), gain.cumsum(0)])
@@ -36,9 +46,14 @@ def metrics_from_hits(
     for k in cutoffs:
         found = hit[:, :k].sum(1)
         out[f"recall@{k}"] = found / relevant.clamp(min=1)
-        out[f"ndcg@{k}"] = (hit[:, :k] @ gain[:k]) / ideal[relevant.clamp(1, min(k, hits.shape[1]))]
+        out[f"ndcg@{k}"] = (hit[:, :k] @ gain[:k]) / ideal[relevant.clamp(1, k)]
         out[f"mrr@{k}"] = (hit[:, :k] @ reciprocal[:k]) / found.clamp(min=1)
     return out
+
+
+@without_autocast
+def _scores(users: Tensor, items: Tensor) -> Tensor:
+    return users @ items.T
 
 
 @torch.no_grad()
@@ -56,13 +71,15 @@ def evaluate(
     Parameters
     ----------
     embed : callable
-        ``users -> (user embeddings (B, d), item embeddings (I, d))``.
+        ``users -> (user embeddings (B, d), item embeddings (I, d))``.  They are multiplied in their
+        own dtype, but at least in float32, also under autocast.
     target : Interactions
         The relevant items.
     masked : Interactions
         Items that may not be recommended (training positives).  They are never hits, not even where
         fewer than k others are left; a list is then shorter than k.
     cutoffs : sequence of int
+        Beyond the end of the catalogue a list has misses.
     rows : int
         Users ranked at once; memory is about ``4 * rows * I`` bytes.
 
@@ -70,25 +87,45 @@ def evaluate(
     -------
     dict
         ``{"recall@20": ..., "ndcg@20": ..., "mrr@20": ...}``, dimensionless, in [0, 1].
+
+    Raises
+    ------
+    ValueError
+        If the embeddings, or ``masked``, are of other users or items than ``target``, or a score is
+        not a number.
     """
+    if (masked.num_users, masked.num_items) != (target.num_users, target.num_items):
+        raise ValueError(
+            f"masked has {masked.num_users} users and {masked.num_items} items, "
+            f"target {target.num_users} and {target.num_items}"
+        )
     size, depth = target.num_items, min(max(cutoffs), target.num_items)
     # Pairs are sorted by user, then item: so are these numbers, and a hit is one of them.
     wanted = torch.from_numpy(target.users * size + target.items).to(device)
     relevant = torch.from_numpy(target.degrees).to(device)
     mask_user, mask_item = (torch.from_numpy(x).to(device) for x in (masked.users, masked.items))
     total: dict[str, Tensor] = {}
+    broken = torch.zeros((), dtype=torch.bool, device=device)
     for first in range(0, target.num_users, rows):
         last = min(first + rows, target.num_users)
         users = torch.arange(first, last, device=device)
-        u, v = embed(users)
-        scores = u @ v.T
+        u, v = tables(*embed(users))
+        if (len(u), len(v)) != (len(users), size):
+            raise ValueError(
+                f"embed gave {len(u)} users and {len(v)} items, wanted were {len(users)} and {size}"
+            )
+        scores = _scores(u, v)
         known = slice(*masked.indptr[[first, last]])  # the masked pairs of these users
         scores[mask_user[known] - first, mask_item[known]] = -torch.inf
         best = scores.topk(depth, dim=1)
+        broken |= best.values[:, 0].isnan().any()  # NaN comes first; a GPU is asked once, below
         top = users.unsqueeze(1) * size + best.indices
         place = torch.searchsorted(wanted, top).clamp(max=max(len(wanted) - 1, 0))
         hits = wanted[place] == top if len(wanted) else torch.zeros_like(top, dtype=torch.bool)
         hits &= ~best.values.isneginf()  # a list may be longer than what is not masked
+        hits = pad(hits, (0, max(cutoffs) - depth))
         for name, value in metrics_from_hits(hits, relevant[users], cutoffs).items():
             total[name] = total.get(name, 0) + value.sum()
+    if bool(broken):
+        raise ValueError("a score is not a number (NaN): there is no ranking")
     return {name: float(value) / target.num_users for name, value in total.items()}

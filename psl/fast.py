@@ -1,8 +1,15 @@
-"""Whether the kernels serve: their compiler is installed, and nobody turned them off."""
+"""Whether the kernels serve: their compiler is installed, and nobody turned them off.
+
+Two Python threads may call the kernels at once where numba's threading layer is OpenMP or TBB.
+Its third, ``workqueue``, which serves where neither is installed, ends a process that does.
+"""
 
 from __future__ import annotations
 
 import os
+import sys
+import warnings
+from contextlib import suppress
 from functools import cache
 from types import ModuleType
 
@@ -11,6 +18,23 @@ from torch import Tensor
 
 __all__ = ["cpu_kernels", "gpu_kernels"]
 
+_forked = False
+
+
+def _note_fork() -> None:
+    """Remember in a forked child that its parent had OpenMP's threads: it has none of them.
+
+    There numba ends the process at the next parallel loop.  Its other layers start threads anew.
+    """
+    global _forked
+    numba = sys.modules.get("numba")
+    with suppress(ValueError):  # no thread was started yet
+        _forked = _forked or (numba is not None and numba.threading_layer() == "omp")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_fork)
+
 
 @cache
 def _load() -> ModuleType | None:
@@ -18,12 +42,25 @@ def _load() -> ModuleType | None:
         from psl import kernels
     except ImportError:  # the extra `fast` is not installed
         return None
+    except RuntimeError as error:
+        if "no locator available" not in str(error):
+            raise
+        warnings.warn(
+            "the CPU kernels do not serve: numba finds no folder that it may write its cache to; "
+            "set NUMBA_CACHE_DIR to one",
+            stacklevel=2,
+        )
+        return None
     return kernels
 
 
 @cache
 def _load_cuda() -> ModuleType | None:
     try:
+        import triton
+
+        if int(triton.__version__.split(".")[0]) < 3:  # another language
+            return None
         from psl import kernels_cuda
     except ImportError:  # Triton comes with PyTorch's builds for CUDA on Linux, and with no other
         return None
@@ -37,6 +74,9 @@ def _compiles_for(device: torch.device) -> bool:
 
 
 def _served(tensor: Tensor) -> bool:
+    # torch.compile cannot follow a kernel; it calls the operators of torch whole, kernels and all.
+    if torch.compiler.is_compiling():
+        return False
     known = tensor.dtype in (torch.float32, torch.int64)
     return known and os.environ.get("PSL_KERNELS", "on") != "off"
 
@@ -45,8 +85,11 @@ def cpu_kernels(tensor: Tensor) -> ModuleType | None:
     """Return :mod:`psl.kernels` if it can work on this tensor, else ``None``.
 
     It takes integers and float32 on a CPU.  ``PSL_KERNELS=off`` in the environment turns it off.
+    It does not serve in a process forked from one that has run kernels in OpenMP's threads, as a
+    worker of torch's ``DataLoader``.
     """
-    return _load() if tensor.device.type == "cpu" and _served(tensor) else None
+    usable = tensor.device.type == "cpu" and not _forked and _served(tensor)
+    return _load() if usable else None
 
 
 def gpu_kernels(tensor: Tensor) -> ModuleType | None:

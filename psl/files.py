@@ -1,28 +1,64 @@
-"""Writing a file so that nobody ever reads a part of it."""
+"""Writing a file so that nobody ever reads a part of it; and whether one could."""
 
 from __future__ import annotations
 
 import os
+import secrets
+import stat
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["replace_file"]
+from psl.errors import PSLError
+
+__all__ = ["check_writable", "replace_file"]
+
+
+def check_writable(path: Path) -> None:
+    """See that a file, and the folders above it, could be made, before hours of work.
+
+    Nothing is left behind.
+
+    Raises
+    ------
+    PSLError
+        Which names the file, and why not.
+    """
+    made = [folder for folder in path.parents if not folder.exists()]  # innermost first
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise PSLError(f"{path} cannot be written: {error.strerror}") from error
+    finally:
+        for folder in made:
+            with suppress(OSError):  # not made, or in use by now
+                folder.rmdir()
+    if path.is_dir():
+        raise PSLError(f"{path} cannot be written: it is a folder")
 
 
 def replace_file(path: Path, content: bytes) -> None:
     """Write a file so that a reader sees the old or the new content, never a part of it.
 
     Folders above it are made.  After an error (a full disk) the old file is there, unchanged.
+    A link stays one: what it leads to is replaced.  An old file's permissions stay; a new file has
+    those of any that this process makes.
     """
+    path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
+    # Opened as any file is, and not by tempfile: the system itself applies the umask.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(temporary, "xb") as file:
+            if mode is not None:
+                os.chmod(temporary, mode)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,14 @@ from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from psl.interactions import Interactions
+from psl.scoring.precision import without_autocast
 
 __all__ = ["Graph"]
+
+
+@without_autocast
+def _product(matrix: Tensor, x: Tensor) -> Tensor:
+    return matrix @ x
 
 
 class _Multiply(torch.autograd.Function):
@@ -21,19 +28,21 @@ class _Multiply(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, matrix: Tensor, transposed: Tensor, x: Tensor) -> Tensor:
         ctx.save_for_backward(transposed)
-        return matrix @ x
+        out: Tensor = _product(matrix, x)
+        return out
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         (transposed,) = ctx.saved_tensors
-        return None, None, transposed @ grad.contiguous()
+        return None, None, _product(transposed, grad.contiguous())
 
 
 class Graph:
     r"""Symmetrically normalised adjacency :math:`D^{-1/2} A D^{-1/2}` of users and items.
 
     It is kept as its two blocks, users by items and items by users, in CSR: half the traffic of
-    the square matrix.  A node without an edge stays at zero.
+    the square matrix.  A node without an edge stays at zero.  Weights are float32, or float64 where
+    the embeddings are.
 
     Parameters
     ----------
@@ -45,19 +54,37 @@ class Graph:
         by_user, by_item = train.degrees, train.popularity
         weight = 1 / np.sqrt(by_user[train.users] * by_item[train.items])
         shape = (train.num_users, train.num_items)
-        forth = csr_matrix((weight.astype(np.float32), train.items, train.indptr), shape)
-        self.to_users, self.to_items = _csr(forth), _csr(forth.T.tocsr())
+        forth = csr_matrix((weight, train.items, train.indptr), shape)
+        exact = _csr(forth), _csr(forth.T.tocsr())
+        # In float64, on the host: a model made double must not have weights rounded before.
+        self._weights = tuple(block.values() for block in exact)
+        self.to_users, self.to_items = (block.float() for block in exact)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Graph:
+        """Copy the blocks, which torch's own deep copy cannot; the host's weights never change."""
+        twin = copy(self)
+        twin.to_users, twin.to_items = self.to_users.clone(), self.to_items.clone()
+        return twin
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Graph:
-        """Move both blocks, to another dtype too if one is given; returns itself."""
-        self.to_users, self.to_items = (
-            block.to(device=device, dtype=dtype or block.dtype)
-            for block in (self.to_users, self.to_items)
-        )
+        """Move both blocks, to another dtype too if one is given; returns itself.
+
+        For a half-precision dtype they stay float32: no sparse product takes less.
+        """
+        kind = torch.promote_types(dtype or self.to_users.dtype, torch.float32)
+        blocks = [block.to(device) for block in (self.to_users, self.to_items)]
+        if kind != self.to_users.dtype:
+            pairs = zip(blocks, self._weights, strict=True)
+            blocks = [_with_values(block, weight.to(device, kind)) for block, weight in pairs]
+        self.to_users, self.to_items = blocks
         return self
 
     def propagate(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the weighted sums over neighbours, shapes (U, d) and (I, d)."""
+        """Return the weighted sums over neighbours, shapes (U, d) and (I, d).
+
+        They are of the dtype of the weights, also under autocast.
+        """
+        users, items = (x.to(self.to_users.dtype) for x in (users, items))
         return (
             _Multiply.apply(self.to_users, self.to_items, items),
             _Multiply.apply(self.to_items, self.to_users, users),
@@ -75,3 +102,9 @@ def _csr(matrix: csr_matrix) -> Tensor:
             matrix.shape,
             check_invariants=True,
         )
+
+
+def _with_values(block: Tensor, values: Tensor) -> Tensor:
+    return torch.sparse_csr_tensor(
+        block.crow_indices(), block.col_indices(), values, block.shape, check_invariants=False
+    )

@@ -26,6 +26,19 @@ def membership(data: Interactions, users: Tensor) -> Tensor:
     return mask
 
 
+def _check(users: Tensor, num_users: int, key: int) -> None:
+    """Refuse what a kernel would read beyond the ends of, and a key of which roads differ."""
+    if users.ndim != 1 or users.dtype != torch.int64:
+        raise ValueError(f"users must be int64 (B,), got {users.dtype} {tuple(users.shape)}")
+    if not 0 <= key < 1 << 63:
+        raise ValueError(f"the key must be in 0 .. 2^63 - 1, got {key}")
+    # A GPU would have to be waited for, and torch.compile cannot follow.
+    if users.device.type != "cpu" or torch.compiler.is_compiling() or not users.numel():
+        return
+    if not 0 <= int(users.min()) <= int(users.max()) < num_users:
+        raise IndexError(f"a user id is not in 0 .. {num_users - 1}")
+
+
 class UniformNegatives:
     """Items uniform over the catalogue without the user's training positives, with replacement.
 
@@ -57,7 +70,25 @@ class UniformNegatives:
         self.below = self.items - place + users * self.num_items
 
     def sample(self, users: Tensor, count: int, key: int) -> Tensor:
-        """Draw ``count`` negatives for each user, shape (B, count), int64."""
+        """Draw ``count`` negatives for each user, shape (B, count), int64.
+
+        Parameters
+        ----------
+        users : Tensor of int64, shape (B,)
+            On the sampler's device.
+        count : int
+        key : int
+            Decides the draws; in 0 .. 2^63 - 1, as :func:`psl.streams.stream_key` gives it.
+
+        Raises
+        ------
+        ValueError
+            For users of another shape or dtype, or a key out of its range.
+        IndexError
+            For a user that does not exist, on a CPU.  A GPU is not waited for: its kernel draws -1
+            for such a user, and without it torch's own assertion fails on the device.
+        """
+        _check(users, len(self.indptr) - 1, key)
         kernels = gpu_kernels(users) or cpu_kernels(users)
         if kernels is not None:
             out: Tensor = kernels.uniform_negatives(
@@ -117,7 +148,11 @@ class NoisyNegatives:
         self.items = torch.from_numpy(self.marked.items).to(device)
 
     def sample(self, users: Tensor, count: int, key: int) -> Tensor:
-        """Draw ``count`` negatives for each user, shape (B, count), int64."""
+        """Draw ``count`` negatives for each user, shape (B, count), int64.
+
+        Parameters and errors as :meth:`UniformNegatives.sample`; on a GPU it is torch's assertion
+        that a user who does not exist fails.
+        """
         drawn = self.uniform.sample(users, count, key)
         coin_key, which_key = stream_key(key, "coin"), stream_key(key, "which")
         kernels = cpu_kernels(users)

@@ -13,16 +13,20 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from psl.datasets import DATASETS, stored_setting
 from psl.errors import RecordError
 from psl.files import replace_file
 
 __all__ = [
+    "METRICS",
     "SCHEMA",
     "append",
+    "by_time",
     "code_digest",
     "digest_of",
     "file_of",
     "merge",
+    "of_registered_data",
     "problems",
     "provenance",
     "read",
@@ -45,7 +49,11 @@ REQUIRED: dict[str, tuple[type, ...]] = {
     "created": (str,),
 }
 REQUIRED_CONFIG = ("dataset", "setting", "backbone", "loss", "seed", "protocol", "epochs")
-REQUIRED_METRICS = ("recall@20", "ndcg@20")
+METRICS = ("recall@20", "ndcg@20")  # what the paper prints; every record has them
+# What Windows takes in no file name, and what it takes for a device whatever the ending.
+FORBIDDEN = set('<>:"/\\|?*')
+RESERVED = {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"}
+RESERVED |= {port + number for port in ("COM", "LPT") for number in "0123456789¹²³"}
 KINDS: dict[type, str] = {dict: "a table of names and values", list: "a list", str: "text"}
 
 
@@ -162,6 +170,26 @@ def read(path: Path) -> list[dict[str, Any]]:
     return [record for _, record in _entries(path)]
 
 
+def of_registered_data(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the records that count for the paper: those of no other data than the registered.
+
+    Where no fingerprint is registered, as for generated data, every record counts.
+    """
+    out = []
+    for record in records:
+        config = record["config"]
+        source = DATASETS.get((config["dataset"], stored_setting(config["setting"])))
+        known = source.fingerprint if source else None
+        if known in (None, record["dataset_fingerprint"]):
+            out.append(record)
+    return out
+
+
+def by_time(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Sort records by when they were made: of one run on several devices the last one counts."""
+    return sorted(records, key=lambda r: str(r["created"]))
+
+
 def merge(sources: Iterable[Path], into: Path) -> dict[Path, int]:
     """Take the records of files (or folders) into a folder; return how many each file gained.
 
@@ -178,7 +206,7 @@ def merge(sources: Iterable[Path], into: Path) -> dict[Path, int]:
     for where, record in arriving:
         for what in _flaws(record):
             raise RecordError(f"{where}: {what}")
-    targets = {file_of(into, record["experiment"]) for _, record in arriving}
+    targets = {file_of(into, record["experiment"]).resolve() for _, record in arriving}
     with ExitStack() as locks:
         for path in sorted(targets):
             locks.enter_context(_lock(path))
@@ -274,7 +302,7 @@ def _check(record: Any, where: str) -> None:
             raise RecordError(f"{where}: its {key} is not {KINDS.get(kinds[0], 'a number')}")
     if not _names_a_file(record["experiment"]):
         raise RecordError(f"{where}: the experiment {record['experiment']!r} is not a file name")
-    for key, names in (("config", REQUIRED_CONFIG), ("metrics", REQUIRED_METRICS)):
+    for key, names in (("config", REQUIRED_CONFIG), ("metrics", METRICS)):
         missing = [name for name in names if name not in record[key]]
         if missing:
             raise RecordError(f"{where}: its {key} lacks {missing[0]!r}")
@@ -292,13 +320,20 @@ def _check(record: Any, where: str) -> None:
 
 def _names_a_file(name: object) -> bool:
     """Say whether a file of a folder can have this name, on any system and without being hidden."""
-    fits = isinstance(name, str) and 0 < len(name) <= 100 and name.isprintable()
-    return fits and not str(name).startswith(".") and not set(str(name)) & set("/\\:")
+    if not isinstance(name, str) or not name or not name.isprintable():
+        return False
+    if len(name.encode()) > 100 or name[0] == "." or name[-1] in ". " or set(name) & FORBIDDEN:
+        return False
+    return name.split(".")[0].rstrip().upper() not in RESERVED
 
 
 @contextmanager
 def _lock(path: Path) -> Any:
-    """Hold an exclusive lock beside the file, where the platform has one."""
+    """Hold an exclusive lock beside the file, where the platform has one.
+
+    It lies beside what a link leads to: whoever takes either name waits for the other.
+    """
+    path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         import fcntl

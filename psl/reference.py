@@ -9,7 +9,9 @@ import pandas as pd
 
 from psl.errors import RecordError
 
-__all__ = ["borrowed", "reported", "table", "tuned"]
+__all__ = ["TAUS", "borrowed", "reported", "table", "tuned"]
+
+TAUS = (0.005, 0.025, 0.05, 0.1, 0.25)  # the paper's search grid of the temperature
 
 
 @cache
@@ -17,7 +19,7 @@ def _read(name: str) -> pd.DataFrame:
     path = files("psl.paper") / f"{name}.csv"
     if not path.is_file():
         raise RecordError(f"the paper's table {name!r} is not packaged")
-    with path.open() as file:
+    with path.open(encoding="utf-8") as file:
         return pd.read_csv(file)
 
 
@@ -118,6 +120,6 @@ def _tuned_row(dataset: str, setting: str, backbone: str, loss: str) -> pd.Serie
     if len(rows) != 1:
         raise RecordError(
             f"no tuned hyperparameters for {dataset} ({setting}), {backbone}, {loss}; "
-            "give --tau, --lr and --weight-decay"
+            "leave out --tuned, and give --tau, --lr and --weight-decay"
         )
     return rows.iloc[0]

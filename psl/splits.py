@@ -7,6 +7,8 @@ is left, and ids are numbered in sorted order.
 
 from __future__ import annotations
 
+import csv
+import gzip
 import io
 import zipfile
 from pathlib import Path
@@ -41,7 +43,8 @@ def read_table(
         The ending decides: .csv, .tsv, .txt (tabs) or .parquet; .gz after the first three.
     user, item : str
         What the columns are called in the file.  Their entries are names, whatever they look like:
-        ``NA``, ``null`` and ``007`` are not changed.
+        ``NA``, ``null`` and ``007`` are not changed.  Numbers, as Parquet may have them, become the
+        names that a CSV file would have.
     rating, timestamp : str, optional
         Of numbers; not given where there is none, or it is not used.
 
@@ -53,7 +56,8 @@ def read_table(
     Raises
     ------
     DataError
-        If the file is missing or of another kind, lacks a column, or an entry is empty.
+        If the file is missing or of another kind, lacks a column, or an entry is empty; if one
+        column is named twice, or its numbers are no names.
     """
     kind = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
     if kind not in (".csv", ".tsv", ".txt", ".parquet"):
@@ -62,13 +66,17 @@ def read_table(
         raise DataError(f"{path}: no such file")
     given = {"user": user, "item": item, "rating": rating, "timestamp": timestamp}
     named = {key: name for key, name in given.items() if name is not None}
+    for key, name in named.items():
+        first = next(k for k, n in named.items() if n == name)
+        if key != first:
+            raise DataError(f"{path}: the column {name!r} cannot be both {first} and {key}")
     try:
         if kind == ".parquet":
             rows = pd.read_parquet(path)
         else:
             rows = pd.read_csv(
                 path,
-                sep="," if kind == ".csv" else "\t",
+                sep=_separator(kind),
                 dtype={named[c]: str for c in COLUMNS},
                 keep_default_na=False,
                 na_values={
@@ -87,11 +95,41 @@ def read_table(
     rows = rows[list(named.values())].set_axis(list(named), axis=1)
     for key in named:
         if rows[key].isna().any():
-            line = int(rows[key].isna().to_numpy().argmax()) + 2
-            raise DataError(f"{path}: the {key} is empty in line {line}")
+            row = int(rows[key].isna().to_numpy().argmax())
+            place = f"row {row + 1}" if kind == ".parquet" else f"line {_line_of(path, kind, row)}"
+            raise DataError(f"{path}: the {key} is empty in {place}")
         if key not in COLUMNS and not pd.api.types.is_numeric_dtype(rows[key]):
             raise DataError(f"{path}: the column {named[key]!r} ({key}) must hold numbers")
+    for key in COLUMNS:
+        rows[key] = _as_names(rows[key], f"{path}: the column {named[key]!r} ({key})")
     return rows
+
+
+def _separator(kind: str) -> str:
+    return "," if kind == ".csv" else "\t"
+
+
+def _line_of(path: Path, kind: str, row: int) -> int:
+    """Return the line of a text file that a row of its table starts in; blank lines are no rows."""
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rt", encoding="utf-8", newline="") as file:
+        reader, line, rows = csv.reader(file, delimiter=_separator(kind)), 1, -1  # the header
+        for fields in reader:
+            rows += len(fields) > 1 or bool("".join(fields).strip())
+            if rows > row:
+                break
+            line = reader.line_num + 1
+    return line
+
+
+def _as_names(column: pd.Series, what: str) -> pd.Series:
+    """Return the entries of a column without gaps as text."""
+    if pd.api.types.is_float_dtype(column):
+        broken = column[column % 1 != 0]  # infinity too
+        if len(broken):
+            raise DataError(f"{what} must hold names or whole numbers, got {broken.iloc[0]}")
+        column = column.map(int)
+    return column.astype(str)
 
 
 def k_core(rows: pd.DataFrame, k: int) -> pd.DataFrame:

@@ -9,11 +9,11 @@ from typing import Any
 import pandas as pd
 
 from psl.experiments import AXES, cell_command, cell_runs, cells
+from psl.records import METRICS, of_registered_data
 from psl.statistics import interval
 
-__all__ = ["overview"]
+__all__ = ["METRICS", "overview"]
 
-METRICS = ("recall@20", "ndcg@20")
 NUMBERS = ("noise_ratio", "tau", "negatives")
 
 
@@ -32,7 +32,8 @@ def overview(
     experiment : str
         As :func:`psl.experiments.cells` takes it, with its filters.
     records : list of dict
-        Run records, as :func:`psl.records.read` returns them.
+        Run records, as :func:`psl.records.read` returns them; one of other data than the
+        registered does not count.
     seeds : iterable of int, optional
         Seeds that count; every recorded one if not given.
     metrics : sequence of str
@@ -46,6 +47,7 @@ def overview(
         which records the first seed.  What is not printed or not recorded is NaN.
     """
     chosen, rows = None if seeds is None else set(seeds), []
+    records = of_registered_data(records)
     for place in cells(experiment, **filters):
         runs = {} if place.config is None else cell_runs(records, place.config)
         runs = {s: r for s, r in runs.items() if chosen is None or s in chosen}

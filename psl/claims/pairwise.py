@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from psl.claims.subject import Subject, Verdict, check, decide, users
-from psl.experiments.unprinted import TAUS
 from psl.ranking import pairwise_differences
+from psl.reference import TAUS
 
 __all__: list[str] = []
 

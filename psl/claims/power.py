@@ -10,6 +10,7 @@ from psl.claims.values import value_rows
 from psl.errors import RecordError
 from psl.experiments import cell, cell_runs
 from psl.losses import LOSSES
+from psl.records import of_registered_data
 
 __all__ = ["exchanges"]
 
@@ -46,6 +47,6 @@ def exchanges(subject: Subject) -> list[dict[str, Any]]:
 
 def _runs(subject: Subject, where: dict[str, Any], loss: str) -> dict[int, dict[str, Any]]:
     try:
-        return cell_runs(subject.records, cell(**where, loss=loss))
+        return cell_runs(of_registered_data(subject.records), cell(**where, loss=loss))
     except RecordError:  # no hyperparameters are printed for it there
         return {}

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from psl.claims.subject import Subject, Verdict, check, decide
-from psl.experiments.unprinted import TAUS
+from psl.reference import TAUS
 
 __all__: list[str] = []
 

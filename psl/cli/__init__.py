@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
 from psl.cli import claims, data, records, run, train
-from psl.cli.console import err
+from psl.cli.console import err, say
 from psl.errors import PSLError
 
 __all__ = ["app", "main"]
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 app.add_typer(data.app, name="data")
 app.add_typer(records.app, name="records")
 app.command("train")(train.train_command)
@@ -20,13 +22,26 @@ app.command("run")(run.run_command)
 app.command("claims")(claims.claims_command)
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        say(version("psl"))
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Say which one this is."),
+    ] = False,
+) -> None:
+    """Pairwise softmax losses for recommendation, and the experiments of the PSL paper."""
+
+
 def main() -> None:
     """Run the command; a foreseen error is one line and exit status 2."""
     try:
         app()
-    except PSLError as error:
-        err.print(f"psl: {error}", soft_wrap=True, highlight=False, markup=False)
-        sys.exit(2)
-    except OSError as error:
-        err.print(f"psl: {error}", soft_wrap=True, highlight=False, markup=False)
+    except (PSLError, OSError) as error:
+        say(f"psl: {error}", err)
         sys.exit(2)

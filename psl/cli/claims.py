@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from psl import claims
-from psl.cli.console import Results, key, out, print_json
+from psl.cli.console import Results, err, key, out, print_json, say
 
 
 def claims_command(
@@ -23,17 +23,18 @@ def claims_command(
 ) -> None:
     """Compute the status of every claim of the ledger."""
     subject = claims.Subject.real(results)
+    if not subject.records:
+        say(f"psl: no run record in {results}: every value waits", err)
     if mutants:
         matrix = claims.kill_matrix(subject)
         if as_json:
             print_json(matrix)
         else:
-            table = Table(key("claim"), "mutant", "before", "after", "killed")
+            table = Table(key("claim and mutant"), "before, after", "killed", show_lines=True)
             words = {True: "yes", False: "NO", None: "nothing to upset"}
             for row in matrix:
-                table.add_row(
-                    row["id"], row["mutant"], row["before"], row["after"], words[row["killed"]]
-                )
+                who = Text(row["id"]).append(f"\n{row['mutant']}", style="dim")
+                table.add_row(who, f"{row['before']}\n{row['after']}", words[row["killed"]])
             out.print(table)
         if any(row["killed"] is False for row in matrix):
             raise typer.Exit(1)
@@ -62,7 +63,7 @@ def claims_command(
         table.add_row(Text(r["id"]).append(f"\n{r['evidence']}", style="dim"), r["status"])
     out.print(table)
     counts = {s: sum(r["status"] == s for r in rows) for s in claims.STATUSES}
-    out.print(", ".join(f"{n} {s}" for s, n in counts.items() if n))
+    say(", ".join(f"{n} {s}" for s, n in counts.items() if n))
     if folded:
         wait = f"{folded} printed values wait for a run or for data"
-        out.print(f"{wait} and are not shown: --all, --json")
+        say(f"{wait} and are not shown: --all, --json")

@@ -11,39 +11,30 @@ import typer
 from rich.console import Console
 from rich.table import Column
 
-from psl.errors import UnknownNameError
-
 __all__ = [
     "Device",
     "Results",
     "Setting",
     "Several",
-    "check_device",
     "err",
     "key",
     "out",
     "print_json",
+    "say",
 ]
 
-out, err = Console(), Console(stderr=True)
-DEVICES = ("auto", "cpu", "cuda")
+# Names of files and of runs are shown as they are: to Rich [old] is a style, and :bug: a picture.
+PLAIN: dict[str, Any] = {"markup": False, "emoji": False, "highlight": False}
+out, err = Console(**PLAIN), Console(stderr=True, **PLAIN)
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda; cuda:1 is the second GPU.")]
 Setting = Annotated[str, typer.Option(help="iid, ood or noise.")]
 Results = Annotated[Path, typer.Option(help="Folder of the run records.")]
 Several = Annotated[list[str] | None, typer.Option(help="Only this one; may be repeated.")]
 
 
-def check_device(name: str) -> None:
-    """Refuse a device that torch may know (mps, xpu) and this module does not run on.
-
-    Raises
-    ------
-    UnknownNameError
-        Whether the device is there is asked later, where the run happens.
-    """
-    kind, _, number = name.partition(":")
-    if kind not in DEVICES or not (number.isdigit() or name == kind):
-        raise UnknownNameError("device", name, DEVICES)
+def say(text: str, to: Console = out) -> None:
+    """Print a line as it is, however long: whoever copies a path or a command gets all of it."""
+    to.print(text, soft_wrap=True)
 
 
 def key(name: str) -> Column:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import shlex
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -10,8 +12,9 @@ import typer
 from rich.table import Column, Table
 
 from psl import datasets, splits
-from psl.cli.console import Setting, key, out
+from psl.cli.console import Setting, key, out, say
 from psl.errors import PSLError
+from psl.files import check_writable
 from psl.streams import numpy_stream
 
 app = typer.Typer(no_args_is_help=True, help="Datasets: list, fetch, check, split.")
@@ -36,13 +39,13 @@ def data_list() -> None:
         names.extend([s.name] if s.name not in names else [])
     out.print(table)
     for licence, names in notes.items():
-        out.print(f"{', '.join(names)}: {licence}.", highlight=False)
+        out.print(f"{', '.join(names)}: {licence}.")  # prose: wrapped
 
 
 @app.command("fetch")
 def data_fetch(name: Name, setting: Setting = "iid") -> None:
     """Download an archive into the cache, verified; a second call does nothing."""
-    out.print(str(datasets.fetch(name, setting, progress=True)), soft_wrap=True)
+    say(str(datasets.fetch(name, setting, progress=True)))
 
 
 @app.command("check")
@@ -53,11 +56,10 @@ def data_check(name: NameOrArchive, setting: Setting = "iid") -> None:
     expected = source.fingerprint if source else None
     if expected is not None and data.fingerprint != expected:
         raise datasets.DataError(f"{name} ({setting}): the content is not the registered one")
-    out.print(
+    say(
         f"{name} ({setting}): {data.train.num_users:,} users, {data.train.num_items:,} items, "
         f"{len(data.train):,} training and {len(data.test):,} test interactions\n"
-        f"fingerprint {data.fingerprint}",
-        soft_wrap=True,
+        f"fingerprint {data.fingerprint}"
     )
 
 
@@ -70,7 +72,9 @@ def data_split(
     item: Annotated[str, typer.Option(help="Column of items.")] = "item",
     rating: Annotated[str | None, typer.Option(help="Column of ratings.")] = None,
     timestamp: Annotated[str | None, typer.Option(help="Column of times, numbers.")] = None,
-    min_rating: Annotated[float, typer.Option(help="Lower ratings are dropped.")] = 3.0,
+    min_rating: Annotated[
+        float | None, typer.Option(help="With --rating: lower ones are dropped; usual: 3.")
+    ] = None,
     core: Annotated[int, typer.Option(min=1, help="k of the k-core.")] = 10,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     figure: Annotated[Path | None, typer.Option(help="Also draw popularity there.")] = None,
@@ -78,12 +82,21 @@ def data_split(
     """Split a table of your own; `psl train --dataset ARCHIVE.zip` takes what it writes."""
     if output.suffix != ".zip":
         raise datasets.DataError(f"--output must end in .zip, got {output}")
+    if min_rating is not None and (rating is None or math.isnan(min_rating)):
+        raise PSLError("--min-rating needs a number, and the column that --rating names")
     if figure is not None and find_spec("seaborn") is None:
         raise PSLError("--figure needs the extra figures: pip install 'psl[figures]'")
+    if figure is not None and figure.suffix not in (".png", ".pdf", ".svg"):
+        raise PSLError(f"--figure must end in .png, .pdf or .svg, got {figure}")
+    least = 3.0 if min_rating is None else min_rating
     read = splits.read_table(table, user=user, item=item, rating=rating, timestamp=timestamp)
-    rows, names = splits.prepare(read, min_rating=min_rating if rating else None, core=core)
+    rows, names = splits.prepare(read, min_rating=least if rating else None, core=core)
     train_rows, test_rows = splits.split(rows, setting, numpy_stream(seed, "split", setting))
+    for target in (output, *([figure] if figure is not None else [])):
+        check_writable(target)
     splits.write_archive(output, train_rows, test_rows, names)
+    rated = f"ratings from {least:g} on, " if rating else ""
+    say(f"{len(read):,} rows; {len(rows):,} pairs are left: {rated}no repeats, {core}-core")
     shown = Table(key("of the split"), Column(setting, justify="right"))
     for name, value in splits.statistics(train_rows, test_rows).items():
         shown.add_row(name, f"{value:,.0f}" if value >= 10 or value == 0 else f"{value:.4g}")
@@ -99,4 +112,4 @@ def data_split(
             for k, side in sides.items()
         }
         figures.popularity(counts).savefig(figure)
-    out.print(f"psl train --dataset {output}", soft_wrap=True)
+    say(shlex.join(["psl", "train", "--dataset", str(output)]))

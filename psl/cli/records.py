@@ -11,7 +11,7 @@ from rich.table import Column, Table
 
 from psl import records
 from psl.backbones import BACKBONES
-from psl.cli.console import Results, Several, err, key, out
+from psl.cli.console import Results, Several, err, key, out, say
 from psl.errors import RecordError
 from psl.losses import LOSSES
 from psl.training import RunConfig
@@ -24,10 +24,10 @@ def records_check(results: Results = Path("results")) -> None:
     """Verify every record: keys, schema, run id, numbers, configuration, and no run twice."""
     found = records.problems(results, _load)
     for problem in found:
-        err.print(f"psl: {problem}", soft_wrap=True, highlight=False, markup=False)
+        say(f"psl: {problem}", err)
     if found:
         raise typer.Exit(2)
-    out.print(f"{len(records.read(results))} records in {results}: all well-formed")
+    say(f"{len(records.read(results))} records in {results}: all well-formed")
 
 
 def _load(config: dict[str, Any]) -> None:
@@ -120,6 +120,6 @@ def records_merge(
     """Take records of other machines in; two results for one run are refused, all or nothing."""
     gained = records.merge(files, into)
     for path, count in gained.items():
-        out.print(f"{count} new in {path}", soft_wrap=True)
+        say(f"{count} new in {path}")
     if not gained:
-        out.print(f"nothing new: every record is in {into} already", soft_wrap=True)
+        say(f"nothing new: every record is in {into} already")

@@ -13,11 +13,12 @@ from typing import Annotated, Any
 import typer
 
 from psl import experiments, records, sweep
-from psl.cli.console import Device, Results, Several, check_device, err, out, print_json
+from psl.cli.console import Device, Results, Several, err, print_json, say
 from psl.datasets import stored_setting
 from psl.errors import DataError, PSLError, UnknownNameError
 from psl.files import replace_file
 from psl.sweep.watch import duration
+from psl.training.device import check_device
 
 
 def run_command(
@@ -86,7 +87,7 @@ def run_command(
     try:
         whole = sweep.execute(plan.jobs(), board, engine=engine, settings=settings, results=results)
     except KeyboardInterrupt:
-        err.print(f"stopped ({board.count()}); the same command goes on from here")
+        say(f"stopped ({board.count()}); the same command goes on from here", err)
         raise typer.Exit(130) from None
     finally:
         if html is not None:
@@ -96,9 +97,9 @@ def run_command(
     missing = [s for s in board.states.values() if s.state in ("failed", "died")]
     for state in missing:
         command = experiments.cell_command(state.job.config)
-        err.print(f"{state.state}: {command}", soft_wrap=True, highlight=False, markup=False)
-        err.print(f"  {state.text}", soft_wrap=True, highlight=False, markup=False)
-    out.print(board.count() or "nothing to run", highlight=False)
+        say(f"{state.state}: {command}", err)
+        say(f"  {state.text}", err)
+    say(board.count() or "nothing to run")
     if not whole:
         raise typer.Exit(1)
 
@@ -128,28 +129,28 @@ def _show(
     paper, later = experiments.count_values(cells)
     values = f"{paper} of the {whole} values that the paper reports"
     values += f" and {later} of the follow-up" if later else ""
-    _line(f"{experiment}, {experiments.EXPERIMENTS[experiment][0]}")
-    _line(f"covers {values}, with {len(cells)} runs:")
-    _line(f"  recorded     {len(plan.recorded):5d}")
-    _line(f"  to run       {len(plan.todo):5d}  {_time(plan, workers)}")
-    _line(f"  out of reach {len(plan.blocked):5d}")
+    say(f"{experiment}, {experiments.EXPERIMENTS[experiment][0]}")
+    say(f"covers {values}, with {len(cells)} runs:")
+    say(f"  recorded     {len(plan.recorded):5d}")
+    say(f"  to run       {len(plan.todo):5d}  {_time(plan, workers)}")
+    say(f"  out of reach {len(plan.blocked):5d}")
     if each:
         marked = [
             *((c, "recorded") for c in plan.recorded),
             *((c, "to run") for c in plan.todo),
             *((c, "out of reach") for c, _ in plan.blocked),
         ]
-        _line("")
+        say("")
         for cell, state in marked:
-            _line(f"{state:12}  {_estimate(cell, plan):>8}  {_command(cell)}")
+            say(f"{state:12}  {_estimate(cell, plan):>8}  {_command(cell)}")
     if plan.blocked:
-        _line("")
+        say("")
     reasons: dict[tuple[str, str], int] = {}
     for cell, reason in plan.blocked:
         stored = f"{cell.where['dataset']} ({stored_setting(cell.where['setting'])})"
         reasons[stored, reason] = reasons.get((stored, reason), 0) + 1
     for (stored, reason), count in reasons.items():
-        _line(f"out of reach: {stored}, {count} runs: {reason}")
+        say(f"out of reach: {stored}, {count} runs: {reason}")
 
 
 def _time(plan: sweep.Plan, workers: int) -> str:
@@ -199,7 +200,3 @@ def _as_json(plan: sweep.Plan) -> list[dict[str, Any]]:
         }
         for cell, state, reason in marked
     ]
-
-
-def _line(text: str) -> None:
-    out.print(text, soft_wrap=True, highlight=False, markup=False)

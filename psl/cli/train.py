@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,12 +11,14 @@ from rich.table import Table
 
 from psl import datasets, embeddings, records
 from psl.backbones import BACKBONES
-from psl.cli.console import Device, Results, Setting, check_device, err, out, print_json
+from psl.cli.console import Device, Results, Setting, err, out, print_json, say
 from psl.cli.progress import EpochBars
 from psl.errors import PSLError
 from psl.experiments import cell
+from psl.files import check_writable
 from psl.losses import LOSSES
 from psl.training import RunConfig, train
+from psl.training.device import check_device
 
 USUAL = RunConfig()
 
@@ -50,9 +53,13 @@ def train_command(
             "--tuned", help="The paper's cell: lr, decay, tau as tuned, loss as in its code."
         ),
     ] = False,
-    tau: Annotated[float | None, typer.Option(help="Temperature, f = cos/2 scale.")] = None,
-    lr: Annotated[float | None, typer.Option(help="Adam's step size.")] = None,
-    weight_decay: Annotated[float | None, typer.Option(help="Adam's L2 coefficient.")] = None,
+    tau: Annotated[
+        float | None, typer.Option(help=f"Temperature, f = cos/2 scale; usual: {USUAL.tau}.")
+    ] = None,
+    lr: Annotated[float | None, typer.Option(help=f"Adam's step; usual: {USUAL.lr}.")] = None,
+    weight_decay: Annotated[
+        float | None, typer.Option(help=f"Adam's L2 coefficient; usual: {USUAL.weight_decay}.")
+    ] = None,
     tau2: Annotated[float | None, typer.Option(help="BSL: temperature of negatives.")] = None,
     alpha: Annotated[float | None, typer.Option(help="LLPAUC: part of the positives.")] = None,
     beta: Annotated[float | None, typer.Option(help="LLPAUC: part of the negatives.")] = None,
@@ -68,7 +75,12 @@ def train_command(
             help="Loss, backbone as in the paper's code (usual with --tuned), or their authors'.",
         ),
     ] = None,
-    protocol: Annotated[str, typer.Option(help="released or clean.")] = USUAL.protocol,
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help="released: as the paper's code, which in ood selects on the test set; clean: not."
+        ),
+    ] = USUAL.protocol,
     seed: Annotated[int, typer.Option(min=0)] = USUAL.seed,
     epochs: Annotated[int, typer.Option()] = USUAL.epochs,
     negatives: Annotated[
@@ -85,6 +97,9 @@ def train_command(
     ] = USUAL.patience,
     device: Device = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped run.")] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Delete the state of a stopped run, begin anew.")
+    ] = False,
     replace: Annotated[
         bool, typer.Option("--replace", help="Over a record of this run with another result.")
     ] = False,
@@ -117,6 +132,7 @@ def train_command(
         "as_released": as_released,
     }
     given: dict[str, Any] = {k: v for k, v in chosen.items() if v is not None}
+    _refuse_a_table(dataset)
     config = (cell if tuned else RunConfig)(
         Path(dataset).name,  # of an archive: where it lies does not make another run
         setting,
@@ -138,10 +154,19 @@ def train_command(
     path = records.file_of(results, experiment)
     if save is not None and save.suffix != ".safetensors":
         raise PSLError(f"--save must end in .safetensors, got {save}")
+    checkpoint = checkpoints / f"{config.run_id}.safetensors"
+    if resume and restart:
+        raise PSLError("--resume and --restart exclude each other")
+    if checkpoint.exists() and not (resume or restart):
+        raise PSLError(
+            f"{checkpoint}: the state of this run, stopped or running elsewhere; --resume goes on "
+            "with it, --restart deletes it and begins anew"
+        )
     data = datasets.load(dataset, setting, progress=not as_json)
     names = datasets.id_lists(dataset, data) if save is not None else {}
-    checkpoint = checkpoints / f"{config.run_id}.safetensors"
-    if not resume:
+    for target in (path, checkpoint, *([save] if save is not None else [])):
+        check_writable(target)
+    if restart:
         checkpoint.unlink(missing_ok=True)
     try:
         with EpochBars(config, as_json) as (bars, show):
@@ -155,7 +180,8 @@ def train_command(
             )
             bars.stop()
     except KeyboardInterrupt:
-        err.print("stopped; the same command with --resume goes on after the last whole epoch")
+        words = "--resume in place of --restart" if restart else "--resume"
+        say(f"stopped; the same command with {words} goes on after the last whole epoch", err)
         raise typer.Exit(130) from None
     # The state stays until both are written: --resume then needs no training.
     records.append(path, result.record, replace=replace)
@@ -166,9 +192,20 @@ def train_command(
         print_json(result.record)
     else:
         _show_record(result.record)
-        out.print(f"one record in {path}", soft_wrap=True)
+        say(f"one record in {path}")
         if save is not None:
-            out.print(f"embeddings in {save}", soft_wrap=True)
+            say(f"embeddings in {save}")
+
+
+def _refuse_a_table(dataset: str) -> None:
+    """Say how a table becomes an archive, and where an archive of that name lies."""
+    if not dataset.endswith(".zip") and Path(f"{dataset}.zip").is_file():
+        raise PSLError(f"{dataset} is no dataset; there is an archive {dataset}.zip")
+    if not dataset.endswith(".zip") and Path(dataset).is_file():
+        made = shlex.join(
+            ["psl", "data", "split", dataset, "--output", f"{Path(dataset).stem}.zip"]
+        )
+        raise PSLError(f"{dataset} is no archive; split the table first: {made}")
 
 
 def _show_record(record: dict[str, Any]) -> None:
@@ -177,4 +214,7 @@ def _show_record(record: dict[str, Any]) -> None:
     for k in sorted({int(name.split("@")[1]) for name in m}):
         table.add_row(str(k), *(f"{m[f'{x}@{k}']:.4f}" for x in ("recall", "ndcg", "mrr")))
     out.print(table)
-    out.print(f"best epoch {record['best_epoch']}, {record['seconds']:.0f} s, {record['device']}")
+    say("MRR is the mean over all hits, as in the paper's code, and not of the first alone")
+    say(f"best epoch {record['best_epoch']}, {record['seconds']:.0f} s, {record['device']}")
+    if (record["config"]["setting"], record["config"]["protocol"]) == ("ood", "released"):
+        say("the best epoch was chosen on the test set, as the paper's code does; --protocol clean")

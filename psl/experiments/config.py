@@ -9,6 +9,7 @@ from typing import Any
 from psl.backbones import get_backbone
 from psl.errors import RecordError
 from psl.losses import get_loss
+from psl.records import by_time
 from psl.reference import tuned
 from psl.training import RunConfig
 
@@ -80,7 +81,7 @@ def cell_runs(records: list[dict[str, Any]], config: RunConfig) -> dict[int, dic
     """
     wanted = {k: v for k, v in config.as_dict().items() if k != "seed"}
     out: dict[int, dict[str, Any]] = {}
-    for record in sorted(records, key=lambda r: str(r["created"])):
+    for record in by_time(records):
         if {k: v for k, v in record["config"].items() if k != "seed"} == wanted:
             out[record["config"]["seed"]] = record
     return dict(sorted(out.items()))

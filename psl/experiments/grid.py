@@ -98,9 +98,9 @@ def cells(
     kept = [g for g in grid if all(not v or g[0][k] in v for k, v in filters.items())]
     if not kept:
         raise RecordError(f"no cell of {experiment} fits all filters together; drop one")
-    out = []
+    out, every = [], list(dict.fromkeys(seeds))  # an iterator gives its seeds once
     for where, home, printed, source in kept:
-        for seed in dict.fromkeys(seeds):
+        for seed in every:
             config, reason = _config(where, seed, protocol)
             out.append(Cell({**where, "seed": seed}, home, config, printed, source, reason))
     return out

@@ -9,16 +9,14 @@ import pandas as pd
 
 from psl.backbones import BACKBONES
 from psl.losses import LOSSES
-from psl.reference import table, tuned
+from psl.reference import TAUS, table, tuned
 from psl.training import RunConfig
 
-__all__ = ["NEGATIVES", "SOFTMAX_LOSSES", "TAUS", "UNPRINTED"]
+__all__ = ["NEGATIVES", "SOFTMAX_LOSSES", "UNPRINTED"]
 
 Where = dict[str, Any]
 
-# The paper's search grid of the temperature, and numbers of negatives around its 1000; 0 is the
-# whole catalogue.
-TAUS = (0.005, 0.025, 0.05, 0.1, 0.25)
+# Numbers of negatives around the paper's 1000; 0 is the whole catalogue.
 NEGATIVES = (10, 30, 100, 300, 1000, 0)
 USUAL = RunConfig().negatives
 SOFTMAX_LOSSES = ("sl", "psl-tanh", "psl-atan", "psl-relu")

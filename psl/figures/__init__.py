@@ -7,13 +7,24 @@ carry their names at their ends, so no figure needs colour alone to be read.
 from psl.figures.results import by_seed, compare, differences, over
 from psl.figures.speed import scaling
 from psl.figures.style import COLOURS, LABELS, use_style
-from psl.figures.theory import activations, gaps, lines, slack, temperatures, tilts, weights
+from psl.figures.theory import (
+    activations,
+    budget,
+    gaps,
+    lines,
+    pair_weights,
+    paths,
+    temperatures,
+    tilts,
+    weights,
+)
 from psl.figures.training import learning_curves, popularity, scalars
 
 __all__ = [
     "COLOURS",
     "LABELS",
     "activations",
+    "budget",
     "by_seed",
     "compare",
     "differences",
@@ -21,10 +32,11 @@ __all__ = [
     "learning_curves",
     "lines",
     "over",
+    "pair_weights",
+    "paths",
     "popularity",
     "scalars",
     "scaling",
-    "slack",
     "temperatures",
     "tilts",
     "use_style",

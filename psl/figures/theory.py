@@ -10,7 +10,17 @@ from matplotlib.figure import Figure
 
 from psl.figures.style import COLOURS, STYLES, colour_of, label_ends, name_ends, one_panel
 
-__all__ = ["activations", "gaps", "lines", "slack", "temperatures", "tilts", "weights"]
+__all__ = [
+    "activations",
+    "budget",
+    "gaps",
+    "lines",
+    "pair_weights",
+    "paths",
+    "temperatures",
+    "tilts",
+    "weights",
+]
 
 _FURTHER = ("#c0390a", "#2456b4", "#00755a", "#7446b0")
 
@@ -33,28 +43,72 @@ def weights(d: np.ndarray, curves: Mapping[str, np.ndarray]) -> Figure:
     return _over_difference(d, curves, "normalised gradient weight")
 
 
-def slack(
-    tau: np.ndarray, curves: Mapping[str, np.ndarray], ylabel: str = "mean slack, nats"
+def pair_weights(
+    edges: np.ndarray,
+    densities: Mapping[str, np.ndarray],
+    curves: Mapping[str, np.ndarray],
+    mark: float,
 ) -> Figure:
-    """Draw how far each surrogate lies above the metric, over the temperature (both axes log).
+    """Draw where pairs are, above, and what losses make of such pairs, below.
+
+    Parameters
+    ----------
+    edges : ndarray, shape (D + 1,)
+        Borders of the bins of score differences, ascending.
+    densities : mapping of str to ndarray, shape (D,)
+        Density of each kind of pair, by its name.
+    curves : mapping of str to ndarray, shape (D,)
+        Relative weight by loss name, in the middle of each bin.
+    mark : float
+        A difference that is marked in both panels.
+    """
+    figure = Figure()
+    figure.set_figheight(1.5 * figure.get_figheight())
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    middle = (edges[1:] + edges[:-1]) / 2
+    for (name, density), colour, side in zip(
+        densities.items(), cycle(_FURTHER[:2]), cycle(("right", "left")), strict=False
+    ):
+        upper.stairs(density, edges, color=colour, fill=True, alpha=0.25)
+        upper.stairs(density, edges, color=colour)
+        top = int(density.argmax())
+        upper.annotate(f" {name} ", (middle[top], density[top]), color=colour, va="bottom", ha=side)
+    for loss, y in curves.items():
+        lower.plot(middle, y, color=colour_of(loss), linestyle=STYLES.get(loss, "-"))
+    lower.set(yscale="log", ylim=(1e-3, None))
+    lower.yaxis.set_major_formatter("{x:g}")
+    label_ends(lower, [(loss, middle[-1], y[-1]) for loss, y in curves.items()])
+    for axes in (upper, lower):
+        axes.axvline(mark, color="#444444", linewidth=1, linestyle=(0, (1, 2)))
+    upper.margins(y=0.15)
+    upper.set_ylabel("density")
+    lower.set(xlabel="score difference d = f(u, j) − f(u, i)", ylabel="weight, relative to SL")
+    return figure
+
+
+def budget(tau: np.ndarray, parts: Mapping[str, np.ndarray]) -> Figure:
+    """Draw what the distance from a metric to a loss is made of, stacked, over the temperature.
 
     Parameters
     ----------
     tau : ndarray, shape (T,)
-        Temperatures, ascending.
-    curves : mapping of str to ndarray, shape (T,)
-        Slack by loss name, positive.
-    ylabel : str
+        Temperatures, ascending; the axis is logarithmic.
+    parts : mapping of str to ndarray, shape (T,)
+        Nats of each link by its name, not negative, from the bottom up.
     """
-    figure, axes = one_panel("temperature τ", ylabel)
-    axes.set(xscale="log", yscale="log")
-    for name, y in curves.items():
-        axes.plot(tau, y, color=colour_of(name), linestyle=STYLES.get(name, "-"))
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter("{x:g}")
-    # All slacks meet at large temperatures: the names stand at the left.
-    label_ends(axes, [(name, tau[0], y[0]) for name, y in curves.items()], side="left")
+    figure, axes = one_panel("temperature τ", "distance, nats")
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    grounds = ("#d9d9d9", "#b8c4d6", "#f0c9bb", "#7d7d7d")
+    inks = ("#555555", "#2456b4", "#c0390a", "#1a1a1a")
+    low, ends = np.zeros(len(tau)), []
+    for (name, part), ground, ink in zip(parts.items(), cycle(grounds), cycle(inks), strict=False):
+        axes.fill_between(tau, low, low + part, color=ground, linewidth=0)
+        axes.plot(tau, low + part, color=ink, linewidth=1)
+        ends.append((name, float(tau[-1]), float((low + part / 2)[-1]), ink))
+        low = low + part
+    axes.set_ylim(0, None)
+    name_ends(axes, ends, "right")
     return figure
 
 
@@ -63,7 +117,7 @@ def temperatures(
     tau: np.ndarray,
     saturation: np.ndarray,
     labels: Sequence[str],
-    xlabel: str = "radius η, nats",
+    level: float | None = None,
 ) -> Figure:
     """Draw the optimal multiplier over the radius, one line a (user, positive) pair.
 
@@ -72,23 +126,28 @@ def temperatures(
     eta : ndarray, shape (E,)
         Radii, ascending.
     tau : ndarray, shape (pairs, E)
-        Multipliers; values that are not positive are left out.
+        Multipliers, not negative; the axis is linear below 0.01.
     saturation : ndarray, shape (pairs,)
-        The radius at which each multiplier reaches zero, marked on the axis.
+        The radius at which each multiplier reaches zero, dotted.
     labels : sequence of str
-    xlabel : str
+    level : float, optional
+        A temperature that is marked, dashed.
     """
-    figure, axes = one_panel(xlabel, "optimal multiplier τ*")
-    axes.set(xscale="log", yscale="log")
-    axes.xaxis.set_major_formatter("{x:g}")
+    figure, axes = one_panel("radius η, nats", "optimal multiplier τ*")
+    axes.set_xscale("log")
+    axes.set_yscale("symlog", linthresh=0.01)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:g}")
+    axes.set_ylim(0, 1.5 * tau.max())
+    if level is not None:
+        axes.axhline(level, color="#444444", linewidth=1, linestyle="--")
     colours = ["#1a1a1a", "#c0390a", "#00755a", "#2456b4", "#946200", "#a8417f"]
     starts = []
     for k, (line, label) in enumerate(zip(tau, labels, strict=True)):
         colour = colours[k % len(colours)]
-        seen = line > 0
-        axes.plot(eta[seen], line[seen], color=colour)
+        axes.plot(eta, line, color=colour)
         axes.axvline(saturation[k], color=colour, linewidth=1, linestyle=(0, (1, 2)))
-        starts.append((label, eta[seen][0], line[seen][0], colour))
+        starts.append((label, eta[0], line[0], colour))
     name_ends(axes, starts, side="left")
     return figure
 
@@ -128,7 +187,7 @@ def tilts(losses: np.ndarray, ratios: Mapping[str, np.ndarray]) -> Figure:
     losses : ndarray, shape (I,)
         Item losses, ascending.
     ratios : mapping of str to ndarray, shape (I,)
-        ``q / p`` by the name of the divergence.
+        ``q / p`` by the name of the divergence; below 0.01 they are drawn there.
     """
     figure, axes = one_panel("loss l of an item", "worst-case weight, uniform = 1")
     ends = []
@@ -137,10 +196,49 @@ def tilts(losses: np.ndarray, ratios: Mapping[str, np.ndarray]) -> Figure:
     for (name, ratio), style, colour in zip(
         ratios.items(), cycle(styles), cycle(colours), strict=False
     ):
-        axes.plot(losses, ratio, linestyle=style, color=colour)
-        ends.append((name, float(losses[-1]), float(ratio[-1]), colour))
-    axes.set_yscale("symlog", linthresh=1)
+        shown = ratio.clip(min=0.01)
+        axes.plot(losses, shown, linestyle=style, color=colour)
+        ends.append((name, float(losses[-1]), float(shown[-1]), colour))
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
     name_ends(axes, ends, "right")
+    return figure
+
+
+def paths(curves: Mapping[str, np.ndarray]) -> Figure:
+    """Draw curves on the unit sphere, projected along their common start.
+
+    Parameters
+    ----------
+    curves : mapping of str to ndarray, shape (n, 3)
+        Unit vectors by the name of the curve; all begin near the same place, which gets a dot.
+    """
+    figure, axes = one_panel("degrees", "degrees")
+    start = next(iter(curves.values()))[0]
+    # Two axes of the tangent plane: towards the end of the first curve, and across.
+    along = next(iter(curves.values()))[-1]
+    along = along - (along @ start) * start
+    along /= np.linalg.norm(along)
+    plane = np.stack([along, np.cross(start, along)])
+    offsets = cycle(((8, -8), (-8, 8)))
+    for (name, curve), colour, style in zip(
+        curves.items(), cycle(_FURTHER), cycle(("-", "--", "-.", ":")), strict=False
+    ):
+        x, y = np.degrees(np.arcsin((curve @ plane.T).clip(-1, 1))).T
+        axes.plot(x, y, color=colour, linestyle=style)
+        # Names in the middle: curves that start together may end together.
+        at, offset = len(x) // 2, next(offsets)
+        axes.annotate(
+            name,
+            (x[at], y[at]),
+            offset,
+            textcoords="offset points",
+            color=colour,
+            va="center",
+            ha="left" if offset[0] > 0 else "right",
+        )
+    axes.plot(0, 0, "o", color="#1a1a1a", markersize=4)
+    axes.set_aspect("equal", adjustable="datalim")
     return figure
 
 

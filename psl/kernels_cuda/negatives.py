@@ -16,7 +16,7 @@ DRAWS = 512
 
 @triton.jit(do_not_specialize=["key"])
 def _draw(
-    key: tl.int64, indptr, positives, users, out, num_items, count, length,
+    key: tl.int64, indptr, positives, users, out, num_users, num_items, count, length,
     BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Draw ranks among a user's non-positives and shift each past the positives below it."""
@@ -29,8 +29,9 @@ def _draw(
     h = h ^ (h >> 31)
     uniform = (h >> 11).to(tl.float64) * 1.1102230246251565e-16  # 2^-53
     user = tl.load(users + place // count, mask=real, other=0)
-    first = tl.load(indptr + user)
-    last = tl.load(indptr + user + 1)
+    known = (user >= 0) & (user < num_users)
+    first = tl.load(indptr + user, mask=known, other=0)
+    last = tl.load(indptr + user + 1, mask=known, other=0)
     rank = (uniform * (num_items - (last - first)).to(tl.float64)).to(tl.int64)
     # How many positives have at most `rank` non-positives below them.
     low, high = first, last
@@ -43,7 +44,7 @@ def _draw(
         low = tl.where(open_ & right, middle + 1, low)
         high = tl.where(open_ & ~right, middle, high)
         span = span >> 1
-    tl.store(out + place, rank + (low - first), mask=real)
+    tl.store(out + place, tl.where(known, rank + (low - first), -1), mask=real)
 
 
 def uniform_negatives(
@@ -51,12 +52,13 @@ def uniform_negatives(
 ) -> Tensor:
     """Return items uniform over each user's non-positives, shape (B, count), int64.
 
-    ``indptr`` and ``positives`` (sorted for each user) are int64, on the device of ``users``.
+    ``indptr`` and ``positives`` (sorted for each user) are int64, on the device of ``users``.  A
+    user outside ``indptr`` gets -1, an item that every other kernel here makes NaN of.
     """
     out = torch.empty(len(users), count, dtype=torch.int64, device=users.device)
     with on(users):
         _draw[(triton.cdiv(out.numel(), DRAWS),)](
-            key, indptr, positives, users.contiguous(), out, num_items, count, out.numel(),
-            BLOCK=DRAWS,
+            key, indptr, positives, users.contiguous(), out,
+            len(indptr) - 1, num_items, count, out.numel(), BLOCK=DRAWS,
         )  # fmt: skip
     return out

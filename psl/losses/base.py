@@ -9,7 +9,9 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
+from psl.activations import get_activation
 from psl.scoring import at_least_single
 
 __all__ = [
@@ -24,6 +26,7 @@ __all__ = [
     "check_scores",
     "forward_is_of",
     "reduce",
+    "softplus",
 ]
 
 Reduction = Literal["mean", "sum", "none"]
@@ -88,9 +91,14 @@ def check_positive(**values: float | Tensor) -> None:
     """Refuse a number that is not positive and finite, by its name, with a ValueError.
 
     A tensor of one number, as a temperature that is learned, is read on the host: on a GPU that
-    waits for the device.
+    waits for the device.  While ``torch.compile`` traces it is not read, and not refused.
     """
     for name, value in values.items():
+        if isinstance(value, Tensor):
+            if value.numel() != 1:
+                raise ValueError(f"{name} must be one number, got shape {tuple(value.shape)}")
+            if torch.compiler.is_compiling():
+                continue
         number = float(value.detach()) if isinstance(value, Tensor) else value
         if not (number > 0 and math.isfinite(number)):
             raise ValueError(f"{name} must be positive and finite, got {number}")
@@ -139,6 +147,15 @@ def reduce(value: Tensor, reduction: Reduction) -> Tensor:
     if reduction == "none":
         return value
     return value.mean() if reduction == "mean" else value.sum()
+
+
+def softplus(x: Tensor) -> Tensor:
+    """Return ``log(1 + exp(x))``, in float64 to the last digit.
+
+    torch takes ``x`` itself above 20; in float32 that is right, and what every recorded run took.
+    """
+    exact = x.dtype == torch.float64
+    return get_activation("softplus").log(x) if exact else functional.softplus(x)
 
 
 def forward_is_of(loss: nn.Module, cls: type[nn.Module]) -> bool:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn.functional import softplus
 
-from psl.losses.base import Reduction, check_reduction, check_scores, reduce
+from psl.losses.base import Reduction, check_reduction, check_scores, reduce, softplus
 
 __all__ = ["BPRLoss", "bpr_loss"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -99,7 +100,9 @@ class BSLLoss(Player):
         reduction: Reduction = "mean",
     ) -> None:
         super().__init__(reduction)
-        self.tau, self.tau2 = tau, tau if tau2 is None else tau2
+        given = tau, tau if tau2 is None else tau2
+        # A number of numpy's is a number: it is to be fused as any other.
+        self.tau, self.tau2 = (float(t) if isinstance(t, Real) else t for t in given)
         check_positive(tau=self.tau, tau2=self.tau2)
         self.as_released = as_released
 

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import softplus
 
-from psl.losses.base import Batch, Player, Reduction, check_positive, check_scores, reduce
+from psl.losses.base import (
+    Batch,
+    Player,
+    Reduction,
+    check_positive,
+    check_scores,
+    reduce,
+    softplus,
+)
 
 __all__ = ["LLPAUCLoss"]
 

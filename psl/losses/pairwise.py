@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import Literal
 
 import torch
@@ -53,8 +54,8 @@ def pairwise_softmax_loss(
         ``"mean"`` subtracts the log of the number of items: the log of the mean instead of the
         sum.  An item that ``log_weight`` removes is not counted.
     log_weight : Tensor, broadcastable to (B, N), optional
-        Added to each term's logarithm, e.g. minus the log of the sampling probability.  ``-inf``
-        removes an item; a row needs at least one item left.
+        Added to each term's logarithm, in its dtype, e.g. minus the log of the sampling
+        probability.  ``-inf`` removes an item; a row needs at least one item left.
     reduction : {"mean", "sum", "none"}
 
     Returns
@@ -67,7 +68,7 @@ def pairwise_softmax_loss(
     ------
     ValueError
         For wrong shapes, scores that are not floating point, an unknown name or a temperature that
-        is not positive.
+        is not positive; one that is a tensor is not read while ``torch.compile`` traces.
 
     Examples
     --------
@@ -81,11 +82,26 @@ def pairwise_softmax_loss(
     d = negative - positive.unsqueeze(-1)
     term = log_sigma(d) / tau if form == "outside" else log_sigma(d / tau)
     if log_weight is not None:
+        log_weight = _fitting(log_weight, term)
         term = term + log_weight
     value = torch.logsumexp(term, dim=-1)
     if correction == "mean":
         value = value - _log_count(term, log_weight)
     return reduce(value, reduction)
+
+
+def _fitting(log_weight: Tensor, term: Tensor) -> Tensor:
+    """Return the weights in the dtype of the terms; a ValueError if they are more than those."""
+    try:
+        fits = torch.broadcast_shapes(log_weight.shape, term.shape) == term.shape
+    except RuntimeError:
+        fits = False
+    if not fits:
+        raise ValueError(
+            f"log_weight must broadcast to negative, {tuple(term.shape)}, "
+            f"got {tuple(log_weight.shape)}"
+        )
+    return log_weight.to(term.dtype)
 
 
 def _log_count(term: Tensor, log_weight: Tensor | None) -> Tensor | float:
@@ -147,7 +163,9 @@ class PairwiseSoftmaxLoss(nn.Module):
         _check_settings(tau, form, correction)
         check_reduction(reduction)
         get_activation(activation)
-        self.tau, self.activation = tau, activation
+        # A number of numpy's is a number: it is to be fused as any other.
+        self.tau = float(tau) if isinstance(tau, Real) else tau
+        self.activation = activation
         self.form: Form = form
         self.correction: Correction = correction
         self.reduction: Reduction = reduction

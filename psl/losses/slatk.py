@@ -44,7 +44,7 @@ def slatk_loss(
         Scores on the scale ``f = cos / 2``.
     tau : float
         Temperature of the softmax loss.
-    quantile : Tensor of shape (B,), or float
+    quantile : Tensor of shape (B,) or (), or float
         ``beta_u`` of each row.
     tau_weight : float
         Temperature of the weight, on the scale of the scores.
@@ -62,6 +62,11 @@ def slatk_loss(
     """
     positive, negative = check_scores(positive, negative)
     check_positive(tau=tau, tau_weight=tau_weight)
+    if isinstance(quantile, Tensor) and quantile.ndim and quantile.shape != positive.shape:
+        raise ValueError(
+            f"quantile must be one number, or one a row {tuple(positive.shape)}, "
+            f"got {tuple(quantile.shape)}"
+        )
     weight = torch.sigmoid((positive - quantile) / tau_weight)
     softmax = torch.logsumexp((negative - positive.unsqueeze(-1)) / tau, dim=-1)
     return reduce(weight * softmax, reduction)

@@ -44,19 +44,22 @@ def sampled_loss(
     Returns
     -------
     Tensor
-        Scalar; of the dtype of the embeddings, but at least float32, also under autocast.
+        Scalar; of the dtype of the embeddings, but at least float32, also under autocast.  It has
+        a first derivative only: a penalty on its gradient cannot go back.
 
     Raises
     ------
     ValueError
-        If shapes do not fit, the ids are not int64, no item was sampled, or the loss has another
-        reduction: a sum would not be the mean.
+        If shapes do not fit, the ids are not int64, no item was sampled, ``rows`` is below 1, or
+        the loss has another reduction: a sum would not be the mean.
     IndexError
         For an id outside the catalogue, on a CPU.  A GPU is not waited for: with its kernels the
         loss is NaN, and without them torch's own assertion fails on the device.
+    RuntimeError
+        If a second derivative is asked for.
     """
     _check_reduction(loss)
-    check_batch(users, items, positive, negative)
+    check_batch(users, items, rows, positive=positive, columns=negative)
     if getattr(loss, "fused", None) is not None:
         if negative.shape[1] == 0:
             raise ValueError("no item was sampled (N = 0); catalogue_loss takes all of them")
@@ -91,12 +94,13 @@ def catalogue_loss(
     ------
     ValueError
         For any other loss, also an SL or PSL that is not fused: with another reduction or
-        correction, a learned temperature, a ``forward`` of its own, or hooks.
-    IndexError
+        correction, a learned temperature, a ``forward`` of its own, or hooks; and as
+        :func:`sampled_loss`.
+    IndexError, RuntimeError
         As :func:`sampled_loss`.
     """
     _check_reduction(loss)
-    check_batch(users, items, positive)
+    check_batch(users, items, rows, positive=positive)
     if getattr(loss, "fused", None) is None:
         raise ValueError(
             f"{loss!r} has no form against the whole catalogue: SL and PSL have, with a fixed "

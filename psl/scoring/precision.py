@@ -56,16 +56,29 @@ def packed(*tensors: Tensor) -> tuple[Tensor, ...]:
     return tuple(x.contiguous() for x in tensors)
 
 
-def check_batch(users: Tensor, items: Tensor, *ids: Tensor) -> None:
+def check_batch(
+    users: Tensor,
+    items: Tensor,
+    rows: int,
+    *,
+    positive: Tensor | None = None,
+    columns: Tensor | None = None,
+) -> None:
     """Refuse what a kernel would read beyond the ends of: kernels see addresses, no shapes."""
     if users.ndim != 2 or items.ndim != 2 or users.shape[1] != items.shape[1]:
         raise ValueError(
             "expected users (B, d) and items (I, d), got "
             f"{tuple(users.shape)} and {tuple(items.shape)}"
         )
-    for part in ids:
-        if len(part) != len(users):
-            raise ValueError(f"expected item ids for {len(users)} rows, got {tuple(part.shape)}")
+    if rows < 1:
+        raise ValueError(f"rows must be at least 1, got {rows}")
+    for part, shape in ((positive, "(B,)"), (columns, "(B, N)")):
+        if part is None:
+            continue
+        if part.ndim != (1 if part is positive else 2) or len(part) != len(users):
+            raise ValueError(
+                f"expected {shape} item ids for {len(users)} rows, got {tuple(part.shape)}"
+            )
         if part.dtype != torch.int64:
             raise ValueError(f"item ids must be int64, got {part.dtype}")
 

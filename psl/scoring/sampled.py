@@ -26,22 +26,24 @@ def sampled_scores(users: Tensor, items: Tensor, columns: Tensor, *, rows: int =
     columns : Tensor of int64, shape (B, M)
         Item ids; one may stand in a row more than once.
     rows : int
-        Rows scored at once without the kernels: memory is at most ``2 * rows * I`` numbers.
+        Rows scored at once without the kernels, at least 1: memory is at most ``2 * rows * I``
+        numbers.
 
     Returns
     -------
     Tensor, shape (B, M)
-        Of the dtype of the embeddings, but at least float32, also under autocast.
+        Of the dtype of the embeddings, but at least float32, also under autocast.  It has a first
+        derivative only: torch refuses the second, with a RuntimeError.
 
     Raises
     ------
     ValueError
-        If shapes do not fit one another, or the ids are not int64.
+        If shapes do not fit one another, the ids are not int64, or ``rows`` is below 1.
     IndexError
         For an id outside the catalogue, on a CPU.  A GPU is not waited for: its kernels score it
         NaN, and without them torch's own assertion fails on the device.
     """
-    check_batch(users, items, columns)
+    check_batch(users, items, rows, columns=columns)
     out: Tensor = _scores(*tables(users, items), columns, rows)
     return out
 

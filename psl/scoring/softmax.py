@@ -1,7 +1,7 @@
 """The softmax losses fused with their scores, as an operator of torch.
 
 The gradient is taken in the forward pass, a few rows at a time: nothing of size ``B x N`` is kept
-for the backward pass.
+for the backward pass.  So there is a first derivative only.
 """
 
 from __future__ import annotations
@@ -82,6 +82,21 @@ def _softmax_rows(
     return value, grad_users, grad_items
 
 
+class _Once(torch.autograd.Function):
+    """Gradients that go back no further: as constants they would drop out of a penalty unseen."""
+
+    @staticmethod
+    def forward(ctx: Any, anchor: Tensor, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        return users.view_as(users), items.view_as(items)
+
+    @staticmethod
+    def backward(ctx: Any, *_: Tensor) -> None:
+        raise RuntimeError(
+            "a fused softmax loss has a first derivative only; for a second, take the loss of "
+            "scores: loss(positive, negative)"
+        )
+
+
 def _keep_gradients(ctx: Any, inputs: tuple[Any, ...], output: Rows) -> None:
     ctx.save_for_backward(*output[1:])
     ctx.mark_non_differentiable(*output[1:])
@@ -92,6 +107,8 @@ def _softmax_gradients(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | Non
     # The usual case: the loss itself was asked to go back.  A GPU is not waited for to learn it.
     if not (type(grad) is Tensor and grad.device.type == "cpu" and float(grad) == 1):
         users, items = users * grad, items * grad
+    if torch.is_grad_enabled() and type(grad) is Tensor:  # create_graph=True, and nobody traces
+        users, items = _Once.apply(grad.new_zeros((), requires_grad=True), users, items)
     return users, items, None, None, None, None, None
 
 

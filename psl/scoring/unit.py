@@ -19,8 +19,11 @@ SHORTEST = 1e-12  # of a row's length, as in torch.nn.functional.normalize
 def unit_rows(x: Tensor) -> Tensor:
     """Return the rows of ``x`` (M, d) divided by their lengths, held above 1e-12.
 
-    Half precision becomes float32: a length must be right to more than three digits.
+    Half precision becomes float32: a length must be right to more than three digits.  There is a
+    first derivative only.  Raises ValueError for another number of dimensions.
     """
+    if x.ndim != 2:
+        raise ValueError(f"expected rows (M, d), got {tuple(x.shape)}")
     out: Tensor = _unit(at_least_single(x))[0]
     return out
 

@@ -130,6 +130,9 @@ def _work(job: Job, settings: Settings, threads: int, pipe: Connection) -> None:
 @contextmanager
 def _no_interrupt() -> Iterator[None]:
     """Start a process that Ctrl-C does not reach: the one that started it is to end it."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
     resource_tracker.ensure_running()  # else starting it would lift the block below
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

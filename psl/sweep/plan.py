@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from psl.datasets import DATASETS, Source, stored_setting, unreachable
+from psl.datasets import DATASETS, stored_setting, unreachable
 from psl.experiments import Cell
+from psl.records import of_registered_data
 from psl.sweep.jobs import Job
 from psl.training import RunConfig
 
-__all__ = ["Estimate", "Plan", "make_plan", "of_registered_data"]
+__all__ = ["Estimate", "Plan", "make_plan"]
 
 
 @dataclass(frozen=True)
@@ -74,21 +75,6 @@ def make_plan(cells: Sequence[Cell], records: Sequence[dict[str, Any]]) -> Plan:
     return plan
 
 
-def of_registered_data(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the records whose data has the registered fingerprint, or none is registered for."""
-    out = []
-    for record in records:
-        source = _source(record["config"]["dataset"], record["config"]["setting"])
-        known = source.fingerprint if source else None
-        if known in (None, record["dataset_fingerprint"]):
-            out.append(record)
-    return out
-
-
-def _source(dataset: str, setting: str) -> Source | None:
-    return DATASETS.get((dataset, stored_setting(setting)))
-
-
 def _estimate(config: RunConfig, records: Sequence[dict[str, Any]]) -> Estimate:
     """Take the seconds of an epoch from the most alike runs that are recorded.
 
@@ -114,5 +100,5 @@ def _length(cell: Cell, estimates: dict[str, Estimate]) -> tuple[bool, float]:
     seconds = estimates[cell.config.run_id].seconds
     if seconds is not None:
         return False, seconds
-    source = _source(cell.config.dataset, cell.config.setting)
+    source = DATASETS.get((cell.config.dataset, stored_setting(cell.config.setting)))
     return True, float(source.interactions) if source else 0.0

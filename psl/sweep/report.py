@@ -7,12 +7,12 @@ from html import escape
 from typing import Any
 
 from psl.experiments import Cell
-from psl.sweep.plan import Plan, of_registered_data
+from psl.records import METRICS, by_time, of_registered_data
+from psl.sweep.plan import Plan
 from psl.sweep.watch import Board, describe
 
 __all__ = ["html"]
 
-METRICS = ("recall@20", "ndcg@20")
 STYLE = """body { font: 15px/1.4 system-ui, sans-serif; margin: 2em auto; max-width: 70em; }
 table { border-collapse: collapse; } th, td { padding: .25em .7em; border-bottom: 1px solid #ccc; }
 th { text-align: left; } td.number { text-align: right; font-variant-numeric: tabular-nums; }
@@ -26,8 +26,7 @@ def html(title: str, plan: Plan, board: Board | None, records: Sequence[dict[str
     ``records`` are those of the results folder after the sweep; of one run the last counts that was
     made on the registered data.
     """
-    counted = of_registered_data(sorted(records, key=lambda r: str(r["created"])))
-    by_id = {r["run_id"]: r for r in counted}
+    by_id = {r["run_id"]: r for r in by_time(of_registered_data(records))}
     rows, failures = [], []
     for cell, state, text in _states(plan, board):
         record = by_id.get(cell.config.run_id) if cell.config else None

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Column, Table
 
+from psl.records import METRICS
 from psl.sweep.jobs import Event, Job
 from psl.training import RunConfig
 
@@ -108,7 +109,7 @@ class Board:
             self._line(f"failed   {name}: {event.text}")
         elif event.kind == "done":
             assert state.metrics is not None
-            scores = ", ".join(f"{k} {state.metrics[k]:.4f}" for k in ("recall@20", "ndcg@20"))
+            scores = ", ".join(f"{k} {state.metrics[k]:.4f}" for k in METRICS)
             self._line(f"done     {name}: {scores}, {duration(state.elapsed)}")
         elif event.kind == "started":
             self._line(f"started  {name}")

@@ -14,9 +14,13 @@ from psl.datasets import Dataset
 from psl.errors import TrainingError
 from psl.files import replace_file
 from psl.training.config import RunConfig
+from psl.training.device import describe
 from psl.training.state import State
 
 __all__ = ["restore", "save"]
+
+# What every checkpoint says of its run; later versions say more.
+NEEDED = ("config", "fingerprint", "epoch", "best_score", "best_epoch", "seconds", "curve")
 
 
 def save(
@@ -26,8 +30,9 @@ def save(
     data: Dataset,
     seconds: float,
     curve: list[dict[str, float]],
+    continued: dict[str, str],
 ) -> None:
-    """Write the state after a whole epoch, atomically."""
+    """Write the state after a whole epoch, atomically; ``continued`` as :func:`restore` gave it."""
     tensors = {f"model/{k}": v for k, v in state.model.state_dict().items()}
     tensors |= {f"best/{k}": v for k, v in state.best.items()}
     tensors |= {f"loss/{k}": v for k, v in state.loss.state_dict().items()}
@@ -43,6 +48,8 @@ def save(
         "seconds": seconds,
         "curve": curve,
         "code": records.code_digest(),
+        "device": describe(state.place),
+        "continued": continued,
     }
     content = {k: v.cpu().contiguous() for k, v in tensors.items()}
     replace_file(path, to_bytes(content, metadata={"run": json.dumps(about)}))
@@ -50,10 +57,18 @@ def save(
 
 def restore(
     path: Path, state: State, config: RunConfig, data: Dataset
-) -> tuple[float, list[dict[str, float]], str]:
+) -> tuple[float, list[dict[str, float]], dict[str, str]]:
     """Put a saved state into a fresh one.
 
-    Returns the seconds spent, the curve so far and the digest of the code that wrote the file.
+    Returns
+    -------
+    seconds : float
+        Spent so far.
+    curve : list of dict
+        As far as it goes.
+    continued : dict
+        What the record must say of the run so far: ``continued_from``, the digest of another code
+        that trained it, and ``continued_from_device``, another device or number of threads.
 
     Raises
     ------
@@ -64,8 +79,11 @@ def restore(
         with safe_open(path, framework="pt") as file:
             about = json.loads(file.metadata()["run"])
             tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+        lacking = [key for key in NEEDED if key not in about]
     except (SafetensorError, OSError, TypeError, KeyError, ValueError) as error:
         raise TrainingError(f"{path}: not a readable checkpoint; delete it ({error})") from error
+    if lacking:
+        raise TrainingError(f"{path}: not a readable checkpoint; delete it (no {lacking[0]!r})")
     if about["config"] != config.as_dict() or about["fingerprint"] != data.fingerprint:
         raise TrainingError(f"{path}: the checkpoint is of another configuration or dataset")
 
@@ -83,4 +101,10 @@ def restore(
         optimizer.load_state_dict(saved)
     state.epoch, state.best_epoch = about["epoch"], about["best_epoch"]
     state.best_score = about["best_score"]
-    return about["seconds"], about["curve"], about.get("code", "unknown")
+    here = {"continued_from": records.code_digest(), "continued_from_device": describe(state.place)}
+    there = here | {"continued_from": about.get("code", "unknown")}
+    if "device" in about:  # the first versions did not say
+        there["continued_from_device"] = about["device"]
+    # What an earlier stop changed stays told.
+    continued = about.get("continued", {}) | {k: there[k] for k in here if there[k] != here[k]}
+    return about["seconds"], about["curve"], continued

@@ -45,7 +45,7 @@ class RunConfig:
     dataset, setting, backbone, loss : str
         Names as in the paper's tables; the setting is iid, ood or noise.
     tau : float
-        Temperature on the f = cos/2 scale; ignored by ``bpr``.
+        Temperature on the f = cos/2 scale; ignored by ``bpr`` and ``llpauc``.
     lr, weight_decay : float
         Adam's step size and its (coupled) L2 coefficient.
     seed : int
@@ -113,9 +113,13 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         """Refuse names that do not exist and numbers that make no sense."""
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.type == "bool" and not isinstance(value, bool):  # 1 would be another run id
+                raise TrainingError(f"{field.name} must be True or False, got {value!r}")
         taken = {*get_loss(self.loss).options, *get_backbone(self.backbone).options}
         for name in sorted(OPTIONS - taken - OF_THE_NOISE):
-            if getattr(self, name) not in (None, False):
+            if _is_taken(getattr(self, name)):
                 raise TrainingError(f"{self.loss} on {self.backbone} has no option {name}")
         for name, known in (("protocol", PROTOCOLS), ("setting", SETTINGS)):
             if getattr(self, name) not in known:
@@ -138,7 +142,7 @@ class RunConfig:
     def as_dict(self) -> dict[str, Any]:
         """Return the configuration as it stands in a record; options not taken stay out of it."""
         every = dataclasses.asdict(self)
-        return {k: v for k, v in every.items() if k not in OPTIONS or v not in (None, False)}
+        return {k: v for k, v in every.items() if k not in OPTIONS or _is_taken(v)}
 
     @property
     def run_id(self) -> str:
@@ -149,6 +153,11 @@ class RunConfig:
 # Fields that stand in a record only where they are taken: records of before keep their run id.
 OPTIONS = {f.name for f in dataclasses.fields(RunConfig) if f.metadata.get("option")}
 OF_THE_NOISE = {"noise_ratio", "drop_marked", "mark_per_user"}
+
+
+def _is_taken(value: Any) -> bool:
+    """Say whether an option is taken; 0.0 is a value like any other, though it equals False."""
+    return value is not None and value is not False
 
 
 def _within(field: dataclasses.Field[Any], value: Any) -> int | float:

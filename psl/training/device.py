@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 
 import torch
 
-from psl.errors import TrainingError
+from psl.errors import TrainingError, UnknownNameError
 
-__all__ = ["describe", "find_device", "forget_peak", "peak_memory"]
+__all__ = ["check_device", "describe", "find_device", "forget_peak", "peak_memory"]
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+def check_device(name: str) -> None:
+    """Refuse what names no device, and a device that torch may know (mps, xpu) and psl does not.
+
+    Whether it is there is asked by :func:`find_device`, where the run happens.
+
+    Raises
+    ------
+    UnknownNameError
+    """
+    try:
+        kind = name if name == "auto" else torch.device(name).type
+    except RuntimeError:
+        kind = ""
+    if kind not in DEVICES:
+        raise UnknownNameError("device", name, DEVICES)
 
 
 def find_device(name: str) -> torch.device:
@@ -17,17 +35,15 @@ def find_device(name: str) -> torch.device:
 
     Raises
     ------
+    UnknownNameError
+        As :func:`check_device`.
     TrainingError
         If there is no such device here.
     """
+    check_device(name)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        place = torch.device(name)
-    except RuntimeError as error:
-        raise TrainingError(f"unknown device {name!r}; use auto, cpu or cuda") from error
-    if place.type not in ("cpu", "cuda"):
-        raise TrainingError(f"the device {name!r} is not supported; use auto, cpu or cuda")
+    place = torch.device(name)
     if place.type == "cuda" and not torch.cuda.is_available():
         raise TrainingError("no CUDA device is available; use --device cpu")
     if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
@@ -49,9 +65,17 @@ def forget_peak(place: torch.device) -> None:
         torch.cuda.reset_peak_memory_stats(place)
 
 
-def peak_memory(place: torch.device) -> int:
-    """Return the most bytes held: by the GPU's tensors, or so far by this whole process."""
+def peak_memory(place: torch.device) -> int | None:
+    """Return the most bytes held, or ``None`` where the system does not tell.
+
+    On a GPU: by tensors since :func:`forget_peak`.  On a CPU: by the whole process since it
+    started, so of several runs in one process each has at least the number of those before it.
+    """
     if place.type == "cuda":
         return torch.cuda.max_memory_allocated(place)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

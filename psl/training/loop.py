@@ -59,7 +59,8 @@ def train(
     With ``checkpoint`` the state after every epoch is kept there (safetensors, written atomically)
     and a file of the same configuration and data is continued: a stopped run ends with the same
     record as one that was not stopped, on a GPU as far as the sparse products of a graph backbone
-    give the same bits twice.
+    give the same bits twice.  Where another code wrote the state the record names it
+    (``continued_from``), and another device or number of threads (``continued_from_device``).
 
     Raises
     ------
@@ -79,25 +80,22 @@ def train(
     state = State.create(config, fit, place)
     curve: list[dict[str, float]] = []
     started, before = time.perf_counter(), 0.0
+    continued: dict[str, str] = {}
     if checkpoint is not None and checkpoint.exists():
-        before, curve, code = restore(checkpoint, state, config, data)
-        if code != provenance["code_digest"]:
-            provenance["continued_from"] = code
+        before, curve, continued = restore(checkpoint, state, config, data)
     while not _finished(config, state):
         epoch = state.epoch + 1
         loss = _train_epoch(config, state, epoch, progress)
         score = None
         if epoch % config.validate_every == 0 or epoch == config.epochs:
-            score = evaluate(state.model.frozen(), valid, fit, cutoffs=(20,), device=place)[
-                "ndcg@20"
-            ]
+            score = _validate(state, valid, fit)
             state.offer(score, epoch)
             curve.append({"epoch": epoch, "loss": loss, "ndcg@20": score})
         progress(Progress(epoch, 0, 0, loss, score))
         state.epoch = epoch
         seconds = before + time.perf_counter() - started
         if checkpoint is not None:
-            save(checkpoint, state, config, data, seconds, curve)
+            save(checkpoint, state, config, data, seconds, curve, continued)
     state.load_best()
     masked = fit if config.protocol == "released" else data.train
     record = {
@@ -112,8 +110,21 @@ def train(
         "peak_memory_bytes": peak_memory(place),
         "device": describe(place),
         **provenance,
+        **continued,
     }
     return Result(record, state.model)
+
+
+def _validate(state: State, valid: Interactions, fit: Interactions) -> float:
+    """Return NDCG@20 on the validation part."""
+    try:
+        return evaluate(state.model.frozen(), valid, fit, cutoffs=(20,), device=state.place)[
+            "ndcg@20"
+        ]
+    except ValueError as error:  # the last step can diverge after a finite loss
+        raise TrainingError(
+            f"epoch {state.epoch + 1}: {error}; lower lr or raise tau. No record was written"
+        ) from error
 
 
 def _finished(config: RunConfig, state: State) -> bool:

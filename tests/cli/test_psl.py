@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from psl import claims, datasets, embeddings, records
+from psl import __version__, claims, datasets, embeddings, records
 from psl.cli import main
 from psl.evaluation import evaluate
 
@@ -186,6 +187,38 @@ def test_rank_ones_own_items_with_the_saved_file(psl, tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".psl/*.safetensors"))
 
 
+def test_what_ones_own_table_needs_is_said(psl, tmp_path: Path) -> None:
+    rows = [f"u{u},i{(7 * u + 3 * k * k) % 40},{1 + k % 5}" for u in range(30) for k in range(15)]
+    (tmp_path / "my shop.csv").write_text("\n".join(["user,item,stars", *rows]))
+    split = ("data", "split", "my shop.csv", "--core", "3", "--output", "a b/mine.zip")
+    assert_refused(psl("train", "--dataset", "my shop.csv"), "psl data split 'my shop.csv'")
+    assert_refused(psl(*split, "--min-rating", "4"), "--rating")
+    assert_refused(psl(*split, "--rating", "stars", "--min-rating", "nan"), "needs a number")
+    assert_refused(psl(*split, "--figure", "a.xyz"), ".png, .pdf or .svg")
+    assert not (tmp_path / "a b").exists()
+    done = psl(*split, "--rating", "stars")
+    assert done.returncode == 0 and "450 rows; " in done.stdout
+    assert "ratings from 3 on" in done.stdout
+    assert "psl train --dataset 'a b/mine.zip'" in done.stdout
+    assert_refused(psl("train", "--dataset", "a b/mine"), "there is an archive a b/mine.zip")
+    done = psl("train", "--dataset", "a b/mine.zip", "--setting", "ood", *TINY)
+    assert done.returncode == 0 and "chosen on the test set" in done.stdout
+
+
+def test_where_nothing_can_be_written_nothing_is_trained(psl, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for option, where in (("--save", "file/x.safetensors"), ("--results", "file")):
+        assert_refused(psl("train", *TINY, option, where), "file", "cannot be written")
+    assert not (tmp_path / "results").exists() or not list((tmp_path / "results").iterdir())
+    assert not list(tmp_path.glob(".psl/*"))
+
+
+def test_version_and_a_folder_without_records(psl) -> None:
+    assert psl("--version").stdout.strip() == __version__
+    done = psl("claims", "--results", "nosuch")
+    assert done.returncode == 0 and "no run record in nosuch" in done.stderr
+
+
 def test_check_ones_own_archive(psl, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "mine.zip", "w") as archive:
         for name in ("train.tsv", "test.tsv"):
@@ -196,6 +229,60 @@ def test_check_ones_own_archive(psl, tmp_path: Path) -> None:
         archive.writestr("test.tsv", "user_procid\titem_procid\n0\t1\n")
     done = psl("data", "check", "mine.zip")
     assert done.returncode == 0 and "2 training and 1 test interactions" in done.stdout
+
+
+def test_a_stopped_run_is_not_lost_by_starting_it_again(
+    psl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as stopped:
+        stopped.setattr(records, "append", stop)  # between the last epoch and the record
+        with contextlib.suppress(KeyboardInterrupt):
+            psl("train", *TINY)
+    (state,) = tmp_path.glob(".psl/*.safetensors")
+    before = state.read_bytes()
+    assert_refused(psl("train", *TINY), state.name, "--resume goes on", "--restart deletes it")
+    assert_refused(psl("train", *TINY, "--resume", "--restart"), "exclude each other")
+    assert state.read_bytes() == before and not (tmp_path / "results").exists()
+    state.write_bytes(b"damaged")
+    assert_refused(psl("train", *TINY, "--resume"), "not a readable checkpoint")
+    assert psl("train", *TINY, "--restart").returncode == 0
+    assert len(records.read(tmp_path / "results")) == 1 and not state.exists()
+
+
+def test_a_name_is_printed_as_it_is(psl, tmp_path: Path) -> None:
+    """To Rich [old] is a style, [/x] the end of one and :bug: a picture."""
+    rows = [f"u{u},i{(7 * u + 3 * k * k) % 40}" for u in range(30) for k in range(15)]
+    (tmp_path / "mine.csv").write_text("\n".join(["user,item", *rows]))
+    name = "in[/x]/data[old]:bug:.zip"
+    done = psl("data", "split", "mine.csv", "--output", name, "--core", "3")
+    assert done.returncode == 0 and f"psl train --dataset '{name}'\n" in done.stdout
+    assert name in psl("data", "check", name).stdout
+    folder = "to[red][/x]" + "long" * 50
+    done = psl(
+        "train", "--dataset", name, *TINY, "--results", folder, "--save", f"{folder}.safetensors"
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"one record in {folder}/train.jsonl\n" in done.stdout
+    assert f"embeddings in {folder}.safetensors\n" in done.stdout
+    assert f"1 records in {folder}: all" in psl("records", "check", "--results", folder).stdout
+    assert "train: data[old]:bug:.zip (iid)" in psl("records", "show", "--results", folder).stdout
+    done = psl("records", "merge", folder, "--into", "all[x]")
+    assert "1 new in all[x]/train.jsonl\n" in done.stdout
+    assert "in all[x] already\n" in psl("records", "merge", folder, "--into", "all[x]").stdout
+    assert_refused(psl("data", "check", "gone[/x].zip"), "gone[/x].zip: no such file")
+
+
+def test_the_command_starts_without_what_only_posix_has() -> None:
+    code = (
+        "import signal, sys; sys.modules['resource'] = sys.modules['fcntl'] = None\n"
+        "del signal.pthread_sigmask\n"
+        "from psl.cli import main; sys.argv = ['psl', 'data', 'list']; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and "synthetic" in done.stdout, done.stderr
 
 
 def test_types_are_packaged() -> None:

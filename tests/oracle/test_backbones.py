@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import io
 import math
 
 import numpy as np
@@ -10,7 +12,7 @@ import torch
 from torch import Tensor
 
 from psl.backbones import BACKBONES, LightGCN, XSimGCL, get_backbone
-from psl.contrast import info_nce, orthant_noise
+from psl.contrast import gaussian_noise, info_nce, orthant_noise
 from psl.errors import UnknownNameError
 from psl.graph import Graph
 from psl.interactions import Interactions
@@ -114,6 +116,69 @@ def test_a_model_moves_to_double_precision_and_back(name: str) -> None:
     assert all(torch.equal(a, b) for a, b in zip(single, model.tables(), strict=True))
 
 
+BATCH = torch.tensor([0, 3, 3]), torch.tensor([1, 2, 1])
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_double_precision_has_all_its_digits(name: str) -> None:
+    """Also the weights of the edges, which were float32 before."""
+    model = get_backbone(name).build(data(), DIM, **options()).float().double()
+    x, a = torch.cat([model.user, model.item]).detach(), adjacency()
+    powers = [x]
+    for _ in range(3):
+        powers.append(a @ powers[-1])
+    layers = {"mf": powers[:1], "lightgcn": powers[:3], "xsimgcl": powers[1:]}[name]
+    got = torch.cat(model.tables()).detach()
+    assert torch.allclose(got, sum(layers) / len(layers), rtol=1e-13, atol=1e-15)
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("how", ["deep copy", "torch.save"])
+def test_a_copy_is_the_model_and_goes_its_own_way(name: str, how: str) -> None:
+    model = get_backbone(name).build(data(), DIM, **options())
+    if how == "deep copy":
+        twin = copy.deepcopy(model)
+    else:
+        torch.save(model, file := io.BytesIO())
+        file.seek(0)
+        twin = torch.load(file, weights_only=False)
+    before = [x.detach().clone() for x in model.tables()]
+    assert all(torch.equal(a, b) for a, b in zip(before, twin.tables(), strict=True))
+    twin.double()
+    with torch.no_grad():
+        twin.user.zero_(), twin.item.zero_()
+    assert all(torch.equal(a, b) for a, b in zip(before, model.tables(), strict=True))
+    assert not any(x.any() for x in twin.tables())
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_autocast_changes_nothing(name: str) -> None:
+    model = get_backbone(name).build(data(), DIM, **options("cosine"))
+    results = []
+    for enabled in (False, True):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            u, v, own = model(*BATCH, 0)
+        value = u.square().sum() + v.sum() + (0 if own is None else own)
+        results.append([u, v, value, *torch.autograd.grad(value, (model.user, model.item))])
+    for one, two in zip(*results, strict=True):
+        assert one.dtype == two.dtype and torch.equal(one, two)
+    with torch.autocast("cpu", dtype=torch.bfloat16):  # not advised by torch, and done
+        u, v, own = model(*BATCH, 0)
+        (u.square().sum() + v.sum() + (0 if own is None else own)).backward()
+    assert torch.allclose(model.user.grad, results[0][3], rtol=0.02, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_a_model_in_half_precision_propagates(name: str) -> None:
+    model = get_backbone(name).build(data(), DIM, **options()).bfloat16()
+    rounded = get_backbone(name).build(data(), DIM, **options()).bfloat16().float()
+    for one, two in zip(model.tables(), rounded.tables(), strict=True):
+        assert torch.equal(one.float(), two)
+    u, v, _ = model(*BATCH, 0)
+    (u.sum() + v.sum()).backward()
+    assert model.user.grad.dtype == torch.bfloat16
+
+
 def xsimgcl_dense(model: XSimGCL, users: Tensor, positive: Tensor, released: bool):
     """Return final embeddings and the contrast, with the module's stream of noise."""
     a = adjacency()
@@ -192,6 +257,14 @@ def test_noise_has_its_length_and_keeps_the_orthant(
     twice = orthant_noise(x.double(), 5, 0.3)
     assert twice.dtype == torch.float64
     assert torch.allclose(twice, expected, rtol=1e-12)
+
+
+def test_gaussian_noise_is_the_generators_at_its_length() -> None:
+    x = torch.randn(31, 24, generator=torch.Generator().manual_seed(4))
+    drawn = torch.randn(31, 24, generator=torch.Generator().manual_seed(5)).double()
+    expected = x.double().sign() * drawn / drawn.norm(dim=1, keepdim=True) * 0.3
+    got = gaussian_noise(x.requires_grad_(), 5, 0.3)
+    assert torch.allclose(got.double(), expected, rtol=1e-6, atol=1e-9) and not got.requires_grad
 
 
 def test_noise_is_the_same_in_any_number_of_threads() -> None:

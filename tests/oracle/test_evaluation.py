@@ -9,7 +9,7 @@ import pytest
 import torch
 from torchmetrics.functional.retrieval import retrieval_normalized_dcg, retrieval_recall
 
-from psl.evaluation import evaluate
+from psl.evaluation import evaluate, metrics_from_hits
 from psl.interactions import Interactions
 
 USERS, ITEMS, DIM = 30, 70, 5
@@ -99,6 +99,59 @@ def test_a_cut_off_beyond_the_catalogue() -> None:
     assert got["recall@1000"] == got[f"recall@{ITEMS}"]
     # Everybody's relevant items are found, and users without any count as 0.
     assert got["recall@1000"] == pytest.approx((test.degrees > 0).mean())
+
+
+def test_metrics_are_not_taken_of_lists_that_are_too_short() -> None:
+    """Three hits of ten relevant items are no perfect list of five."""
+    hits, relevant = torch.ones(1, 3, dtype=torch.bool), torch.tensor([10])
+    with pytest.raises(ValueError, match="lists of 3 places have no metrics at 5"):
+        metrics_from_hits(hits, relevant, (1, 5))
+    longer = torch.tensor([[True, True, True, False, False]])
+    got = float(metrics_from_hits(longer, relevant, (5,))["ndcg@5"])
+    gains = [1 / math.log2(1 + r) for r in range(1, 6)]
+    assert got == pytest.approx(sum(gains[:3]) / sum(gains))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"items": ITEMS - 1}, "embed gave 7 users and 69 items, wanted were 7 and 70"),
+        ({"items": ITEMS + 1}, "embed gave 7 users and 71 items, wanted were 7 and 70"),
+        ({"users": 1}, "embed gave 1 users and 70 items, wanted were 7 and 70"),
+        ({"masked": (USERS, ITEMS + 5)}, "masked has 30 users and 75 items, target 30 and 70"),
+        ({"masked": (USERS + 5, ITEMS)}, "masked has 35 users and 70 items, target 30 and 70"),
+    ],
+)
+def test_what_does_not_fit_is_refused(change: dict, words: str) -> None:
+    u, v, train, test = world()
+    table = torch.cat([v, v])[: change.get("items", ITEMS)]
+    if "masked" in change:
+        train = Interactions.from_pairs(train.users, train.items, *change["masked"])
+    with pytest.raises(ValueError, match=words):
+        evaluate(lambda ids: (u[ids][: change.get("users", 7)], table), test, train, rows=7)
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_score_that_is_not_a_number_is_no_best_score(side: int) -> None:
+    u, v, train, test = world()
+    (u, v)[side][11, 2] = math.nan
+    with pytest.raises(ValueError, match="not a number"):
+        ours(u, v, test, train, rows=7)
+
+
+def test_autocast_does_not_reach_the_scores() -> None:
+    u, v, train, test = world()
+    u, v = u.float(), v.float()
+    plain = ours(u, v, test, train)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert ours(u, v, test, train) == plain
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_loses_the_digits_of_the_embeddings_alone(dtype: torch.dtype) -> None:
+    u, v, train, test = world()
+    u, v = u.to(dtype), v.to(dtype)
+    assert ours(u, v, test, train) == ours(u.float(), v.float(), test, train)
 
 
 def test_a_perfect_and_a_shuffled_ranking() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import torch
 from scipy.stats import binomtest, chisquare, kstest
+from torch.utils.data import DataLoader, Dataset
 
 from psl.errors import DataError
 from psl.fast import cpu_kernels
@@ -72,6 +75,60 @@ def test_two_places_of_a_row_are_independent() -> None:
 def test_the_key_decides() -> None:
     assert torch.equal(draw(3, 50, [0, 1]), draw(3, 50, [0, 1]))
     assert not torch.equal(draw(3, 50, [0, 1]), draw(4, 50, [0, 1]))
+
+
+@pytest.mark.parametrize("road", ROADS)
+@pytest.mark.parametrize("kind", ["uniform", "noisy"])
+def test_what_cannot_be_drawn_is_refused_on_both_roads(
+    road: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is read: a kernel sees addresses, and -1 is not the last user."""
+    monkeypatch.setenv("PSL_KERNELS", road)
+    noisy = NoisyNegatives(data(), 0.5, np.random.default_rng(0))
+    sampler = UniformNegatives(data()) if kind == "uniform" else noisy
+    for wrong in (-1, 5, 1 << 40):
+        with pytest.raises(IndexError, match=r"a user id is not in 0 \.\. 4"):
+            sampler.sample(torch.tensor([0, wrong, 1]), 3, 1)
+    for users in (torch.zeros(2, dtype=torch.int32), torch.zeros(2, 1, dtype=torch.int64)):
+        with pytest.raises(ValueError, match=r"users must be int64 \(B,\), got torch.int"):
+            sampler.sample(users, 3, 1)
+    for key in (-1, 1 << 63):
+        with pytest.raises(ValueError, match=rf"key must be in 0 .. 2\^63 - 1, got {key}"):
+            sampler.sample(torch.tensor([0]), 3, key)
+    assert sampler.sample(torch.tensor([], dtype=torch.int64), 3, 1).shape == (0, 3)
+    assert sampler.sample(torch.tensor([4]), 3, (1 << 63) - 1).shape == (1, 3)
+
+
+class Draws(Dataset):
+    """Negatives as a worker of a data loader draws them; of two samplers, one after the other."""
+
+    def __init__(self) -> None:
+        train = data(200)
+        self.samplers = (
+            UniformNegatives(train),
+            NoisyNegatives(train, 0.5, np.random.default_rng(0)),
+        )
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, key: int) -> torch.Tensor:
+        users = torch.arange(5)
+        return torch.stack([s.sample(users, 50, key) for s in self.samplers])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+@pytest.mark.parametrize("road", ROADS)
+def test_a_forked_worker_draws_the_same(road: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where kernels ran in threads of OpenMP, numba ends a child that runs one more."""
+    monkeypatch.setenv("PSL_KERNELS", road)
+    draws = Draws()
+    here = [draws[key] for key in range(4)]
+    loader = DataLoader(
+        draws, batch_size=None, num_workers=1, multiprocessing_context="fork", timeout=120
+    )
+    assert all(torch.equal(a, b) for a, b in zip(here, loader, strict=True))
+    assert (cpu_kernels(torch.zeros(1)) is not None) == (road == "on"), "the parent keeps them"
 
 
 def test_a_user_of_everything() -> None:

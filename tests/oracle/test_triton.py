@@ -231,6 +231,16 @@ def test_the_sampler_draws_what_torch_draws(
     assert got.dtype == torch.int64 and torch.equal(got, expected)
 
 
+def test_a_user_that_does_not_exist_gets_no_item_and_nothing_is_read_there(road: Road) -> None:
+    sampler = UniformNegatives(Interactions.from_pairs(np.arange(5), np.arange(5), 5, 30))
+    batch = torch.tensor([0, -1, 3, 5, 1 << 40, 4])
+    wrong = (batch < 0) | (batch >= 5)
+    expected = sampler.sample(batch.masked_fill(wrong, 0), 101, 7)
+    expected[wrong] = -1
+    got = road(kernels.uniform_negatives, 7, sampler.indptr, sampler.items, 30, batch, 101)
+    assert torch.equal(got, expected)
+
+
 def test_the_same_input_gives_the_same_bits(road: Road) -> None:
     for kernel, count in SOFTMAX.values():
         first, second = (road(kernel, *tables(24, count), 0.1, "relu") for _ in range(2))
@@ -308,7 +318,7 @@ SOURCES: list[tuple[str, str, list[str], dict[str, Any]]] = [
         )
         for counted in (True, False)
     ),
-    ("negatives", "_draw", ["i64", L, L, L, L, I, I, I], {"BLOCK": 512}),
+    ("negatives", "_draw", ["i64", L, L, L, L, I, I, I, I], {"BLOCK": 512}),
 ]  # fmt: skip
 
 

@@ -92,6 +92,29 @@ def test_losses_on_the_same_seeds_bring_no_further_degrees_of_freedom() -> None:
     assert value(record("sl", paper * 1.04), *alike) == "reproduced", "three seeds, not nine"
 
 
+def other_data(row: dict) -> dict:
+    return {**row, "dataset_fingerprint": "shuffled"}
+
+
+def test_how_far_seeds_move_a_run_is_not_learnt_from_other_data() -> None:
+    paper = reference.reported("table1_iid", loss="sl", metric="ndcg@20", **WHERE)
+    moves = [x / 100 for x in (-1, 0, 0, 0, 1)]
+    others = [record("psl-relu", 0.05 * (1 + x), s) for s, x in enumerate(moves)]
+    run = record("sl", paper * 1.045)
+    assert value(run, *others) == "differs"
+    assert value(run, *map(other_data, others)) == "reproduced", "5 % stands in"
+
+
+def test_of_one_seed_on_two_devices_one_rule_takes_the_last_made() -> None:
+    """For the mean of a cell and for how far seeds move it, whatever the order in the file."""
+    paper = reference.reported("table1_iid", loss="sl", metric="ndcg@20", **WHERE)
+    others = [record("psl-relu", 0.05 * (1 + x / 100), s) for s, x in enumerate((-1, 0, 0, 0, 1))]
+    old = {**record("psl-relu", 0.1, 4), "device": "gpu", "created": "1999-01-01T00:00:00+00:00"}
+    for rows in ([*others, old], [old, *others]):
+        assert value(record("sl", paper * 1.025), *rows) == "reproduced"
+        assert value(record("sl", paper * 1.045), *rows) == "differs"
+
+
 def test_other_losses_may_pass_for_one_and_that_is_counted() -> None:
     paper = {
         loss: reference.reported("table1_iid", loss=loss, metric="ndcg@20", **WHERE)
@@ -103,6 +126,18 @@ def test_other_losses_may_pass_for_one_and_that_is_counted() -> None:
     # 5 % sees that LLPAUC is not SL, and does not see that PSL is not SL.
     assert ndcg[row("sl"), "llpauc"] and ndcg[row("llpauc"), "sl"]
     assert not ndcg[row("sl"), "psl-relu"] and not ndcg[row("psl-relu"), "sl"]
+
+
+def test_a_loss_poses_with_runs_of_the_registered_data_only() -> None:
+    paper = {
+        loss: reference.reported("table1_iid", loss=loss, metric="ndcg@20", **WHERE)
+        for loss in ("sl", "llpauc")
+    }
+    mine, other = record("sl", paper["sl"]), record("llpauc", paper["llpauc"])
+    row = "table-1-electronic-mf-sl-ndcg-20"
+    for posing, count in ((other, 1), (other_data(other), 0)):
+        found = claims.exchanges(subject(mine, posing))
+        assert len([e for e in found if e["id"] == row]) == count
 
 
 def test_borrowed_hyperparameters_are_named() -> None:
@@ -154,6 +189,21 @@ def test_an_ordering_needs_paired_seeds(gaps: list[float], status: str) -> None:
         **WHERE,
     )
     assert verdict.status == status
+
+
+def test_an_ordering_of_other_data_is_red_and_every_ordering_row_notices() -> None:
+    losses = ("sl", "psl-tanh", "psl-atan", "psl-relu")
+    rows = [record(loss, 0.05 + 1e-3 * (loss != "sl"), s) for loss in losses for s in range(3)]
+    ledger = [r for r in claims.load_rows() if r["check"] == "better-than"]
+    assert {r["mutant"] for r in ledger} == {"softmax-a-fifth-better", "shuffled-test-split"}
+    mutated = claims.MUTANTS["shuffled-test-split"](subject(*rows))
+    for row in ledger:
+        if row["arguments"]["dataset"] == WHERE["dataset"]:
+            check = claims.CHECKS["better-than"]
+            assert check(subject(*rows), **row["arguments"]).status == "reproduced"
+            for changed in (mutated, subject(*rows[1:], other_data(rows[0]))):
+                verdict = check(changed, **row["arguments"])
+                assert verdict.status == "differs" and "other data" in verdict.evidence
 
 
 def test_tanh_for_exp_turns_its_row_red() -> None:

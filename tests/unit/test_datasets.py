@@ -8,6 +8,7 @@ import hashlib
 import http.server
 import io
 import os
+import sys
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -262,6 +263,20 @@ def test_an_address_as_mirror(tiny: Path, served: str, monkeypatch: pytest.Monke
     # The second time it is read from the cache.
     (tiny / "data_iid" / "tiny" / "proc.zip").unlink()
     assert len(datasets.load("tiny").test) == 2
+
+
+def test_a_download_needs_no_bar(
+    tiny: Path, served: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PSL_DATA_MIRROR", served)
+    with monkeypatch.context() as without:  # as where tqdm is not installed
+        without.setitem(sys.modules, "tqdm", None)
+        without.setattr("pooch.downloaders.tqdm", None)
+        path = datasets.fetch("tiny", progress=True)
+        assert path.is_file() and not capsys.readouterr().err
+    path.unlink()
+    datasets.fetch("tiny", progress=True)
+    assert "100%" in capsys.readouterr().err
 
 
 def test_a_wrong_digest_leaves_nothing(

@@ -83,6 +83,11 @@ def test_conda_gives_the_same_python_and_the_same_lock() -> None:
     }
 
 
+def test_the_bar_of_a_download_comes_with_what_draws_it() -> None:
+    (pooch,) = [r for r in wanted() if r.name == "pooch"]
+    assert pooch.extras == {"progress"} and "tqdm" in lock("3.12")
+
+
 def test_the_lock_leaves_the_choice_of_cuda_to_torch() -> None:
     names = lock("3.12")
     assert "torch" in names

@@ -247,6 +247,13 @@ def test_filters() -> None:
     )
 
 
+def test_seeds_may_come_from_an_iterator() -> None:
+    where = {"dataset": ["gowalla"], "loss": ["sl", "bpr"]}
+    wanted = cells("table1", seeds=[0, 2], **where)
+    assert cells("table1", seeds=iter([0, 2, 0]), **where) == wanted
+    assert runs("table1", seeds=(s for s in (0, 2)), **where) == [c.config for c in wanted]
+
+
 @pytest.mark.parametrize(
     ("filters", "error", "words"),
     [

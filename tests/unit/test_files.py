@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,34 @@ def test_written_with_its_folders_and_replaced(tmp_path: Path) -> None:
         assert path.read_bytes() == content
     assert [p.name for p in path.parent.iterdir()] == ["a.bin"]
     assert path.stat().st_mode & 0o777 == 0o644
+
+
+@pytest.fixture
+def umask() -> Iterator[None]:
+    """Give new files to their owner alone, as far as this test goes."""
+    before = os.umask(0o077)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="permissions of POSIX")
+def test_permissions_are_the_old_ones_or_those_of_any_new_file(tmp_path: Path, umask: None) -> None:
+    path = tmp_path / "a.bin"
+    replace_file(path, b"new")
+    assert path.stat().st_mode & 0o777 == 0o600
+    for mode in (0o640, 0o444):
+        path.chmod(mode)
+        replace_file(path, b"again")
+        assert path.stat().st_mode & 0o777 == mode
+
+
+def test_what_a_link_leads_to_is_replaced(tmp_path: Path) -> None:
+    real, link = tmp_path / "far" / "a.bin", tmp_path / "a.bin"
+    link.symlink_to(real)
+    for content in (b"made", b"replaced"):
+        replace_file(link, content)
+        assert link.is_symlink() and real.read_bytes() == content
+    assert [p.name for p in real.parent.iterdir()] == ["a.bin"]
 
 
 @pytest.mark.parametrize("step", ["fsync", "chmod", "replace"])

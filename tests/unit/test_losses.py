@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -162,6 +164,53 @@ def test_a_weight_of_any_shape_counts_the_items(weight: torch.Tensor) -> None:
     assert float(got) == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.parametrize("shape", [(1, 3, 4), (2, 3, 4), (5, 1), (3,), (3, 5)])
+def test_a_weight_makes_no_more_terms_than_there_are(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"log_weight must broadcast to negative, \(3, 4\)"):
+        pairwise_softmax_loss(P, N, log_weight=torch.zeros(shape))
+    with pytest.raises(ValueError, match="log_weight must broadcast"):
+        # One row of scores: the weight's rows are not the loss's.
+        pairwise_softmax_loss(P[:1], N[:1], log_weight=torch.zeros(3, 4))
+
+
+@pytest.mark.parametrize("correction", ["sum", "mean"])
+def test_a_weight_does_not_change_the_dtype(correction: Any) -> None:
+    weight = torch.linspace(-1, 1, 4, dtype=torch.float64)
+    got = pairwise_softmax_loss(P, N, log_weight=weight, correction=correction)
+    expected = pairwise_softmax_loss(P, N, log_weight=weight.float(), correction=correction)
+    assert got.dtype == torch.float32 and torch.equal(got, expected)
+
+
+@pytest.mark.parametrize("shape", [(3, 1), (1,), (2,), (1, 3)])
+def test_a_quantile_is_one_number_or_one_a_row(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"one a row \(3,\), got"):
+        slatk_loss(P, N, quantile=torch.zeros(shape))
+    one = slatk_loss(P, N, quantile=0.2, reduction="none")
+    for quantile in (torch.tensor(0.2), torch.full((3,), 0.2)):
+        assert torch.equal(slatk_loss(P, N, quantile=quantile, reduction="none"), one)
+
+
+def test_a_temperature_is_one_number() -> None:
+    for loss in (pairwise_softmax_loss, softmax_loss):
+        with pytest.raises(ValueError, match=r"tau must be one number, got shape \(3, 1\)"):
+            loss(P, N, torch.full((3, 1), 0.1))
+    with pytest.raises(ValueError, match="tau must be one number"):
+        PairwiseSoftmaxLoss(torch.ones(2))
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, int])
+def test_a_number_of_numpy_is_a_number(kind: Any) -> None:
+    tau = kind(1) if kind is int else kind(0.1)
+    for loss in (
+        PairwiseSoftmaxLoss(tau),
+        SoftmaxLoss(tau),
+        BSLLoss(tau, tau, as_released=True),
+        BSLLoss(tau, as_released=True),
+    ):
+        assert loss.fused is not None
+        assert type(loss.fused[0]) is float and loss.fused[0] == float(tau)
+
+
 def test_two_items_removed_are_two_items_less() -> None:
     weight = torch.tensor([0.0, 0.0, -float("inf"), -float("inf")])
     n = torch.tensor([[0.1, -0.2, 0.4, 0.4]]).expand(3, 4)
@@ -192,3 +241,61 @@ def test_a_gpu_gives_the_same(name: str) -> None:
     p, n = torch.rand(64, generator=g) - 0.5, torch.rand(64, 500, generator=g) - 0.5
     loss = get_loss(name).build(0.1)
     assert torch.allclose(loss(p.cuda(), n.cuda()).cpu(), loss(p, n), rtol=1e-5, atol=1e-5)
+
+
+# --- compiled, as one graph ---------------------------------------------------------------------
+
+COMPILED = {
+    "learned": lambda p, n, t: pairwise_softmax_loss(p, n, t, "tanh"),
+    "weighted": lambda p, n, t: softmax_loss(
+        p, n, t, correction="mean", log_weight=torch.zeros(20)
+    ),
+    "robust": lambda p, n, t: t * robust_bpr_loss(p, n, 0.4),
+}
+
+
+@pytest.mark.parametrize("name", COMPILED)
+def test_a_loss_compiles_to_one_graph(name: str) -> None:
+    """Nothing is read on the host on the way."""
+    g = torch.Generator().manual_seed(0)
+    scores = torch.rand(8, generator=g) - 0.5, torch.rand(8, 20, generator=g) - 0.5
+    inputs = [x.requires_grad_() for x in (*scores, torch.tensor(0.2))]
+    results = []
+    loss = COMPILED[name]
+    for road in (loss, torch.compile(loss, backend="aot_eager", fullgraph=True)):
+        value = road(*inputs)
+        results.append((value, *torch.autograd.grad(value, inputs)))
+    for eager, compiled in zip(*results, strict=True):
+        assert torch.allclose(eager, compiled, rtol=1e-6)
+
+
+def test_a_module_with_a_learned_temperature_compiles_to_one_graph() -> None:
+    loss = PairwiseSoftmaxLoss(torch.nn.Parameter(torch.tensor(0.2)))
+    n = torch.linspace(-0.4, 0.4, 12).view(3, 4)
+    compiled = torch.compile(loss, backend="aot_eager", fullgraph=True)
+    assert torch.allclose(compiled(P, n), loss(P, n))
+
+
+# --- float64 ------------------------------------------------------------------------------------
+
+
+def test_bpr_has_all_its_digits_in_float64() -> None:
+    """Above 20 torch's softplus leaves exp(-20) = 2e-9 out."""
+    d = torch.tensor([[20.5, 21.0, 30.0]], dtype=torch.float64)
+    p = torch.zeros(1, dtype=torch.float64)
+    expected = math.fsum(x + math.log1p(math.exp(-x)) for x in d[0].tolist()) / 3
+    assert float(bpr_loss(p, d)) == pytest.approx(expected, rel=1e-15)
+    single = torch.nn.functional.softplus(d.float()).mean()
+    assert torch.equal(bpr_loss(p.float(), d.float()), single), "as recorded runs took it"
+
+
+def test_llpauc_has_all_its_digits_in_float64() -> None:
+    """Its hinge is softplus(5 x) / 5: x = 4.2 is enough."""
+    loss = LLPAUCLoss(1.0, 1.0, 1.0).double()
+    with torch.no_grad():
+        loss.b.fill_(0), loss.s_neg.fill_(0), loss.s_pos.fill_(40), loss.gamma.fill_(1)
+    p, n = (torch.full(shape, 50.0, dtype=torch.float64) for shape in ((1,), (1, 1)))
+    # The score is 1 to the last digit: l- = 1 + 4, and the positives' hinge is 0.
+    rest = math.log1p(math.exp(-25)) / 5
+    assert float(loss(p, n).detach()) == pytest.approx(5 + rest - 40 - 1, rel=0, abs=1e-14)
+    assert rest > 1e-12

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 from torch.library import opcheck
 
-from psl.losses import PairwiseSoftmaxLoss
+from psl.contrast import orthant_noise
+from psl.dro import saturation_radius
+from psl.interactions import Interactions
+from psl.losses import PairwiseSoftmaxLoss, get_loss
+from psl.negatives import UniformNegatives
 from psl.scoring import catalogue_loss, sampled_loss, sampled_scores, unit_rows
+from psl.streams import stream_key
 
 DTYPES = [torch.float32, torch.float64]  # with kernels, where numba is there, and without
 
@@ -31,6 +39,9 @@ def test_operators_are_what_torch_expects(dtype: torch.dtype) -> None:
     opcheck(ops.unit_rows.default, (users,))
     unit = (users.detach(), items.detach()[:5], users.detach()[:, 0])
     opcheck(ops.unit_rows_backward.default, unit)
+    below = items.detach() - items.detach().amax(dim=1, keepdim=True)
+    eta = torch.full((19,), 0.3, dtype=dtype)
+    opcheck(ops.log_temperature.default, (below, eta, eta >= saturation_radius(below), 64))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -102,3 +113,50 @@ def test_the_gradient_may_be_asked_for_twice_and_scaled() -> None:
     again = torch.autograd.grad(value, (users, items))
     for a, b, c in zip(first, scaled, again, strict=True):
         assert torch.equal(a, c) and torch.allclose(b, -2 * a)
+
+
+KEYS = (0, 5, stream_key(7, "negatives", 3, 2), (1 << 63) - 1)
+
+
+def test_compiled_code_draws_the_same_negatives() -> None:
+    """torch.compile cannot follow a kernel; the road in torch it can, whatever the key."""
+    train = Interactions.from_pairs(np.arange(9), np.arange(9), 9, 30)
+    sampler, users = UniformNegatives(train), torch.arange(9)
+
+    def draw(key: int) -> Tensor:
+        return sampler.sample(users, 20, key)
+
+    compiled = torch.compile(draw, backend="aot_eager", fullgraph=True)
+    assert all(torch.equal(compiled(key), draw(key)) for key in KEYS)
+
+
+def test_compiled_code_adds_the_same_noise() -> None:
+    x = torch.randn(7, 24, generator=torch.Generator().manual_seed(0))
+
+    def noisy(key: int) -> Tensor:
+        return x + orthant_noise(x, key, 0.1)
+
+    compiled = torch.compile(noisy, backend="aot_eager", fullgraph=True)
+    assert all(torch.allclose(compiled(key), noisy(key), rtol=1e-6) for key in KEYS)
+
+
+ROADS: dict[str, Callable[..., Tensor]] = {
+    "fused": lambda u, v, p, n: sampled_loss(u, v, p, n, PairwiseSoftmaxLoss(0.3)),
+    "catalogue": lambda u, v, p, _: catalogue_loss(u, v, p, PairwiseSoftmaxLoss(0.3)),
+    "factor": lambda *a: sampled_loss(*a, get_loss("bsl").build(0.3, 0.2, as_released=True)),
+    "scores": lambda *a: sampled_loss(*a, get_loss("bpr").build(0.3)),
+    "unit": lambda u, v, *_: (unit_rows(u).sum() + unit_rows(v).sum()).exp(),
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("road", ROADS)
+def test_a_second_derivative_is_refused_and_not_zero(road: str, dtype: torch.dtype) -> None:
+    """A penalty on the gradient would be a constant, and drop out of the training unseen."""
+    users, items, positive, negative = tables(dtype)
+    value = ROADS[road](users, items, positive, negative)
+    plain = torch.autograd.grad(value, (users, items), retain_graph=True)
+    first = torch.autograd.grad(value, (users, items), create_graph=True)
+    assert all(torch.equal(a, b) for a, b in zip(plain, first, strict=True))
+    with pytest.raises(RuntimeError, match=r"first derivative only|no autograd formula"):
+        (value + sum(g.square().sum() for g in first)).backward()

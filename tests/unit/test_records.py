@@ -197,6 +197,11 @@ def test_schemas(tmp_path: Path) -> None:
             records.read(path)
 
 
+def test_of_one_run_the_record_made_last_counts() -> None:
+    first, last = (record(device=d, created=t) for d, t in (("gpu", "2024-01-01"), ("cpu", "2025")))
+    assert records.by_time([last, first]) == [first, last]
+
+
 def test_merge_takes_each_once_and_by_experiment(tmp_path: Path) -> None:
     into = tmp_path / "results"
     records.append(into / "other.jsonl", record(0))  # there, in whichever file
@@ -282,13 +287,31 @@ def test_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
     assert sorted(r["config"]["seed"] for r in records.read(path)) == list(range(20))
 
 
+def test_a_link_and_what_it_leads_to_share_a_lock(tmp_path: Path) -> None:
+    real, links = tmp_path / "far" / "runs.jsonl", tmp_path / "near"
+    links.mkdir()
+    for name in ("test", "more"):
+        (links / f"{name}.jsonl").symlink_to(real)
+    records.append(links / "test.jsonl", record(0))
+    assert sorted(p.name for p in real.parent.iterdir()) == [".runs.jsonl.lock", "runs.jsonl"]
+    source = write(tmp_path / "a.jsonl", record(1), record(2, experiment="more"))
+    records.merge([source], links)  # one lock for both: it does not wait for itself
+    assert [r["config"]["seed"] for r in records.read(real)] == [0, 2, 1]
+    assert all(path.is_symlink() for path in links.glob("*.jsonl"))
+
+
 def test_the_run_id_depends_on_content_not_order() -> None:
     assert records.run_id({"a": 1, "b": 2}) == records.run_id({"b": 2, "a": 1})
     assert records.run_id({"a": 1}) != records.run_id({"a": 2})
 
 
 @pytest.mark.parametrize(
-    "name", ["../x", "a/b", "/etc/x", "..", ".", "", ".hidden", "a\\b", "C:x", "a\nb", "x" * 101, 7]
+    "name",
+    [
+        *("../x", "a/b", "/etc/x", "..", ".", "", ".hidden", "a\\b", "C:x", "a\nb", "x" * 101, 7),
+        *("a*b", "a?", "a<b", "a>b", 'a"b', "a|b", "x.", "x ", "ü" * 51),
+        *("con", "NUL", "aux.v2", "Com1", "lpt9.x.y", "prn .x", "com²"),
+    ],
 )
 def test_an_experiment_that_is_no_file_name_of_the_folder(tmp_path: Path, name: object) -> None:
     with pytest.raises(RecordError, match="is not a file name"):
@@ -299,7 +322,7 @@ def test_an_experiment_that_is_no_file_name_of_the_folder(tmp_path: Path, name: 
 
 
 def test_an_experiment_has_a_file(tmp_path: Path) -> None:
-    for name in ("table1", "train", "my run, second", "größe", "v1.2"):
+    for name in ("table1", "my run, second", "größe", "v1.2", "console", "com10", "ü" * 50):
         assert records.file_of(tmp_path, name) == tmp_path / f"{name}.jsonl"
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from psl import reference
@@ -17,6 +20,17 @@ def test_a_value_is_one_row() -> None:
         reference.reported("table1_iid", **where)
     with pytest.raises(RecordError, match="not packaged"):
         reference.table("table9")
+
+
+def test_a_table_is_read_alike_under_every_locale() -> None:
+    code = (
+        "import warnings; from psl import reference\n"
+        "warnings.simplefilter('error', EncodingWarning)\n"  # from here on: psl's own files
+        "reference.table('table1_iid')"
+    )
+    command = [sys.executable, "-X", "warn_default_encoding", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_table_that_is_changed_is_a_copy() -> None:

@@ -401,6 +401,9 @@ def disjoint(seen, liked):
         ({"users": (6,)}, "expected users"),
         ({"positive": (3,)}, r"ids for 4 rows, got \(3,\)"),
         ({"negative": (5, 2)}, r"ids for 4 rows, got \(5, 2\)"),
+        ({"positive": (4, 1)}, r"expected \(B,\) item ids for 4 rows, got \(4, 1\)"),
+        ({"negative": (4,)}, r"expected \(B, N\) item ids for 4 rows, got \(4,\)"),
+        ({"negative": (4, 2, 1)}, r"expected \(B, N\) item ids for 4 rows, got \(4, 2, 1\)"),
         ({"dtype": torch.int32}, "must be int64, got torch.int32"),
     ],
 )
@@ -414,3 +417,24 @@ def test_what_does_not_fit_is_refused_before_a_kernel_reads_it(
     ids = [torch.zeros(*shapes[k], dtype=kind) for k in ("positive", "negative")]
     with pytest.raises(ValueError, match=words):
         sampled_loss(*tables_, *ids, get_loss(name).build(0.1))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("rows", [0, -1])
+def test_at_least_one_row_is_taken_at_once(rows: int, dtype: torch.dtype) -> None:
+    """With -1 the plain road would take none, and return what memory held."""
+    users, items, positive, negative = problem(*PRODUCT, dtype=dtype)
+    loss, words = get_loss("sl").build(0.1), "rows must be at least 1"
+    with pytest.raises(ValueError, match=words):
+        catalogue_loss(users, items, positive, loss, rows=rows)
+    with pytest.raises(ValueError, match=words):
+        sampled_loss(users, items, positive, negative, loss, rows=rows)
+    with pytest.raises(ValueError, match=words):
+        sampled_scores(users, items, negative, rows=rows)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("shape", [(4,), (2, 3, 4)])
+def test_unit_rows_are_rows_of_a_matrix(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    with pytest.raises(ValueError, match=r"expected rows \(M, d\), got \("):
+        unit_rows(torch.ones(shape, dtype=dtype))

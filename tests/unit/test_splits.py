@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import zipfile
 from pathlib import Path
 
@@ -191,6 +192,63 @@ def test_parquet_or_a_word_on_how_to_read_it(tmp_path: Path) -> None:
     assert len(splits.read_table(path, user="user", item="item")) == 3000
 
 
+def parquet(rows: pd.DataFrame, folder: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
+    """Read a table as if a Parquet file had held it, whether pyarrow is installed or not."""
+    (folder / "t.parquet").touch()
+    monkeypatch.setattr(pd, "read_parquet", lambda _: rows)
+    return splits.read_table(folder / "t.parquet", rating="rating", timestamp="timestamp")
+
+
+@pytest.mark.parametrize("kind", ["int64", "float64", "Int64", "str"])
+def test_a_table_gives_the_same_split_from_either_kind_of_file(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = table()
+    for column in ("user", "item"):
+        rows[column] = rows[column].str[1:].astype(int)
+    rows.to_csv(tmp_path / "t.csv", index=False)
+    names = {"rating": "rating", "timestamp": "timestamp"}
+    from_csv = splits.read_table(tmp_path / "t.csv", **names)
+    from_parquet = parquet(rows.astype({"user": kind, "item": kind}), tmp_path, monkeypatch)
+    pd.testing.assert_frame_equal(from_csv, from_parquet)
+    assert splits.prepare(from_csv, core=5)[1] == splits.prepare(from_parquet, core=5)[1]
+
+
+@pytest.mark.parametrize(
+    ("user", "words"),
+    [
+        ([1.0, 2.5], r"'user' \(user\) must hold names or whole numbers, got 2\.5"),
+        ([1.0, float("inf")], "whole numbers, got inf"),
+        ([1.0, float("nan")], "the user is empty in row 2"),
+    ],
+)
+def test_numbers_that_are_no_names(
+    user: list[float], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = pd.DataFrame({"user": user, "item": [1, 2], "rating": 5, "timestamp": 1})
+    with pytest.raises(DataError, match=words):
+        parquet(rows, tmp_path, monkeypatch)
+
+
+def test_one_column_is_one_thing(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("x,y\n1,2\n")
+    with pytest.raises(DataError, match="the column 'x' cannot be both user and item"):
+        splits.read_table(tmp_path / "t.csv", user="x", item="x")
+    with pytest.raises(DataError, match="the column 'y' cannot be both item and rating"):
+        splits.read_table(tmp_path / "t.csv", user="x", item="y", rating="y")
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "csv.gz"])
+def test_the_line_of_an_empty_entry_is_that_of_the_file(kind: str, tmp_path: Path) -> None:
+    text = '\nuser,item,note\n\n1,2,"two\n\nlines"\n  \n,3,\n'
+    path = tmp_path / f"t.{kind}"
+    path.write_bytes(gzip.compress(text.encode()) if kind.endswith("gz") else text.encode())
+    if kind == "tsv":
+        path.write_text(text.replace(",", "\t"))
+    with pytest.raises(DataError, match=r"the user is empty in line 8$"):
+        splits.read_table(path)
+
+
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
@@ -198,6 +256,7 @@ def test_parquet_or_a_word_on_how_to_read_it(tmp_path: Path) -> None:
         ("t.csv", "user,sku\n1,2\n", "no column 'item'; it has: user, sku"),
         ("t.csv", "user,item\n1,2\n,3\n", "the user is empty in line 3"),
         ("t.csv", "user,item\nNA,\n1,2\n", "the item is empty in line 2"),
+        ("t.csv", "user,item\n\n1,2\n\n,3\n", "the user is empty in line 5"),
         ("t.csv", "", "not a table"),
         ("t.csv", 'user,item\n"1,2\n', "not a table"),
     ],

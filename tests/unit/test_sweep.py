@@ -20,7 +20,7 @@ from rich.console import Console
 from psl import datasets, records, sweep
 from psl.errors import PSLError, RecordError, UnknownNameError
 from psl.experiments import Cell, cells
-from psl.sweep import Board, Event, Job, Settings, execute, make_plan
+from psl.sweep import Board, Event, Job, Settings, execute, local, make_plan
 from psl.training import RunConfig, train
 
 TINY: dict[str, Any] = {"epochs": 2, "negatives": 20, "dim": 8}
@@ -130,6 +130,12 @@ def test_a_worker_that_always_dies_is_given_up(tmp_path: Path, settings: Setting
     assert [s.state for s in shown.states.values()] == ["died"]
     assert [e.retried for e in heard if e.kind == "died"] == [True, False]
     assert "given up" in text.getvalue() and not list(tmp_path.glob("*.jsonl"))
+
+
+def test_a_process_starts_where_signals_cannot_be_blocked(monkeypatch) -> None:
+    monkeypatch.delattr(signal, "pthread_sigmask", raising=False)  # as on Windows
+    with local._no_interrupt():
+        pass
 
 
 def test_names_and_needs_are_checked(tmp_path: Path, settings: Settings, monkeypatch) -> None:

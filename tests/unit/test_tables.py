@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from psl import records, reference
+from psl import datasets, records, reference
 from psl.experiments import cell
 from psl.tables import overview
 
@@ -15,7 +15,8 @@ def record(loss: str, seed: int, ndcg: float, **changes) -> dict:
     config = cell("amazon-electronic", loss=loss, seed=seed, **changes).as_dict()
     metrics = {"recall@20": 0.08, "ndcg@20": ndcg}
     run = {"run_id": records.run_id(config), "config": config, "metrics": metrics}
-    return {**run, "created": "2000-01-01"}
+    known = datasets.get_source("amazon-electronic").fingerprint
+    return {**run, "created": "2000-01-01", "dataset_fingerprint": known}
 
 
 def one(table, **where):
@@ -36,6 +37,13 @@ def test_values_stand_beside_what_is_printed() -> None:
     assert row["paper"] == printed and row["ours"] == pytest.approx(0.052) and row["seeds"] == 3
     assert row["low"] < 0.052 < row["high"]
     assert row["command"].startswith("psl train --tuned --dataset amazon-electronic")
+
+
+def test_a_record_of_other_data_does_not_count() -> None:
+    runs = [record("sl", 0, 0.05), {**record("sl", 1, 0.9), "dataset_fingerprint": "f" * 64}]
+    table = overview("table1", runs, dataset=["amazon-electronic"], loss=["sl"], backbone=["mf"])
+    row = one(table, metric="ndcg@20")
+    assert row["ours"] == 0.05 and row["seeds"] == 1
 
 
 def test_what_is_not_recorded_is_not_a_number() -> None:

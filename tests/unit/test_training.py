@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import sys
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from psl import records
 from psl.backbones import MatrixFactorization
@@ -21,6 +26,7 @@ from psl.negatives import NoisyNegatives, membership
 from psl.streams import numpy_stream
 from psl.training import PROTOCOLS, Progress, Result, RunConfig, train
 from psl.training.config import OPTIONS
+from psl.training.device import check_device, find_device, peak_memory
 from psl.training.state import State
 
 SMALL = RunConfig(epochs=4, negatives=16, dim=8, validate_every=1, lr=0.05)
@@ -112,6 +118,79 @@ def test_another_code_is_named_in_the_record(
     record = run(checkpoint=checkpoint).record
     assert record["code_digest"] == "after" and record["continued_from"] == "before"
     assert "continued_from" not in run().record
+
+
+def rewrite(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change what a checkpoint says of its run."""
+    with safe_open(path, framework="pt") as file:
+        about = json.loads(file.metadata()["run"])
+        tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+    change(about)
+    save_file(tensors, path, metadata={"run": json.dumps(about)})
+
+
+def test_another_device_is_named_in_the_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = tmp_path / "run.safetensors"
+    places = ("one thread", "two threads", "two threads")
+    for epoch, place in enumerate(places, start=2):
+
+        def stop(p: Progress, at: int = epoch) -> None:
+            if p.epoch == at:
+                raise Stop
+
+        for module in ("checkpoint", "loop"):
+            monkeypatch.setattr(f"psl.training.{module}.describe", lambda _, said=place: said)
+        if epoch < 4:
+            with pytest.raises(Stop):
+                run(checkpoint=checkpoint, progress=stop)
+    record = run(checkpoint=checkpoint).record
+    assert record["device"] == "two threads"
+    assert record["continued_from_device"] == "one thread", "also after a second stop"
+    assert "continued_from" not in record and "continued_from_device" not in run().record
+
+
+def test_checkpoints_of_the_first_versions_load(tmp_path: Path) -> None:
+    def older(about: dict[str, Any]) -> None:
+        for key in ("device", "continued"):
+            del about[key]
+
+    checkpoint = tmp_path / "run.safetensors"
+    whole = run(checkpoint=checkpoint)
+    rewrite(checkpoint, older)
+    assert same(run(checkpoint=checkpoint), whole)
+
+
+@pytest.mark.parametrize("key", ["config", "fingerprint", "epoch", "best_score", "curve"])
+def test_a_checkpoint_that_lacks_a_key(tmp_path: Path, key: str) -> None:
+    checkpoint = tmp_path / "run.safetensors"
+    run(dataclasses.replace(SMALL, epochs=1), checkpoint=checkpoint)
+    rewrite(checkpoint, lambda about: about.pop(key))
+    with pytest.raises(TrainingError, match=rf"not a readable checkpoint; delete it .no '{key}'"):
+        run(dataclasses.replace(SMALL, epochs=1), checkpoint=checkpoint)
+
+
+def test_memory_that_the_system_does_not_tell_is_not_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (peak_memory(torch.device("cpu")) or 0) > 10 * 2**20
+    monkeypatch.setitem(sys.modules, "resource", None)  # as on Windows
+    assert run(dataclasses.replace(SMALL, epochs=1)).record["peak_memory_bytes"] is None
+
+
+@pytest.mark.parametrize("name", ["", "abacus", "mps", "meta", "cuda:one", "cuda:", "auto:1"])
+def test_a_name_that_is_no_device_is_refused_alike_early_and_late(name: str) -> None:
+    for refuse in (check_device, find_device):
+        with pytest.raises(UnknownNameError, match=rf"unknown device '{name}'.*auto, cpu, cuda"):
+            refuse(name)
+
+
+def test_a_device_that_is_not_here_is_told_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for name in ("cuda", "cuda:7"):
+        check_device(name)  # a worker elsewhere may have it
+        with pytest.raises(TrainingError, match="no CUDA device is available"):
+            find_device(name)
+    assert find_device("auto") == find_device("cpu") == torch.device("cpu")
 
 
 def test_data_of_another_name_is_refused() -> None:
@@ -337,6 +416,39 @@ def test_an_option_that_is_not_taken_leaves_no_trace() -> None:
     assert taken["tau2"] == 0.2 and taken["as_released"] is True and "alpha" not in taken
 
 
+EDGES: dict[str, tuple[Any, ...]] = {
+    "noise_ratio": (0, 0.0, 5e-324, 1, 1.0),
+    "drop_marked": (False, True),
+    "mark_per_user": (False, True),
+    "tau2": (None, 5e-324, 1e300),
+    "alpha": (None, 5e-324, 1),
+    "beta": (None, 5e-324, 1),
+    "form": (None, "inside"),
+    "tau_weight": (None, 5e-324, 1e300),
+    "refresh": (None, 1, 10**9),
+    "layers": (None, 1, 10**9),
+    "contrast_weight": (None, 5e-324, 1e300),
+    "as_released": (False, True),
+}
+
+
+def test_a_configuration_comes_back_from_its_record() -> None:
+    assert EDGES.keys() == OPTIONS
+    for name, values in EDGES.items():
+        made = [RunConfig(**{**OTHER[name], name: value}) for value in values]
+        for config in made:
+            written = json.loads(json.dumps(config.as_dict()))
+            assert RunConfig(**written) == config and records.run_id(written) == config.run_id
+        assert len({c.run_id for c in made}) == len(set(made)), name
+
+
+@pytest.mark.parametrize("name", ["drop_marked", "mark_per_user", "as_released"])
+@pytest.mark.parametrize("value", [1, 0, "no", None, np.True_])
+def test_a_switch_is_true_or_false(name: str, value: Any) -> None:
+    with pytest.raises(TrainingError, match=f"{name} must be True or False, got "):
+        RunConfig(**{**OTHER[name], name: value})
+
+
 def test_ood_as_released_selects_on_the_test_set_and_clean_does_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -478,6 +590,8 @@ def test_the_adversary_moves_in_its_epochs_only() -> None:
         ({"tau2": 0.1, "loss": "sl"}, "sl on mf has no option tau2"),
         ({"as_released": True}, "has no option as_released"),
         ({"layers": 2}, "has no option layers"),
+        ({"layers": 0}, "has no option layers"),
+        ({"alpha": 0.0}, "has no option alpha"),
         ({"form": "inside", "loss": "bpr"}, "bpr on mf has no option form"),
         ({"form": "outer"}, "form must be 'inside'"),
         ({"setting": "dark"}, "setting must be one of"),

@@ -1,0 +1,55 @@
+"""Where the kernels cannot serve, the package works without them and says so once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from psl import fast
+
+ROOT = Path(__file__).parents[2]
+UNCACHED = """
+import warnings, torch
+with warnings.catch_warnings(record=True) as said:
+    warnings.simplefilter("always")
+    from psl import fast, half_cosine
+    for _ in range(2):
+        assert fast.cpu_kernels(torch.zeros(1)) is None
+    u, v = half_cosine(torch.eye(2), torch.eye(2))
+assert torch.equal(u @ v.T, torch.eye(2) / 2)
+print(*(w.message for w in said if "NUMBA_CACHE_DIR" in str(w.message)), sep="\\n")
+"""
+
+
+def test_without_a_folder_for_the_cache_there_are_no_kernels(tmp_path: Path) -> None:
+    """As where a package was installed by root and nobody has a home."""
+    pytest.importorskip("numba", reason="numba is missing")
+    skip = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "psl", tmp_path / "psl", ignore=skip)
+    # Files where folders should be: root too cannot write there.
+    (tmp_path / "psl" / "kernels" / "__pycache__").touch()
+    file = tmp_path / "file"
+    file.touch()
+    nowhere = dict.fromkeys(("HOME", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR"), str(file / "cache"))
+    run = subprocess.run(
+        [sys.executable, "-c", UNCACHED],
+        cwd=tmp_path,
+        env={**os.environ, **nowhere, "PYTHONDONTWRITEBYTECODE": "1", "PSL_KERNELS": "on"},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.count("set NUMBA_CACHE_DIR") == 1, run.stdout
+
+
+@pytest.mark.parametrize("version", ["2.0.0", "2.3.1+git"])
+def test_an_old_triton_is_none(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    triton = pytest.importorskip("triton", reason="triton is missing (extra `cuda`)")
+    assert fast._load_cuda.__wrapped__() is not None
+    monkeypatch.setattr(triton, "__version__", version)
+    assert fast._load_cuda.__wrapped__() is None
