@@ -199,9 +199,11 @@ def train_command(
 
 def _refuse_a_table(dataset: str) -> None:
     """Say how a table becomes an archive, and where an archive of that name lies."""
-    if not dataset.endswith(".zip") and Path(f"{dataset}.zip").is_file():
+    if dataset.endswith(".zip") or dataset in {"synthetic", *(n for n, _ in datasets.DATASETS)}:
+        return
+    if Path(f"{dataset}.zip").is_file():
         raise PSLError(f"{dataset} is no dataset; there is an archive {dataset}.zip")
-    if not dataset.endswith(".zip") and Path(dataset).is_file():
+    if Path(dataset).is_file():
         made = shlex.join(
             ["psl", "data", "split", dataset, "--output", f"{Path(dataset).stem}.zip"]
         )

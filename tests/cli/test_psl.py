@@ -201,6 +201,9 @@ def test_what_ones_own_table_needs_is_said(psl, tmp_path: Path) -> None:
     assert "ratings from 3 on" in done.stdout
     assert "psl train --dataset 'a b/mine.zip'" in done.stdout
     assert_refused(psl("train", "--dataset", "a b/mine"), "there is an archive a b/mine.zip")
+    for taken in ("synthetic", "synthetic.zip"):  # a dataset's own name means the dataset
+        (tmp_path / taken).write_text("")
+    assert psl("train", "--dataset", "synthetic", *TINY).returncode == 0
     done = psl("train", "--dataset", "a b/mine.zip", "--setting", "ood", *TINY)
     assert done.returncode == 0 and "chosen on the test set" in done.stdout
 
