@@ -46,12 +46,13 @@ def read_table(
         ``NA``, ``null`` and ``007`` are not changed.  Numbers, as Parquet may have them, become the
         names that a CSV file would have.
     rating, timestamp : str, optional
-        Of numbers; not given where there is none, or it is not used.
+        Of numbers; not given where there is none, or it is not used.  A timestamp may also be a
+        date, with a time of day or without (ISO 8601, in UTC unless it says otherwise).
 
     Returns
     -------
     DataFrame
-        Rows in the order of the file.
+        Rows in the order of the file; dates and times are seconds since 1970.
 
     Raises
     ------
@@ -98,10 +99,13 @@ def read_table(
             row = int(rows[key].isna().to_numpy().argmax())
             place = f"row {row + 1}" if kind == ".parquet" else f"line {_line_of(path, kind, row)}"
             raise DataError(f"{path}: the {key} is empty in {place}")
-        if key not in COLUMNS and not pd.api.types.is_numeric_dtype(rows[key]):
-            raise DataError(f"{path}: the column {named[key]!r} ({key}) must hold numbers")
-    for key in COLUMNS:
-        rows[key] = _as_names(rows[key], f"{path}: the column {named[key]!r} ({key})")
+        what = f"{path}: the column {named[key]!r} ({key})"
+        if key in COLUMNS:
+            rows[key] = _as_names(rows[key], what)
+        elif key == "timestamp":
+            rows[key] = _as_times(rows[key], what)
+        elif not pd.api.types.is_numeric_dtype(rows[key]):
+            raise DataError(f"{what} must hold numbers")
     return rows
 
 
@@ -130,6 +134,17 @@ def _as_names(column: pd.Series, what: str) -> pd.Series:
             raise DataError(f"{what} must hold names or whole numbers, got {broken.iloc[0]}")
         column = column.map(int)
     return column.astype(str)
+
+
+def _as_times(column: pd.Series, what: str) -> pd.Series:
+    """Return numbers as they are, and dates and times in seconds since 1970."""
+    if pd.api.types.is_numeric_dtype(column):
+        return column
+    times = pd.to_datetime(column, format="ISO8601", utc=True, errors="coerce")
+    if times.isna().any():
+        bad = column[times.isna()].iloc[0]
+        raise DataError(f"{what} must hold numbers, or times as 2024-05-31T18:00:00Z, got {bad!r}")
+    return (times - pd.Timestamp(0, tz="UTC")).dt.total_seconds()
 
 
 def k_core(rows: pd.DataFrame, k: int) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from importlib.metadata import version
 from typing import Annotated
@@ -39,7 +40,12 @@ def _options(
 
 
 def main() -> None:
-    """Run the command; a foreseen error is one line and exit status 2."""
+    """Run the command; a foreseen error is one line and exit status 2.
+
+    To be told to end, as a scheduler or a shutdown does, is to be stopped by Ctrl-C: files are left
+    whole, and what was trained is kept.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except (PSLError, OSError) as error:

@@ -71,7 +71,9 @@ def data_split(
     user: Annotated[str, typer.Option(help="Column of users.")] = "user",
     item: Annotated[str, typer.Option(help="Column of items.")] = "item",
     rating: Annotated[str | None, typer.Option(help="Column of ratings.")] = None,
-    timestamp: Annotated[str | None, typer.Option(help="Column of times, numbers.")] = None,
+    timestamp: Annotated[
+        str | None, typer.Option(help="Column of times: numbers, or ISO 8601.")
+    ] = None,
     min_rating: Annotated[
         float | None, typer.Option(help="With --rating: lower ones are dropped; usual: 3.")
     ] = None,

@@ -11,7 +11,7 @@ from rich.table import Column, Table
 
 from psl import records
 from psl.backbones import BACKBONES
-from psl.cli.console import Results, Several, err, key, out, say
+from psl.cli.console import Results, Several, err, key, out, print_json, say
 from psl.errors import RecordError
 from psl.losses import LOSSES
 from psl.training import RunConfig
@@ -43,6 +43,7 @@ def records_show(
     setting: Several = None,
     backbone: Several = None,
     loss: Several = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole records.")] = False,
 ) -> None:
     """Show every record in a line, in a table for each experiment, dataset and setting."""
     asked = {"dataset": dataset, "setting": setting, "backbone": backbone, "loss": loss}
@@ -54,6 +55,9 @@ def records_show(
             groups.setdefault((r["experiment"], c["dataset"], c["setting"]), []).append(r)
     if not groups:
         raise RecordError(f"{results} has no record of what was asked for")
+    if as_json:
+        print_json([r for some in groups.values() for r in some])
+        return
     for (name, data, kind), some in sorted(groups.items()):
         out.print(_table(f"{name}: {data} ({kind})", some))
 

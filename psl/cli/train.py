@@ -12,7 +12,7 @@ from rich.table import Table
 from psl import datasets, embeddings, records
 from psl.backbones import BACKBONES
 from psl.cli.console import Device, Results, Setting, err, out, print_json, say
-from psl.cli.progress import EpochBars
+from psl.cli.progress import watching
 from psl.errors import PSLError
 from psl.experiments import cell
 from psl.files import check_writable
@@ -169,7 +169,7 @@ def train_command(
     if restart:
         checkpoint.unlink(missing_ok=True)
     try:
-        with EpochBars(config, as_json) as (bars, show):
+        with watching(config, quiet=as_json) as show:
             result = train(
                 config,
                 data,
@@ -178,7 +178,6 @@ def train_command(
                 experiment=experiment,
                 progress=show,
             )
-            bars.stop()
     except KeyboardInterrupt:
         words = "--resume in place of --restart" if restart else "--resume"
         say(f"stopped; the same command with {words} goes on after the last whole epoch", err)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
+import time
 import tomllib
 import zipfile
 from collections.abc import Callable
@@ -16,10 +18,11 @@ from pathlib import Path
 import pytest
 
 from psl import __version__, claims, datasets, embeddings, records
-from psl.cli import main
+from psl.cli import main, progress
 from psl.evaluation import evaluate
 
 TINY = ("--epochs", "2", "--negatives", "20", "--dim", "8")
+NO_KERNELS = {"PSL_KERNELS": "off"}  # nothing to compile
 
 
 @dataclass(frozen=True)
@@ -123,9 +126,11 @@ def test_claims_are_json_and_every_mutant_with_evidence_dies(psl, tmp_path: Path
     assert sum(row["killed"] is True for row in matrix) >= 19
 
 
-def test_the_installed_command_starts() -> None:
-    command = Path(sys.executable).with_name("psl")
-    done = subprocess.run([command, "--help"], capture_output=True, text=True, timeout=120)
+@pytest.mark.parametrize(
+    "command", [[Path(sys.executable).with_name("psl")], [sys.executable, "-m", "psl"]]
+)
+def test_the_installed_command_starts(command: list[str | Path]) -> None:
+    done = subprocess.run([*command, "--help"], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0 and "claims" in done.stdout
 
 
@@ -253,6 +258,33 @@ def test_a_stopped_run_is_not_lost_by_starting_it_again(
     assert_refused(psl("train", *TINY, "--resume"), "not a readable checkpoint")
     assert psl("train", *TINY, "--restart").returncode == 0
     assert len(records.read(tmp_path / "results")) == 1 and not state.exists()
+
+
+def test_a_log_has_a_line_now_and_then(psl, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "LINE_SECONDS", 3600.0)
+    done = psl("train", *TINY, "--epochs", "4", "--validate-every", "2")
+    first, last = (line for line in done.stderr.splitlines() if line.startswith("epoch "))
+    assert first.startswith("epoch 1/4: loss ") and "validation NDCG@20 -; " in first
+    assert " s an epoch, about " in first
+    assert last.startswith("epoch 4/4: ") and "NDCG@20 0." in last and "about 0 s left" in last
+    assert not psl("train", *TINY, "--seed", "1", "--json").stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_told_to_end_it_stops_as_by_ctrl_c(tmp_path: Path) -> None:
+    """What a scheduler sends before it kills leaves a state to go on from, and says so."""
+    command = [sys.executable, "-m", "psl", "train", *TINY, "--epochs", "100000"]
+    run = subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env={**os.environ, **NO_KERNELS}
+    )
+    assert run.stderr is not None and run.stderr.readline().startswith("epoch 1/100000")
+    while not list(tmp_path.glob(".psl/*.safetensors")):
+        time.sleep(0.02)
+    run.terminate()
+    assert run.wait(60) == 130
+    said = run.stderr.read()
+    assert "--resume goes on after the last whole epoch" in said and "Traceback" not in said
+    assert [p.suffix for p in tmp_path.glob(".psl/*")] == [".safetensors"]  # nothing half-written
 
 
 def test_a_name_is_printed_as_it_is(psl, tmp_path: Path) -> None:

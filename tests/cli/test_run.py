@@ -248,6 +248,8 @@ def test_show_tells_runs_apart_in_eighty_columns(
     assert "hinge" in lines[2] and "synthetic (ood)" in out
     status, out, _ = psl("records", "show", "--setting", "iid", "--loss", "sl")
     assert status == 0 and "hinge" not in out and out.count("mf sl") == 2
+    status, out, _ = psl("records", "show", "--setting", "ood", "--json")
+    assert status == 0 and json.loads(out) == [strange]
     status, _, err = psl("records", "show", "--loss", "psl")
     assert status == 2 and "no record of what was asked for" in err
 

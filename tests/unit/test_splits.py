@@ -215,6 +215,36 @@ def test_a_table_gives_the_same_split_from_either_kind_of_file(
 
 
 @pytest.mark.parametrize(
+    ("entries", "seconds"),
+    [
+        (["7", "3"], [7, 3]),
+        (["1970-01-02", "1970-01-01T00:00:01.5Z"], [86400, 1.5]),
+        (["1970-01-01 01:00:00+01:00", "1969-12-31T23:59:59"], [0, -1]),
+    ],
+)
+def test_times_are_numbers_or_dates(
+    entries: list[str], seconds: list[float], tmp_path: Path
+) -> None:
+    lines = [f"u,i{k},{entry}" for k, entry in enumerate(entries)]
+    (tmp_path / "t.csv").write_text("\n".join(["user,item,timestamp", *lines]))
+    read = splits.read_table(tmp_path / "t.csv", timestamp="timestamp")
+    assert read["timestamp"].tolist() == seconds
+
+
+def test_parquet_has_a_type_for_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for zone, hours in ((None, 1), ("Etc/GMT-2", -1)):  # two hours ahead of UTC
+        rows = table().head(2)
+        rows["timestamp"] = pd.to_datetime(["1970-01-01 01:00"] * 2).tz_localize(zone)
+        assert parquet(rows, tmp_path, monkeypatch)["timestamp"].tolist() == [3600 * hours] * 2
+
+
+def test_a_time_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("user,item,timestamp\nu,i,2024-01-01\nu,j,yesterday\n")
+    with pytest.raises(DataError, match=r"\(timestamp\) must hold numbers, or times .*'yesterday'"):
+        splits.read_table(tmp_path / "t.csv", timestamp="timestamp")
+
+
+@pytest.mark.parametrize(
     ("user", "words"),
     [
         ([1.0, 2.5], r"'user' \(user\) must hold names or whole numbers, got 2\.5"),
