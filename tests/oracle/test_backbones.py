@@ -1,4 +1,4 @@
-"""Graph backbones: LightGCN against another library's, XSimGCL against dense linear algebra."""
+"""Backbones: scores by the formula, LightGCN against another library, XSimGCL by dense algebra."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from psl.backbones import BACKBONES, LightGCN, XSimGCL, get_backbone
+from psl.backbones import BACKBONES, LightGCN, MatrixFactorization, XSimGCL, get_backbone
 from psl.contrast import gaussian_noise, info_nce, orthant_noise
 from psl.errors import UnknownNameError
 from psl.graph import Graph
@@ -41,6 +41,21 @@ def adjacency() -> Tensor:
         a[u, USERS + i] = a[USERS + i, u] = 1
     root = a.sum(1).clamp(min=1).rsqrt()
     return root[:, None] * a * root[None]
+
+
+@pytest.mark.parametrize("score", ["cosine", "inner"])
+def test_scores_of_the_backbone(score: str) -> None:
+    model = MatrixFactorization(
+        40, 50, 6, score=score, init_std=0.3, generator=torch.Generator().manual_seed(0)
+    )
+    users = torch.tensor([3, 3, 7])
+    u, v = model.embed(users)
+    raw_u, raw_v = model.user[users].detach(), model.item.detach()
+    expected = raw_u @ raw_v.T
+    if score == "cosine":
+        expected = expected / raw_u.norm(dim=1)[:, None] / raw_v.norm(dim=1)[None] / 2
+    assert torch.allclose(u @ v.T, expected, atol=1e-6)
+    assert float(torch.cat([model.user, model.item]).detach().std()) == pytest.approx(0.3, rel=0.1)
 
 
 def test_one_propagation_is_the_product_with_the_normalised_adjacency() -> None:

@@ -1,0 +1,71 @@
+"""Half precision and autocast: what the operators return, and in which digits."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from psl.losses import get_loss
+from psl.scoring import catalogue_loss, half_cosine, sampled_loss, sampled_scores
+from scoring_problems import GATHER, KERNELS, PRODUCT, problem
+
+HALF = [torch.bfloat16, torch.float16]
+
+
+def results(users: Tensor, items: Tensor, positive: Tensor, negative: Tensor) -> list[Tensor]:
+    """Every road into the operators, with its gradients."""
+    out, loss = [], get_loss("psl-relu").build(0.05)
+    u, v = users.detach().clone().requires_grad_(), items.detach().clone().requires_grad_()
+    for value in (
+        sampled_loss(u, v, positive, negative, loss),
+        sampled_loss(u, v, positive, negative, get_loss("bpr").build(0.1)),
+        catalogue_loss(u, v, positive, loss),
+        sampled_scores(u, v, negative),
+        *half_cosine(u, v),
+    ):
+        weight = torch.linspace(1, 2, value.numel(), dtype=value.dtype).view(value.shape)
+        gradients = torch.autograd.grad((value * weight).sum(), (u, v), allow_unused=True)
+        out += [value, *(g for g in gradients if g is not None)]
+    return out
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+@pytest.mark.parametrize("size", [PRODUCT, GATHER])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_autocast_changes_nothing(
+    size: tuple[int, int], dtype: torch.dtype, kernels: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A temperature divides the scores: three digits do not do, and no road loses any."""
+    monkeypatch.setenv("PSL_KERNELS", kernels)
+    inputs = problem(*size, dtype=dtype)
+    plain = results(*inputs)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.is_autocast_enabled("cpu")
+        cast = results(*inputs)
+    for one, two in zip(plain, cast, strict=True):
+        assert one.dtype == two.dtype == dtype and torch.equal(one, two)
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+@pytest.mark.parametrize("size", [PRODUCT, GATHER])
+@pytest.mark.parametrize("dtype", HALF)
+def test_embeddings_in_half_precision_lose_their_own_digits_alone(
+    size: tuple[int, int], dtype: torch.dtype, kernels: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PSL_KERNELS", kernels)
+    users, items, *ids = problem(*size, dtype=dtype)
+    half, full = results(users, items, *ids), results(users.float(), items.float(), *ids)
+    for one, two in zip(half, full, strict=True):
+        gradient = one.shape in (users.shape, items.shape) and one.grad_fn is None
+        assert one.dtype == (dtype if gradient else torch.float32)
+        assert torch.equal(one, two.to(one.dtype))
+
+
+def test_tables_of_two_dtypes_meet_in_the_wider() -> None:
+    users, items, positive, negative = problem(*PRODUCT)
+    loss = get_loss("sl").build(0.1)
+    expected = sampled_loss(users.float(), items.bfloat16().float(), positive, negative, loss)
+    mixed = sampled_loss(users.float(), items.bfloat16(), positive, negative, loss)
+    assert mixed.dtype == torch.float32 and torch.equal(mixed, expected)
+    assert sampled_scores(users, items.float(), negative).dtype == torch.float64

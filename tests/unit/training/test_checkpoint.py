@@ -1,0 +1,142 @@
+"""A stopped run ends like one that was not, and no state of another run is taken for its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from psl import records
+from psl.errors import TrainingError
+from psl.training import train
+from small_runs import SMALL, Stop, data, run, same, stop_in
+
+
+@pytest.mark.parametrize("where", [(2, 3), (3, 0), (4, 1)])
+def test_a_stopped_run_ends_like_one_that_was_not(tmp_path: Path, where: tuple[int, int]) -> None:
+    checkpoint = tmp_path / "run.safetensors"
+    config = dataclasses.replace(SMALL, weight_decay=1e-4)
+    with pytest.raises(Stop):
+        run(config, checkpoint=checkpoint, progress=stop_in(*where))
+    assert checkpoint.exists()
+    epochs = []
+    resumed = run(config, checkpoint=checkpoint, progress=lambda p: epochs.append(p.epoch))
+    assert epochs[0] == where[0], "finished epochs are not trained again"
+    assert same(resumed, run(config))
+
+
+@pytest.mark.parametrize("epochs", [None, 6])
+def test_a_run_that_had_enough_does_not_go_on(tmp_path: Path, epochs: int | None) -> None:
+    """Stopped between its last epoch and its record: resumed, it trains no epoch more."""
+    config = dataclasses.replace(SMALL, epochs=epochs or 40, patience=0 if epochs else 1)
+    checkpoint = tmp_path / "run.safetensors"
+    whole = run(config, checkpoint=checkpoint)
+    assert epochs or whole.record["validation_curve"][-1]["epoch"] < 40, "this one stops early"
+    seen: list[int] = []
+    resumed = run(config, checkpoint=checkpoint, progress=lambda p: seen.append(p.epoch))
+    assert not seen and same(resumed, whole)
+
+
+def test_a_quantile_survives_a_stop(tmp_path: Path) -> None:
+    config = dataclasses.replace(SMALL, loss="sl@20", refresh=2, epochs=6)
+    checkpoint = tmp_path / "run.safetensors"
+    with pytest.raises(Stop):
+        run(config, checkpoint=checkpoint, progress=stop_in(4))  # between two looks at the model
+    assert same(run(config, checkpoint=checkpoint), run(config))
+
+
+STATE = {"loss": "llpauc"}, {"loss": "advinfonce"}, {"loss": "bsl"}, {"backbone": "xsimgcl"}
+
+
+@pytest.mark.parametrize("released", [False, True])
+@pytest.mark.parametrize("changes", STATE)
+def test_runs_with_players_and_graphs_resume_too(
+    changes: dict[str, str], released: bool, tmp_path: Path
+) -> None:
+    config = dataclasses.replace(SMALL, epochs=6, as_released=released, **changes)
+    checkpoint = tmp_path / "run.safetensors"
+    with pytest.raises(Stop):
+        run(config, checkpoint=checkpoint, progress=stop_in(6))  # the adversary has moved
+    assert same(run(config, checkpoint=checkpoint), run(config))
+
+
+def test_another_code_is_named_in_the_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for digest in ("before", "after"):
+        monkeypatch.setattr(records, "code_digest", lambda made=digest: made)
+        checkpoint = tmp_path / "run.safetensors"
+        if digest == "before":
+            with pytest.raises(Stop):
+                run(checkpoint=checkpoint, progress=stop_in(3))
+    record = run(checkpoint=checkpoint).record
+    assert record["code_digest"] == "after" and record["continued_from"] == "before"
+    assert "continued_from" not in run().record
+
+
+def test_another_device_is_named_in_the_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = tmp_path / "run.safetensors"
+    places = ("one thread", "two threads", "two threads")
+    for epoch, place in enumerate(places, start=2):
+        for module in ("checkpoint", "loop"):
+            monkeypatch.setattr(f"psl.training.{module}.describe", lambda _, said=place: said)
+        if epoch < 4:
+            with pytest.raises(Stop):
+                run(checkpoint=checkpoint, progress=stop_in(epoch))
+    record = run(checkpoint=checkpoint).record
+    assert record["device"] == "two threads"
+    assert record["continued_from_device"] == "one thread", "also after a second stop"
+    assert "continued_from" not in record and "continued_from_device" not in run().record
+
+
+def rewrite(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change what a checkpoint says of its run."""
+    with safe_open(path, framework="pt") as file:
+        about = json.loads(file.metadata()["run"])
+        tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+    change(about)
+    save_file(tensors, path, metadata={"run": json.dumps(about)})
+
+
+def test_checkpoints_of_the_first_versions_load(tmp_path: Path) -> None:
+    def older(about: dict[str, Any]) -> None:
+        for key in ("device", "continued"):
+            del about[key]
+
+    checkpoint = tmp_path / "run.safetensors"
+    whole = run(checkpoint=checkpoint)
+    rewrite(checkpoint, older)
+    assert same(run(checkpoint=checkpoint), whole)
+
+
+@pytest.mark.parametrize("key", ["config", "fingerprint", "epoch", "best_score", "curve"])
+def test_a_checkpoint_that_lacks_a_key(tmp_path: Path, key: str) -> None:
+    checkpoint = tmp_path / "run.safetensors"
+    run(dataclasses.replace(SMALL, epochs=1), checkpoint=checkpoint)
+    rewrite(checkpoint, lambda about: about.pop(key))
+    with pytest.raises(TrainingError, match=rf"not a readable checkpoint; delete it .no '{key}'"):
+        run(dataclasses.replace(SMALL, epochs=1), checkpoint=checkpoint)
+
+
+def test_checkpoints_of_others_are_refused(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "run.safetensors"
+    run(checkpoint=checkpoint)
+    kept = checkpoint.read_bytes()
+    with pytest.raises(TrainingError, match="another configuration"):
+        run(dataclasses.replace(SMALL, seed=3), checkpoint=checkpoint)
+    moved = dataclasses.replace(data(), train=data().train.union(data().test))
+    with pytest.raises(TrainingError, match="another configuration or dataset"):
+        train(SMALL, moved, device="cpu", checkpoint=checkpoint)
+    assert checkpoint.read_bytes() == kept
+    for content in (b"", b"junk" * 9, kept[: len(kept) // 2]):
+        checkpoint.write_bytes(content)
+        with pytest.raises(TrainingError, match="not a readable checkpoint; delete it"):
+            run(checkpoint=checkpoint)

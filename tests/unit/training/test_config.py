@@ -1,0 +1,148 @@
+"""The configuration of a run: what makes sense, and the run id that names it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from psl import records
+from psl.errors import TrainingError, UnknownNameError
+from psl.training import RunConfig
+from psl.training.config import OPTIONS
+from small_runs import SMALL
+
+
+def test_one_number_is_one_run() -> None:
+    typed = RunConfig(weight_decay=0, seed=np.int64(3), tau=np.float32(0.25), epochs=5.0)  # type: ignore[arg-type]
+    plain = RunConfig(weight_decay=0.0, seed=3, tau=0.25, epochs=5)
+    assert typed == plain and typed.run_id == plain.run_id
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"tau": 0.0}, "tau must be positive"),
+        ({"lr": float("nan")}, "lr must be positive"),
+        ({"init_std": float("inf")}, "init_std must be positive"),
+        ({"epochs": 0}, "epochs must be at least 1"),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"negatives": -1}, "negatives must be at least 0"),
+        ({"epochs": 1.5}, "epochs must be a whole number"),
+        ({"seed": True}, "seed must be a whole number"),
+        ({"lr": "0.1"}, "lr must be a number"),
+        ({"weight_decay": float("nan")}, "weight_decay must be finite"),
+        ({"dim": -1}, "dim must be at least 1"),
+        ({"weight_decay": -1.0}, "weight_decay must be at least 0"),
+        ({"protocol": "mine"}, "protocol must be one of"),
+    ],
+)
+def test_configurations_that_make_no_sense(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(TrainingError, match=words):
+        RunConfig(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"alpha": 0.5}, "psl-relu on mf has no option alpha"),
+        ({"tau2": 0.1, "loss": "sl"}, "sl on mf has no option tau2"),
+        ({"as_released": True}, "has no option as_released"),
+        ({"layers": 2}, "has no option layers"),
+        ({"layers": 0}, "has no option layers"),
+        ({"alpha": 0.0}, "has no option alpha"),
+        ({"form": "inside", "loss": "bpr"}, "bpr on mf has no option form"),
+        ({"form": "outer"}, "form must be 'inside'"),
+        ({"setting": "dark"}, "setting must be one of"),
+        ({"setting": "noise"}, "needs a noise ratio"),
+        ({"noise_ratio": 0.1}, "needs a noise ratio"),
+        ({"setting": "noise", "noise_ratio": 1.1}, "noise_ratio must be at most 1"),
+        ({"drop_marked": True}, "drop_marked is for the setting noise"),
+        ({"mark_per_user": True}, "mark_per_user is for the setting noise"),
+        ({"loss": "bsl", "tau2": 0.0}, "tau2 must be positive"),
+        ({"loss": "llpauc", "alpha": 1.5}, "alpha must be at most 1"),
+    ],
+)
+def test_options_that_make_no_sense(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(TrainingError, match=words):
+        RunConfig(**changes)
+
+
+def test_unknown_names() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'psl-tanh'"):
+        RunConfig(loss="psl-tan")
+    with pytest.raises(UnknownNameError, match="unknown backbone 'mlp'"):
+        RunConfig(backbone="mlp")
+
+
+OTHER: dict[str, dict[str, Any]] = {
+    "setting": {"setting": "ood"},
+    "backbone": {"backbone": "lightgcn"},
+    "loss": {"loss": "sl"},
+    "protocol": {"protocol": "clean"},
+    "noise_ratio": {"setting": "noise", "noise_ratio": 0.1},
+    "drop_marked": {"setting": "noise", "noise_ratio": 0.1, "drop_marked": True},
+    "mark_per_user": {"setting": "noise", "noise_ratio": 0.1, "mark_per_user": True},
+    "tau2": {"loss": "bsl", "tau2": 0.3},
+    "alpha": {"loss": "llpauc", "alpha": 0.3},
+    "beta": {"loss": "llpauc", "beta": 0.3},
+    "form": {"form": "inside"},
+    "tau_weight": {"loss": "sl@20", "tau_weight": 0.5},
+    "refresh": {"loss": "sl@20", "refresh": 2},
+    "layers": {"backbone": "lightgcn", "layers": 1},
+    "contrast_weight": {"backbone": "xsimgcl", "contrast_weight": 0.1},
+    "as_released": {"loss": "bsl", "as_released": True},
+}
+
+
+def test_the_run_id_names_the_configuration() -> None:
+    ids = {SMALL.run_id}
+    fields = dataclasses.fields(RunConfig)
+    for field in fields:
+        now = getattr(SMALL, field.name)
+        plain = {field.name: f"{now}x" if isinstance(now, str) else (now or 0) + 1}
+        ids.add(dataclasses.replace(SMALL, **OTHER.get(field.name, plain)).run_id)
+    assert len(ids) == len(fields) + 1
+
+
+def test_an_option_that_is_not_taken_leaves_no_trace() -> None:
+    """Records of before an option existed keep their run id."""
+    assert not OPTIONS & SMALL.as_dict().keys()
+    taken = RunConfig(loss="bsl", tau2=0.2, as_released=True).as_dict()
+    assert taken["tau2"] == 0.2 and taken["as_released"] is True and "alpha" not in taken
+
+
+EDGES: dict[str, tuple[Any, ...]] = {
+    "noise_ratio": (0, 0.0, 5e-324, 1, 1.0),
+    "drop_marked": (False, True),
+    "mark_per_user": (False, True),
+    "tau2": (None, 5e-324, 1e300),
+    "alpha": (None, 5e-324, 1),
+    "beta": (None, 5e-324, 1),
+    "form": (None, "inside"),
+    "tau_weight": (None, 5e-324, 1e300),
+    "refresh": (None, 1, 10**9),
+    "layers": (None, 1, 10**9),
+    "contrast_weight": (None, 5e-324, 1e300),
+    "as_released": (False, True),
+}
+
+
+def test_a_configuration_comes_back_from_its_record() -> None:
+    assert EDGES.keys() == OPTIONS
+    for name, values in EDGES.items():
+        made = [RunConfig(**{**OTHER[name], name: value}) for value in values]
+        for config in made:
+            written = json.loads(json.dumps(config.as_dict()))
+            assert RunConfig(**written) == config and records.run_id(written) == config.run_id
+        assert len({c.run_id for c in made}) == len(set(made)), name
+
+
+@pytest.mark.parametrize("name", ["drop_marked", "mark_per_user", "as_released"])
+@pytest.mark.parametrize("value", [1, 0, "no", None, np.True_])
+def test_a_switch_is_true_or_false(name: str, value: Any) -> None:
+    with pytest.raises(TrainingError, match=f"{name} must be True or False, got "):
+        RunConfig(**{**OTHER[name], name: value})

@@ -1,0 +1,116 @@
+"""The epochs: a seed decides every bit, each epoch draws anew, and it learns."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from psl.errors import TrainingError
+from psl.evaluation import evaluate
+from psl.interactions import Interactions, holdout
+from psl.streams import numpy_stream
+from small_runs import SMALL, data, run, same
+
+
+@pytest.mark.parametrize("loss", ["bpr", "psl-relu"])
+def test_a_seed_decides_every_bit(loss: str) -> None:
+    config = dataclasses.replace(SMALL, loss=loss)
+    torch.manual_seed(1)
+    np.random.seed(1)  # noqa: NPY002  # the global generators must not matter
+    one = run(config)
+    torch.manual_seed(2)
+    np.random.seed(2)  # noqa: NPY002
+    assert same(one, run(config))
+    other = run(dataclasses.replace(config, seed=1))
+    assert other.record["metrics"] != one.record["metrics"]
+
+
+def test_every_epoch_draws_and_orders_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def spy(u: Any, v: Any, positive: Any, negative: Any, loss: Any) -> torch.Tensor:
+        seen.append((positive, negative))
+        return (u.sum() + v.sum()) * 0
+
+    monkeypatch.setattr("psl.training.state.sampled_loss", spy)
+    run(dataclasses.replace(SMALL, epochs=3))
+    steps = len(seen) // 3
+    for k in range(2):
+        for one, two in zip(seen[0], seen[(k + 1) * steps], strict=True):
+            # A few places agree by chance; drawn from one stream nearly all would.
+            assert float((one == two).double().mean()) < 0.1
+    # Each epoch visits the same pairs, each once.
+    visits = [torch.cat([p for p, _ in seen[e * steps : (e + 1) * steps]]) for e in range(3)]
+    assert all(torch.equal(visits[0].sort().values, v.sort().values) for v in visits)
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(u: torch.Tensor, v: torch.Tensor, *_: Any) -> torch.Tensor:
+        return (u.sum() + v.sum()) * float("nan")
+
+    monkeypatch.setattr("psl.training.state.sampled_loss", broken)
+    with pytest.raises(TrainingError, match=r"the loss is nan in epoch 1 .*lower lr"):
+        run(checkpoint=tmp_path / "run.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+def test_it_learns_and_the_test_split_matters() -> None:
+    config = dataclasses.replace(SMALL, epochs=15, negatives=64, dim=16, lr=0.02)
+    trained = run(config)
+    untrained = run(dataclasses.replace(config, lr=1e-12))
+    ndcg = trained.record["metrics"]["ndcg@20"]
+    assert ndcg > 2 * untrained.record["metrics"]["ndcg@20"]
+    # The same model against test items dealt out to other users: the skill is gone, what stays is
+    # popularity.
+    test = data().test
+    rng = np.random.default_rng(0)
+    dealt = Interactions.from_pairs(
+        test.users, rng.permutation(test.items), test.num_users, test.num_items
+    )
+    fit, _ = holdout(data().train, 0.1, numpy_stream(0, "validation"))
+    shuffled = evaluate(trained.model.embed, dealt, fit)["ndcg@20"]  # type: ignore[operator]
+    assert shuffled < 0.7 * ndcg
+
+
+def test_weight_decay_shrinks() -> None:
+    norms = [
+        float(
+            run(dataclasses.replace(SMALL, loss="bpr", weight_decay=w)).model.item.detach().norm()
+        )  # type: ignore[operator]
+        for w in (0.0, 0.1)
+    ]
+    assert norms[1] < norms[0]
+
+
+def test_the_whole_catalogue_in_place_of_a_sample() -> None:
+    """``negatives=0`` is (4.1) over every item; a large sample comes close to it."""
+    every = run(dataclasses.replace(SMALL, negatives=0)).record
+    many = run(dataclasses.replace(SMALL, negatives=4000)).record
+    assert every["metrics"]["ndcg@20"] == pytest.approx(many["metrics"]["ndcg@20"], rel=0.15)
+    assert every["run_id"] != many["run_id"]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"loss": "llpauc"}, {"loss": "bpr"}, {"setting": "noise", "noise_ratio": 0.1}]
+)
+def test_who_needs_a_sample_says_so(changes: dict[str, Any]) -> None:
+    with pytest.raises(TrainingError, match="needs sampled negatives"):
+        run(dataclasses.replace(SMALL, negatives=0, **changes))
+
+
+def test_the_adversary_moves_in_its_epochs_only() -> None:
+    """As released, the model stands still in every fifth epoch."""
+    config = dataclasses.replace(SMALL, loss="advinfonce", as_released=True, epochs=5)
+    five, four = run(config), run(dataclasses.replace(config, epochs=4))
+    assert torch.equal(five.model.item, four.model.item)
+    plain = dataclasses.replace(config, as_released=False)
+    five, four = run(plain), run(dataclasses.replace(plain, epochs=4))
+    scores = [p["ndcg@20"] for p in five.record["validation_curve"]]
+    assert scores[:4] == [p["ndcg@20"] for p in four.record["validation_curve"]]
