@@ -36,7 +36,8 @@ class Embeddings:
     user_ids, item_ids : list of str or None
         Names in the order of the rows, where they are known.
     about : dict of str
-        ``run_id``, ``dataset_fingerprint``, ``best_epoch`` and ``config`` (JSON) of the run.
+        ``run_id``, ``dataset_fingerprint``, ``best_epoch`` and ``config`` (JSON) of the run;
+        ``trained_on``: ``train``, without what was set aside for validation, or ``all`` pairs.
     """
 
     users: Tensor
@@ -51,6 +52,8 @@ def save(
     model: Any,
     record: dict[str, Any],
     names: dict[str, list[str]] | None = None,
+    *,
+    trained_on: str = "train",
 ) -> None:
     """Write the embeddings of a trained model, atomically.
 
@@ -58,11 +61,14 @@ def save(
     ----------
     path : Path
     model : module
-        A backbone with the parameters of the best epoch, as :func:`psl.training.train` returns it.
+        A backbone with the parameters of the best epoch, as :func:`psl.training.train` returns it,
+        or the one of :func:`psl.training.refit`.
     record : dict
         The run's record.
     names : dict, optional
         What users and items are called, as :func:`psl.datasets.id_lists` returns it.
+    trained_on : {"train", "all"}
+        ``"all"`` for a model that was fitted again.
     """
     with torch.no_grad():
         users, items = model.scale(*model.tables())
@@ -76,6 +82,7 @@ def save(
         "dataset_fingerprint": record["dataset_fingerprint"],
         "best_epoch": str(record["best_epoch"]),
         "config": json.dumps(record["config"], sort_keys=True),
+        "trained_on": trained_on,
     }
     content = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     replace_file(path, to_bytes(content, metadata=about))

@@ -12,7 +12,7 @@ from psl.experiments import AXES, cell_command, cell_runs, cells
 from psl.records import METRICS, of_registered_data
 from psl.statistics import interval
 
-__all__ = ["METRICS", "overview"]
+__all__ = ["overview"]
 
 NUMBERS = ("noise_ratio", "tau", "negatives")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,7 +18,7 @@ from psl.errors import PSLError
 from psl.experiments import cell
 from psl.files import check_writable
 from psl.losses import LOSSES
-from psl.training import RunConfig, train
+from psl.training import RunConfig, refit, train
 from psl.training.device import check_device
 
 USUAL = RunConfig()
@@ -107,6 +108,10 @@ def train_command(
         Path | None,
         typer.Option(help="Write the embeddings of the best epoch there, a .safetensors."),
     ] = None,
+    refit_: Annotated[
+        bool,
+        typer.Option("--refit", help="With --save: of a model fitted again on all pairs instead."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the record.")] = False,
     experiment: Annotated[str, typer.Option(help="File name of the record.")] = "train",
     results: Results = Path("results"),
@@ -154,7 +159,10 @@ def train_command(
     path = records.file_of(results, experiment)
     if save is not None and save.suffix != ".safetensors":
         raise PSLError(f"--save must end in .safetensors, got {save}")
+    if refit_ and save is None:
+        raise PSLError("--refit is for the embeddings that --save names")
     checkpoint = checkpoints / f"{config.run_id}.safetensors"
+    again = checkpoints / f"{config.run_id}.refit.safetensors"
     if resume and restart:
         raise PSLError("--resume and --restart exclude each other")
     if checkpoint.exists() and not (resume or restart):
@@ -166,8 +174,9 @@ def train_command(
     names = datasets.id_lists(dataset, data) if save is not None else {}
     for target in (path, checkpoint, *([save] if save is not None else [])):
         check_writable(target)
-    if restart:
+    if not resume:  # as of the run, so of what was fitted after it
         checkpoint.unlink(missing_ok=True)
+        again.unlink(missing_ok=True)
     try:
         with watching(config, quiet=as_json) as show:
             result = train(
@@ -178,22 +187,43 @@ def train_command(
                 experiment=experiment,
                 progress=show,
             )
+        # The state stays until all is written: --resume then needs no training.
+        records.append(path, result.record, replace=replace)
+        if save is not None:
+            best, model = result.record["best_epoch"], result.model
+            if refit_:
+                model = _fit_again(config, data, best, device, again, quiet=as_json)
+            pairs = "all" if refit_ else "train"
+            embeddings.save(save, model, result.record, names, trained_on=pairs)
     except KeyboardInterrupt:
         words = "--resume in place of --restart" if restart else "--resume"
         say(f"stopped; the same command with {words} goes on after the last whole epoch", err)
         raise typer.Exit(130) from None
-    # The state stays until both are written: --resume then needs no training.
-    records.append(path, result.record, replace=replace)
-    if save is not None:
-        embeddings.save(save, result.model, result.record, names)
-    checkpoint.unlink(missing_ok=True)
+    for state in (checkpoint, again):
+        state.unlink(missing_ok=True)
     if as_json:
         print_json(result.record)
     else:
         _show_record(result.record)
         say(f"one record in {path}")
         if save is not None:
-            say(f"embeddings in {save}")
+            say(f"embeddings in {save}{', of the model fitted on all pairs' if refit_ else ''}")
+
+
+def _fit_again(
+    config: RunConfig,
+    data: datasets.Dataset,
+    epochs: int,
+    device: str,
+    checkpoint: Path,
+    *,
+    quiet: bool,
+) -> Any:
+    """Train on all pairs, and show it."""
+    if not quiet:
+        say(f"once more on all pairs, {epochs} epochs; nothing is left to test it on", err)
+    with watching(dataclasses.replace(config, epochs=epochs), quiet=quiet) as show:
+        return refit(config, data, epochs, device=device, checkpoint=checkpoint, progress=show)
 
 
 def _refuse_a_table(dataset: str) -> None:

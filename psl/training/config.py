@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from psl import records
 from psl.backbones import get_backbone
+from psl.datasets import Dataset, stored_setting
 from psl.errors import TrainingError
 from psl.losses import get_loss
 
@@ -148,6 +150,15 @@ class RunConfig:
     def run_id(self) -> str:
         """Digest of the configuration."""
         return records.run_id(self.as_dict())
+
+    def check_data(self, data: Dataset) -> None:
+        """Refuse data that is not what the configuration names, with a TrainingError."""
+        stored = stored_setting(self.setting)
+        if (Path(data.name).name, data.setting) != (self.dataset, stored):
+            raise TrainingError(
+                f"the configuration names {self.dataset} ({stored}), "
+                f"the data is {data.name} ({data.setting})"
+            )
 
 
 # Fields that stand in a record only where they are taken: records of before keep their run id.

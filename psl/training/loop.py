@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,29 +11,18 @@ from typing import Any
 import torch
 
 from psl import records
-from psl.datasets import Dataset, stored_setting
+from psl.datasets import Dataset
 from psl.errors import TrainingError
 from psl.evaluation import evaluate
 from psl.interactions import Interactions, holdout
-from psl.losses import Batch, Player, Turn, get_loss
-from psl.streams import numpy_stream, stream_key, torch_stream
+from psl.streams import numpy_stream
 from psl.training.checkpoint import restore, save
 from psl.training.config import RunConfig
 from psl.training.device import describe, find_device, forget_peak, peak_memory
+from psl.training.epoch import Progress, train_epoch
 from psl.training.state import State
 
-__all__ = ["Progress", "Result", "train"]
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What a progress display is told after every step and epoch."""
-
-    epoch: int
-    step: int
-    steps: int
-    loss: float | None
-    validation: float | None
+__all__ = ["Result", "train"]
 
 
 @dataclass
@@ -68,12 +56,7 @@ def train(
         If the data is not what the configuration names, the loss is not finite, or the checkpoint
         belongs to another run.
     """
-    stored = stored_setting(config.setting)
-    if (Path(data.name).name, data.setting) != (config.dataset, stored):
-        raise TrainingError(
-            f"the configuration names {config.dataset} ({stored}), "
-            f"the data is {data.name} ({data.setting})"
-        )
+    config.check_data(data)
     place, provenance = find_device(device), records.provenance()
     forget_peak(place)
     fit, valid = _selection(config, data)
@@ -85,7 +68,7 @@ def train(
         before, curve, continued = restore(checkpoint, state, config, data)
     while not _finished(config, state):
         epoch = state.epoch + 1
-        loss = _train_epoch(config, state, epoch, progress)
+        loss = train_epoch(config, state, epoch, progress)
         score = None
         if epoch % config.validate_every == 0 or epoch == config.epochs:
             score = _validate(state, valid, fit)
@@ -139,41 +122,3 @@ def _selection(config: RunConfig, data: Dataset) -> tuple[Interactions, Interact
     if config.setting == "ood" and config.protocol == "released":
         return data.train, data.test
     return holdout(data.train, 0.1, numpy_stream(config.seed, "validation"))
-
-
-def _train_epoch(
-    config: RunConfig,
-    state: State,
-    epoch: int,
-    progress: Callable[[Progress], None],
-) -> float:
-    """Visit every training pair once for each turn; return the mean loss of the last."""
-    place, loss_of, pairs = state.place, state.loss, state.pairs
-    count = get_loss(config.loss).negatives or config.negatives
-    turns: tuple[Turn, ...] = ("model",)
-    if isinstance(loss_of, Player):
-        loss_of.look(epoch, state.model.frozen)
-        turns = loss_of.turns(epoch)
-    mean = 0.0
-    for number, turn in enumerate(turns):
-        # A first pass has the same streams whether or not another follows.
-        name = (epoch, number) if number else (epoch,)
-        order = torch.randperm(len(pairs), generator=torch_stream(config.seed, "order", *name))
-        users, items = (torch.from_numpy(x)[order].to(place) for x in (pairs.users, pairs.items))
-        halves = users.split(config.batch_size), items.split(config.batch_size)
-        batches = list(zip(*halves, strict=True))
-        total = torch.zeros((), dtype=torch.float64, device=place)
-        loss_of.requires_grad_(turn != "model")
-        for step, (user, positive) in enumerate(batches, start=1):
-            key = stream_key(config.seed, "negatives", *name, step)
-            batch = Batch(user, positive, state.sampler.sample(user, count, key))
-            own = stream_key(config.seed, "backbone", *name, step)
-            total += state.step(batch, turn, own) * len(user)
-            progress(Progress(epoch, step, len(batches), None, None))
-        mean = float(total) / len(pairs)
-        if not math.isfinite(mean):
-            raise TrainingError(
-                f"the loss is {mean} in epoch {epoch} ({config.loss}, tau {config.tau}, lr "
-                f"{config.lr}); lower lr or raise tau. No record was written"
-            )
-    return mean

@@ -192,6 +192,33 @@ def test_rank_ones_own_items_with_the_saved_file(psl, tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".psl/*.safetensors"))
 
 
+def test_refit_keeps_a_model_of_all_pairs(
+    psl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = ("train", *TINY, "--save", "m.safetensors")
+    assert psl(*train).returncode == 0
+    first = embeddings.load(tmp_path / "m.safetensors")
+    assert first.about["trained_on"] == "train"
+    assert_refused(psl("train", *TINY, "--refit"), "--save")
+
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as stopped:
+        stopped.setattr(embeddings, "save", stop)
+        done = psl(*train, "--refit")
+    assert done.returncode == 130 and "--resume goes on" in done.stderr
+    assert "once more on all pairs" in done.stderr
+    assert len(list(tmp_path.glob(".psl/*.safetensors"))) == 2
+    done = psl(*train, "--refit", "--resume")
+    assert done.returncode == 0 and "fitted on all pairs" in done.stdout
+    again = embeddings.load(tmp_path / "m.safetensors")
+    assert again.about == {**first.about, "trained_on": "all"}
+    assert not (again.users == first.users).all()
+    assert len(records.read(tmp_path / "results")) == 1 and not list(tmp_path.glob(".psl/*"))
+    assert not psl(*train, "--refit", "--json").stderr
+
+
 def test_what_ones_own_table_needs_is_said(psl, tmp_path: Path) -> None:
     rows = [f"u{u},i{(7 * u + 3 * k * k) % 40},{1 + k % 5}" for u in range(30) for k in range(15)]
     (tmp_path / "my shop.csv").write_text("\n".join(["user,item,stars", *rows]))

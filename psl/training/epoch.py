@@ -1,0 +1,72 @@
+"""One epoch: every pair once, in an order and with negatives of its own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from psl.errors import TrainingError
+from psl.losses import Batch, Player, Turn, get_loss
+from psl.streams import stream_key, torch_stream
+from psl.training.config import RunConfig
+from psl.training.state import State
+
+__all__ = ["Progress", "train_epoch"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a progress display is told after every step and epoch."""
+
+    epoch: int
+    step: int
+    steps: int
+    loss: float | None
+    validation: float | None
+
+
+def train_epoch(
+    config: RunConfig,
+    state: State,
+    epoch: int,
+    progress: Callable[[Progress], None],
+) -> float:
+    """Visit every training pair once for each turn; return the mean loss of the last.
+
+    Raises
+    ------
+    TrainingError
+        If the loss is not finite.
+    """
+    place, loss_of, pairs = state.place, state.loss, state.pairs
+    count = get_loss(config.loss).negatives or config.negatives
+    turns: tuple[Turn, ...] = ("model",)
+    if isinstance(loss_of, Player):
+        loss_of.look(epoch, state.model.frozen)
+        turns = loss_of.turns(epoch)
+    mean = 0.0
+    for number, turn in enumerate(turns):
+        # A first pass has the same streams whether or not another follows.
+        name = (epoch, number) if number else (epoch,)
+        order = torch.randperm(len(pairs), generator=torch_stream(config.seed, "order", *name))
+        users, items = (torch.from_numpy(x)[order].to(place) for x in (pairs.users, pairs.items))
+        halves = users.split(config.batch_size), items.split(config.batch_size)
+        batches = list(zip(*halves, strict=True))
+        total = torch.zeros((), dtype=torch.float64, device=place)
+        loss_of.requires_grad_(turn != "model")
+        for step, (user, positive) in enumerate(batches, start=1):
+            key = stream_key(config.seed, "negatives", *name, step)
+            batch = Batch(user, positive, state.sampler.sample(user, count, key))
+            own = stream_key(config.seed, "backbone", *name, step)
+            total += state.step(batch, turn, own) * len(user)
+            progress(Progress(epoch, step, len(batches), None, None))
+        mean = float(total) / len(pairs)
+        if not math.isfinite(mean):
+            raise TrainingError(
+                f"the loss is {mean} in epoch {epoch} ({config.loss}, tau {config.tau}, lr "
+                f"{config.lr}); lower lr or raise tau. No record was written"
+            )
+    return mean

@@ -1,0 +1,72 @@
+"""After selection: the same training once more, on every pair there is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from psl.datasets import Dataset
+from psl.errors import TrainingError
+from psl.training.checkpoint import restore, save
+from psl.training.config import RunConfig
+from psl.training.device import find_device
+from psl.training.epoch import Progress, train_epoch
+from psl.training.state import State
+
+__all__ = ["refit"]
+
+
+def refit(
+    config: RunConfig,
+    data: Dataset,
+    epochs: int,
+    *,
+    device: str = "auto",
+    checkpoint: Path | None = None,
+    progress: Callable[[Progress], None] = lambda _: None,
+) -> Any:
+    """Train anew on the train and the test pairs together; nothing is left to measure it on.
+
+    What a run is selected and tested for, a recommender in use need not do without: the pairs held
+    out are a good part of what is known of each user, and the latest of it under a temporal split.
+
+    Parameters
+    ----------
+    config : RunConfig
+        As chosen on validation data.  Its ``epochs``, ``protocol`` and what it says of validation
+        play no part.
+    data : Dataset
+    epochs : int
+        Epochs to train, at least 1: the best of the run that chose, ``record["best_epoch"]``.  An
+        epoch is longer here, as there are more pairs.
+    device, checkpoint, progress
+        As :func:`psl.training.train`; the checkpoint is another than that of the run that chose.
+
+    Returns
+    -------
+    Module
+        The backbone after the last epoch.
+
+    Raises
+    ------
+    TrainingError
+        If the data is not what the configuration names, ``epochs`` is below 1, the loss is not
+        finite, or the checkpoint belongs to something else.
+    """
+    if epochs < 1:
+        raise TrainingError(f"epochs must be at least 1, got {epochs}")
+    config.check_data(data)
+    config = replace(config, epochs=epochs)
+    data = replace(data, train=data.train.union(data.test))
+    state = State.create(config, data.train, find_device(device))
+    if checkpoint is not None and checkpoint.exists():
+        restore(checkpoint, state, config, data)
+    while state.epoch < epochs:
+        loss = train_epoch(config, state, state.epoch + 1, progress)
+        state.epoch += 1
+        progress(Progress(state.epoch, 0, 0, loss, None))
+        if checkpoint is not None:
+            save(checkpoint, state, config, data, 0.0, [], {})
+    return state.model
