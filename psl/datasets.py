@@ -212,7 +212,7 @@ def load(name: str = "synthetic", setting: str = "iid", *, progress: bool = Fals
     Raises
     ------
     UnknownNameError, DataError
-        See :func:`fetch`; also for an archive that does not hold what it should.
+        See :func:`psl.datasets.fetch`; also for an archive that does not hold what it should.
     """
     setting = stored_setting(setting)
     if _is_own(name):

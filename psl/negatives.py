@@ -150,8 +150,8 @@ class NoisyNegatives:
     def sample(self, users: Tensor, count: int, key: int) -> Tensor:
         """Draw ``count`` negatives for each user, shape (B, count), int64.
 
-        Parameters and errors as :meth:`UniformNegatives.sample`; on a GPU it is torch's assertion
-        that a user who does not exist fails.
+        Parameters and errors as :meth:`psl.UniformNegatives.sample`; on a GPU it is torch's
+        assertion that a user who does not exist fails.
         """
         drawn = self.uniform.sample(users, count, key)
         coin_key, which_key = stream_key(key, "coin"), stream_key(key, "which")

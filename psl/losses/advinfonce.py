@@ -99,7 +99,7 @@ class AdvInfoNCELoss(Player):
     ValueError
         If a number is out of its range.
     RuntimeError
-        If it is called with a batch before :meth:`start`.
+        If it is called with a batch before :meth:`psl.losses.Player.start`.
     """
 
     user: Tensor | None

@@ -76,7 +76,7 @@ def bsl_loss(
 
 
 class BSLLoss(Player):
-    """Module form of :func:`bsl_loss`; groups are the users of the batch.
+    """Module form of :func:`psl.losses.bsl_loss`; groups are the users of the batch.
 
     Parameters
     ----------

@@ -90,7 +90,7 @@ class SLatKLoss(Player):
     ValueError
         If a number is out of its range.
     RuntimeError
-        If it is called with a batch, or looks at a model, before :meth:`start`.
+        If it is called with a batch, or looks at a model, before :meth:`psl.losses.Player.start`.
     """
 
     quantile: Tensor | None

@@ -30,8 +30,8 @@ def sampled_loss(
     Parameters
     ----------
     users, items, rows
-        As in :func:`sampled_scores`.  The inner products are the scores, on the scale that the loss
-        expects: for the softmax losses ``cos / 2``, which :func:`half_cosine` gives.
+        As in :func:`psl.scoring.sampled_scores`.  The inner products are the scores, on the scale
+        that the loss expects: for the softmax losses ``cos / 2``, which :func:`half_cosine` gives.
     positive, negative : Tensor of int64, shapes (B,) and (B, N)
         Item ids.
     loss : callable

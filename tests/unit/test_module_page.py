@@ -1,0 +1,33 @@
+"""The book's page on the module: what it names is there, and what is at the front door it names."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import psl
+
+PAGE = Path(__file__).parents[2] / "book" / "module.md"
+DIRECTIVE = re.compile(r"^\.\. auto(\w+):: (\S+)$", re.MULTILINE)
+NAMED = DIRECTIVE.findall(PAGE.read_text())
+
+
+@pytest.mark.parametrize(("kind", "path"), NAMED, ids=[path for _, path in NAMED])
+def test_what_is_named_is_public_and_says_what_it_does(kind: str, path: str) -> None:
+    module, name = path.rsplit(".", 1)
+    assert name in import_module(module).__all__
+    entry = getattr(import_module(module), name)
+    assert isinstance(entry, type) == (kind in ("class", "exception"))
+    assert entry.__doc__ and len(entry.__doc__) > 20
+
+
+def test_nothing_of_the_front_door_is_missing() -> None:
+    named = [path for _, path in NAMED]
+    assert len(named) == len(set(named)) > 40
+    wanted = {f"psl.{name}" for name in psl.__all__ if name != "__version__"}
+    assert not wanted - set(named)
+    classes = {name for name in psl.losses.__all__ if name.endswith("Loss")}
+    assert classes <= {path.rsplit(".", 1)[1] for path in named}
