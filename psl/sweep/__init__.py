@@ -1,8 +1,9 @@
 """Many runs: in this process, in processes beside it, or on a Ray cluster."""
 
 from psl.sweep.driver import ENGINES, execute
+from psl.sweep.estimate import Estimate
 from psl.sweep.jobs import Event, Job, Settings
-from psl.sweep.plan import Estimate, Plan, make_plan
+from psl.sweep.plan import Plan, make_plan
 from psl.sweep.report import html
 from psl.sweep.watch import Board, State
 

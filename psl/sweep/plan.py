@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from psl.datasets import DATASETS, stored_setting, unreachable
+from psl.datasets import unreachable
 from psl.experiments import Cell
 from psl.records import of_registered_data
+from psl.sweep.estimate import Estimate, estimate, num_pairs
 from psl.sweep.jobs import Job
-from psl.training import RunConfig
 
-__all__ = ["Estimate", "Plan", "make_plan"]
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """Expected seconds of a run, and how they were found; ``None`` where nothing is known."""
-
-    seconds: float | None
-    basis: str
+__all__ = ["Plan", "make_plan"]
 
 
 @dataclass(frozen=True)
@@ -64,7 +55,7 @@ def make_plan(cells: Sequence[Cell], records: Sequence[dict[str, Any]]) -> Plan:
         if cell.config is None:
             plan.blocked.append((cell, cell.reason))
             continue
-        plan.estimates[cell.config.run_id] = _estimate(cell.config, records)
+        plan.estimates[cell.config.run_id] = estimate(cell.config, records)
         if cell.config.run_id in there:
             plan.recorded.append(cell)
         elif reason := unreachable(cell.config.dataset, cell.config.setting):
@@ -75,30 +66,10 @@ def make_plan(cells: Sequence[Cell], records: Sequence[dict[str, Any]]) -> Plan:
     return plan
 
 
-def _estimate(config: RunConfig, records: Sequence[dict[str, Any]]) -> Estimate:
-    """Take the seconds of an epoch from the most alike runs that are recorded.
-
-    Of runs of the same loss the fastest counts: whatever else a machine does only adds to the time.
-    """
-    same = [r for r in records if r["config"]["dataset"] == config.dataset and r.get("seconds")]
-    alike = [
-        r
-        for r in same
-        if (r["config"]["backbone"], r["config"]["loss"]) == (config.backbone, config.loss)
-    ]
-    places = (min, alike, "dataset, backbone and loss"), (statistics.median, same, "dataset")
-    for typical, found, basis in places:
-        if found:
-            epoch = typical([r["seconds"] / r["config"]["epochs"] for r in found])
-            return Estimate(epoch * config.epochs, f"records of the same {basis}")
-    return Estimate(None, "no record of this dataset")
-
-
 def _length(cell: Cell, estimates: dict[str, Estimate]) -> tuple[bool, float]:
     """Order by time; what is unknown comes first, by the size of its data."""
     assert cell.config is not None
     seconds = estimates[cell.config.run_id].seconds
     if seconds is not None:
         return False, seconds
-    source = DATASETS.get((cell.config.dataset, stored_setting(cell.config.setting)))
-    return True, float(source.interactions) if source else 0.0
+    return True, float(num_pairs(cell.config.dataset, cell.config.setting))

@@ -21,6 +21,7 @@ from psl import datasets, records, sweep
 from psl.errors import PSLError, RecordError, UnknownNameError
 from psl.experiments import Cell, cells
 from psl.sweep import Board, Event, Job, Settings, execute, local, make_plan
+from psl.sweep.estimate import estimate
 from psl.training import RunConfig, train
 
 TINY: dict[str, Any] = {"epochs": 2, "negatives": 20, "dim": 8}
@@ -170,15 +171,33 @@ def test_the_plan(monkeypatch) -> None:
     assert [c.config for c in plan.recorded] == [electronic]
     assert {c.where["dataset"] for c, _ in plan.blocked} == {"amazon-book"}
     assert all("no data reachable" in reason for _, reason in plan.blocked)
-    # The unknown first, then the longest: both of Gowalla, Movie (400 s), Electronic (100 s).
+    # The longest first: both of Gowalla, by its pairs, Movie (400 s), Electronic (100 s).
     order = [c.where["dataset"] for c in plan.todo]
     assert order == ["gowalla", "gowalla", "amazon-movie", "amazon-movie", "amazon-electronic"]
     basis = {c.config: plan.estimates[c.config.run_id] for c in plan.todo if c.config}
     assert basis[movie].seconds == 400 and "loss" in basis[movie].basis
     slow = by["amazon-movie", "bpr"]
     assert slow and basis[slow].seconds == 400 and basis[slow].basis.endswith("same dataset")
-    assert plan.seconds() == (400 + 400 + 100, 2)
+    size = {name: datasets.get_source(name).interactions for name in order}
+    each = [100 / size["amazon-electronic"], 400 / size["amazon-movie"]]
+    fast, typical = (basis[c] for c in (by["gowalla", "sl"], by["gowalla", "bpr"]) if c)
+    assert fast.seconds == pytest.approx(min(each) * size["gowalla"])
+    assert typical.seconds == pytest.approx(sum(each) / 2 * size["gowalla"])
+    assert fast.basis == typical.basis == "records of other datasets, by their pairs"
+    known = 400 + 400 + 100 + (fast.seconds or 0) + (typical.seconds or 0)
+    assert plan.seconds() == (pytest.approx(known), 0)
     assert {j.experiment for j in plan.jobs()} == {"table1"} and len(plan.jobs()) == 5
+
+
+def test_what_an_estimate_does_not_go_by() -> None:
+    """A graph on other data, runs with fewer negatives, data of unknown size."""
+    mf, graph = RunConfig("gowalla", loss="sl"), RunConfig("gowalla", "iid", "lightgcn", "sl")
+    health = RunConfig("amazon-health", loss="sl")
+    quick = record(dataclasses.replace(health, negatives=10), 1.0)
+    assert estimate(mf, [quick]).seconds is None
+    assert estimate(mf, [quick, record(health, 60.0)]).seconds > 60
+    assert estimate(graph, [record(health, 60.0)]).seconds is None
+    assert estimate(RunConfig(loss="sl"), [record(health, 60.0)]).seconds is None
 
 
 @pytest.mark.parametrize("setting", ["iid", "noise", "ood"])
