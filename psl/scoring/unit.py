@@ -50,7 +50,8 @@ def half_cosine(users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
     Examples
     --------
     >>> import torch
-    >>> u, v = half_cosine(torch.tensor([[3.0, 4.0]]), torch.tensor([[6.0, 8.0], [-4.0, 3.0]]))
+    >>> users, items = torch.tensor([[3.0, 4.0]]), torch.tensor([[6.0, 8.0], [-4.0, 3.0]])
+    >>> u, v = half_cosine(users, items)
     >>> u @ v.T
     tensor([[0.5000, 0.0000]])
     """
