@@ -23,16 +23,22 @@ def test_data_of_another_name_is_refused() -> None:
         train(dataclasses.replace(SMALL, setting="ood"), data(), device="cpu")
 
 
-def test_validation_comes_out_of_train_and_protocols_mask_as_they_say(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    calls: list[tuple[str, str]] = []
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """Collect what each evaluation is on, and what it masks."""
+    seen: list[tuple[str, str]] = []
 
     def spy(embed: Any, target: Interactions, masked: Interactions, **options: Any) -> Any:
-        calls.append((target.fingerprint(), masked.fingerprint()))
+        seen.append((target.fingerprint(), masked.fingerprint()))
         return evaluate(embed, target, masked, **options)
 
     monkeypatch.setattr("psl.training.loop.evaluate", spy)
+    return seen
+
+
+def test_validation_comes_out_of_train_and_protocols_mask_as_they_say(
+    calls: list[tuple[str, str]],
+) -> None:
     fit, valid = holdout(data().train, 0.1, numpy_stream(SMALL.seed, "validation"))
     final = {}
     for protocol in PROTOCOLS:
@@ -46,15 +52,8 @@ def test_validation_comes_out_of_train_and_protocols_mask_as_they_say(
 
 
 def test_ood_as_released_selects_on_the_test_set_and_clean_does_not(
-    monkeypatch: pytest.MonkeyPatch,
+    calls: list[tuple[str, str]],
 ) -> None:
-    calls: list[tuple[str, str]] = []
-
-    def spy(embed: Any, target: Interactions, masked: Interactions, **options: Any) -> Any:
-        calls.append((target.fingerprint(), masked.fingerprint()))
-        return evaluate(embed, target, masked, **options)
-
-    monkeypatch.setattr("psl.training.loop.evaluate", spy)
     train_, test = data().train.fingerprint(), data().test.fingerprint()
     run(dataclasses.replace(SMALL, setting="ood"))
     assert set(calls) == {(test, train_)}, "nothing is held out of train"
