@@ -67,6 +67,6 @@ def train_epoch(
         if not math.isfinite(mean):
             raise TrainingError(
                 f"the loss is {mean} in epoch {epoch} ({config.loss}, tau {config.tau}, lr "
-                f"{config.lr}); lower lr or raise tau. No record was written"
+                f"{config.lr}); lower lr or raise tau. Nothing of this training was written"
             )
     return mean

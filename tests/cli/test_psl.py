@@ -304,12 +304,17 @@ def test_told_to_end_it_stops_as_by_ctrl_c(tmp_path: Path) -> None:
     run = subprocess.Popen(
         command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env={**os.environ, **NO_KERNELS}
     )
-    assert run.stderr is not None and run.stderr.readline().startswith("epoch 1/100000")
-    while not list(tmp_path.glob(".psl/*.safetensors")):
-        time.sleep(0.02)
-    run.terminate()
-    assert run.wait(60) == 130
-    said = run.stderr.read()
+    try:
+        assert run.stderr is not None and run.stderr.readline().startswith("epoch 1/100000")
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob(".psl/*.safetensors")):
+            assert time.monotonic() < deadline, "no state is kept"
+            time.sleep(0.02)
+        run.terminate()
+        assert run.wait(60) == 130
+        said = run.stderr.read()
+    finally:
+        run.kill()  # a test that failed leaves no training behind
     assert "--resume goes on after the last whole epoch" in said and "Traceback" not in said
     assert [p.suffix for p in tmp_path.glob(".psl/*")] == [".safetensors"]  # nothing half-written
 
