@@ -7,7 +7,7 @@ import torch
 from numba import njit, prange
 from torch import Tensor
 
-from psl.kernels.maths import u8
+from psl.kernels.maths import i4, u8
 from psl.kernels.threads import use_threads
 
 __all__ = ["mix_in", "uniform", "uniform_negatives"]
@@ -25,21 +25,38 @@ def uniform(key, place):
 
 @njit(parallel=True, cache=True)
 def _draw(key, indptr, positives, num_items, users, out):
-    """Draw ranks among a user's non-positives and shift each past the positives below it."""
+    """Draw ranks among a user's non-positives and shift each past the positives below it.
+
+    Three ways to the same items: a list of the non-positives, where writing it costs less than to
+    ask every rank about every positive; that question, where it vectorises; and bisection.
+    """
     rows, count = out.shape
     for b in prange(rows):
         first, last = indptr[users[b]], indptr[users[b] + 1]
-        free = np.float64(num_items - (last - first))
-        rank = np.empty(count, np.int64)
+        degree = last - first
+        free = np.float64(num_items - degree)
+        rank = np.empty(count, i4)
         for j in range(count):
-            rank[j] = np.int64(uniform(key, b * count + j) * free)
-        if last - first <= 64:
+            rank[j] = i4(uniform(key, b * count + j) * free)
+        if num_items < min(degree, 64) * count:
+            listed, item = np.empty(num_items, i4), 0
+            for k in range(degree):
+                stop = positives[first + k]
+                for i in range(item, stop):
+                    listed[u8(i - k)] = i4(i)
+                item = stop + 1
+            for i in range(item, num_items):
+                listed[u8(i - degree)] = i4(i)
             for j in range(count):
-                out[b, j] = rank[j]
-            for k in range(first, last):
-                below = positives[k] - (k - first)
+                out[b, j] = listed[u8(rank[j])]
+        elif degree <= 64:
+            shifted = rank.copy()
+            for k in range(degree):
+                below = i4(positives[first + k] - k)
                 for j in range(count):
-                    out[b, j] += rank[j] >= below
+                    shifted[j] += i4(rank[j] >= below)
+            for j in range(count):
+                out[b, j] = shifted[j]
         else:
             for j in range(count):
                 low, high = first, last

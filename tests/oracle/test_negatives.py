@@ -56,14 +56,15 @@ def test_never_a_positive_and_uniform(
 
 
 @needs_kernels
-def test_both_roads_draw_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("items", [20, 200])
+@pytest.mark.parametrize("count", [3, 257])  # few: every positive asked, or bisected; many: listed
+def test_both_roads_draw_the_same(items: int, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     users = torch.randint(5, (64,), generator=torch.Generator().manual_seed(0)).tolist()
-    for items in (20, 200):
-        results = []
-        for road in ("on", "off"):
-            monkeypatch.setenv("PSL_KERNELS", road)
-            results.append(draw(stream_key(7, "negatives", 3, 2), 257, users, data(items)))
-        assert torch.equal(*results)
+    results = []
+    for road in ("on", "off"):
+        monkeypatch.setenv("PSL_KERNELS", road)
+        results.append(draw(stream_key(7, "negatives", 3, 2), count, users, data(items)))
+    assert torch.equal(*results)
 
 
 def test_two_places_of_a_row_are_independent() -> None:
