@@ -8,9 +8,13 @@ from torch.nn.functional import normalize
 
 from psl.fast import cpu_kernels
 from psl.scoring.precision import without_autocast
+from psl.scoring.softmax import fused_softmax
+from psl.scoring.unit import unit_rows
 from psl.streams import uniforms
 
 __all__ = ["gaussian_noise", "info_nce", "orthant_noise"]
+
+ROWS = 128  # at once, where there is no kernel
 
 
 @torch.no_grad()
@@ -42,20 +46,33 @@ def _along(x: Tensor, drawn: Tensor, eps: float) -> Tensor:
     return x.sign() * normalize(drawn, dim=1) * eps
 
 
-@without_autocast
 def info_nce(one: Tensor, two: Tensor, tau: float, ids: Tensor | None = None) -> Tensor:
     """Return the mean of ``-log softmax(cos(one_i, two_j) / tau)`` at ``j = i``; shapes (B, d).
 
-    With ``ids`` (B,) a row counts once for each id: nothing is contrasted with itself.  Repetitions
-    are masked, not left out, for a GPU would have to be waited for to learn how many are left.
+    It is the softmax loss of each row of ``one`` against ``two`` as its catalogue, and taken as
+    that.  With ``ids`` (B,) a row counts once for each id: nothing is contrasted with itself.
     Autocast changes nothing.
     """
-    logits = normalize(one, dim=1) @ normalize(two, dim=1).T / tau
-    own = logits.diagonal()
+    u, v = unit_rows(one), unit_rows(two)
     if ids is None:
-        return (torch.logsumexp(logits, dim=1) - own).mean()
+        return _against_all(u, v, tau)
     order = ids.argsort(stable=True)
     repeated = torch.zeros_like(ids, dtype=torch.bool)
     repeated[order[1:]] = ids[order[1:]] == ids[order[:-1]]
-    rows = torch.logsumexp(logits.masked_fill(repeated, -torch.inf), dim=1) - own
+    if ids.device.type == "cpu":
+        return _against_all(u[~repeated], v[~repeated], tau)
+    return _masked(u, v, tau, repeated)
+
+
+def _against_all(u: Tensor, v: Tensor, tau: float) -> Tensor:
+    own = torch.arange(len(u), device=u.device)
+    value: Tensor = fused_softmax(u, v, own, own.new_empty(len(u), 0), tau, "exp", ROWS)[0]
+    return value
+
+
+@without_autocast
+def _masked(u: Tensor, v: Tensor, tau: float, repeated: Tensor) -> Tensor:
+    """Mask repetitions: a GPU would have to be waited for to learn how many rows are left."""
+    logits = u @ v.T / tau
+    rows = torch.logsumexp(logits.masked_fill(repeated, -torch.inf), dim=1) - logits.diagonal()
     return torch.where(repeated, 0, rows).sum() / (~repeated).sum()

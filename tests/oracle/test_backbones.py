@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from psl.backbones import BACKBONES, LightGCN, MatrixFactorization, XSimGCL, get_backbone
-from psl.contrast import gaussian_noise, info_nce, orthant_noise
+from psl.contrast import _masked, gaussian_noise, info_nce, orthant_noise
 from psl.errors import UnknownNameError
 from psl.graph import Graph
 from psl.interactions import Interactions
@@ -298,6 +298,21 @@ def test_info_nce_has_a_gradient() -> None:
     g = torch.Generator().manual_seed(3)
     one, two = (torch.randn(5, 4, dtype=torch.float64, generator=g).requires_grad_() for _ in "ab")
     assert torch.autograd.gradcheck(lambda a, b: info_nce(a, b, 0.2), (one, two))
+
+
+def test_masking_repetitions_is_leaving_them_out() -> None:
+    """A GPU masks, a CPU leaves out."""
+    g = torch.Generator().manual_seed(3)
+    ids = torch.tensor([4, 1, 4, 2, 1, 4])
+    rows = [torch.randn(6, 4, dtype=torch.float64, generator=g)[ids].requires_grad_() for _ in "ab"]
+    repeated = torch.tensor([False, False, True, False, True, True])
+    results = []
+    for masked in (False, True):
+        u, v = (torch.nn.functional.normalize(x, dim=1) for x in rows)
+        value = _masked(u, v, 0.2, repeated) if masked else info_nce(*rows, 0.2, ids)
+        results.append((value.detach(), *torch.autograd.grad(value, rows)))
+    for one, two in zip(*results, strict=True):
+        assert torch.allclose(one, two, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.gpu
