@@ -11,6 +11,7 @@ import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
+from psl.fast import cpu_kernels
 from psl.interactions import Interactions
 from psl.scoring.precision import without_autocast
 
@@ -18,7 +19,14 @@ __all__ = ["Graph"]
 
 
 @without_autocast
-def _product(matrix: Tensor, x: Tensor) -> Tensor:
+def _product(x: Tensor, matrix: Tensor) -> Tensor:
+    if x.ndim != 2 or len(x) != matrix.shape[1]:  # a kernel sees addresses, no shapes
+        raise ValueError(f"expected embeddings ({matrix.shape[1]}, d), got {tuple(x.shape)}")
+    x = x.contiguous()
+    kernels = cpu_kernels(x)
+    if kernels is not None:
+        out: Tensor = kernels.csr_product(matrix, x)
+        return out
     return matrix @ x
 
 
@@ -28,13 +36,13 @@ class _Multiply(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, matrix: Tensor, transposed: Tensor, x: Tensor) -> Tensor:
         ctx.save_for_backward(transposed)
-        out: Tensor = _product(matrix, x)
+        out: Tensor = _product(x, matrix)
         return out
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         (transposed,) = ctx.saved_tensors
-        return None, None, _product(transposed, grad.contiguous())
+        return None, None, _product(grad, transposed)
 
 
 class Graph:
@@ -82,7 +90,8 @@ class Graph:
     def propagate(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """Return the weighted sums over neighbours, shapes (U, d) and (I, d).
 
-        They are of the dtype of the weights, also under autocast.
+        They are of the dtype of the weights, also under autocast.  Raises ValueError for another
+        number of rows.
         """
         users, items = (x.to(self.to_users.dtype) for x in (users, items))
         return (

@@ -9,6 +9,7 @@ Nothing here is imported unless numba is there; the plain torch roads of :mod:`p
 """
 
 from psl.kernels.catalogue import catalogue_softmax
+from psl.kernels.graph import csr_product
 from psl.kernels.negatives import mix_in, uniform_negatives
 from psl.kernels.noise import orthant_noise
 from psl.kernels.rows import unit_rows, unit_rows_backward
@@ -16,6 +17,7 @@ from psl.kernels.sampled import pairwise_softmax, scatter_scores, scores
 
 __all__ = [
     "catalogue_softmax",
+    "csr_product",
     "mix_in",
     "orthant_noise",
     "pairwise_softmax",

@@ -58,7 +58,14 @@ def test_scores_of_the_backbone(score: str) -> None:
     assert float(torch.cat([model.user, model.item]).detach().std()) == pytest.approx(0.3, rel=0.1)
 
 
-def test_one_propagation_is_the_product_with_the_normalised_adjacency() -> None:
+@pytest.mark.parametrize("threads", [0, 1, 2, 7])  # 0: without the kernel
+def test_one_propagation_is_the_product_with_the_normalised_adjacency(
+    threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PSL_KERNELS", "on" if threads else "off")
+    if threads:
+        pytest.importorskip("numba")
+        monkeypatch.setattr("psl.kernels.graph.use_threads", lambda: threads)
     g = torch.Generator().manual_seed(1)
     u = torch.randn(USERS, DIM, generator=g).requires_grad_()
     v = torch.randn(ITEMS, DIM, generator=g).requires_grad_()
@@ -71,6 +78,15 @@ def test_one_propagation_is_the_product_with_the_normalised_adjacency() -> None:
     (expected * weight.double()).sum().backward()
     assert torch.allclose(torch.cat([u.grad, v.grad]).double(), x.grad, atol=1e-6)
     assert not got[USERS - 1].any() and not got[-4:].any(), "no edge, no message"
+
+
+def test_tables_of_another_size_are_refused() -> None:
+    graph = Graph(data())
+    for users, items in ((USERS, ITEMS - 1), (USERS + 1, ITEMS)):
+        with pytest.raises(ValueError, match=r"expected embeddings \(\d+, d\), got"):
+            graph.propagate(torch.zeros(users, DIM), torch.zeros(items, DIM))
+    with pytest.raises(ValueError, match="expected embeddings"):
+        graph.propagate(torch.zeros(USERS), torch.zeros(ITEMS))
 
 
 @pytest.mark.parametrize("layers", [1, 2, 3])
