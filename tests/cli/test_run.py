@@ -19,6 +19,7 @@ import pytest
 from psl import datasets, records
 from psl.cli import console, main
 from psl.experiments import cells
+from psl.records import schema
 from psl.training import RunConfig
 
 Psl = Callable[..., tuple[int, str, str]]
@@ -222,8 +223,8 @@ def changed(seed: int, **config: object) -> dict:
 def test_whatever_may_be_appended_can_be_shown(psl: Psl, tmp_path: Path) -> None:
     """A record of the required keys alone is enough for every command that reads one."""
     least = entry(0)
-    assert least.keys() == records.REQUIRED.keys()
-    least["config"] = {k: least["config"][k] for k in records.REQUIRED_CONFIG}
+    assert least.keys() == schema.REQUIRED.keys()
+    least["config"] = {k: least["config"][k] for k in schema.REQUIRED_CONFIG}
     least["run_id"] = records.run_id(least["config"])
     records.append(tmp_path / "results" / "smoke.jsonl", least)
     status, out, _ = psl("records", "show")

@@ -16,6 +16,7 @@ import pytest
 
 from psl import records
 from psl.errors import RecordError
+from psl.records import schema
 
 CONFIG = {
     "dataset": "synthetic",
@@ -104,7 +105,7 @@ def test_on_another_device_or_data_it_is_another_run(
                 {"config": {k: v for k, v in record()["config"].items() if k != key}},
                 f"lacks '{key}'",
             )
-            for key in records.REQUIRED_CONFIG
+            for key in schema.REQUIRED_CONFIG
         ),
     ],
 )
@@ -117,7 +118,7 @@ def test_what_is_wrong_does_not_go_in(tmp_path: Path, changes: dict[str, Any], w
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("key", records.REQUIRED)
+@pytest.mark.parametrize("key", schema.REQUIRED)
 def test_a_missing_key(tmp_path: Path, key: str) -> None:
     entry = record()
     del entry[key]
@@ -349,7 +350,7 @@ def test_the_digest_is_of_places_and_content(tmp_path: Path) -> None:
 
 def test_the_digest_is_of_the_code_that_runs(tmp_path: Path) -> None:
     """A file that is edited, or added, after the import changes nothing in this process."""
-    house = Path(records.__file__).parent
+    house = Path(records.__file__).parents[1]
     shutil.copytree(house, tmp_path / "psl", ignore=shutil.ignore_patterns("__pycache__"))
     code = (
         "from pathlib import Path; import psl; from psl import records\n"

@@ -12,7 +12,6 @@ import pytest
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from psl import records
 from psl.errors import TrainingError
 from psl.training import train
 from small_runs import SMALL, Stop, data, run, same, stop_in
@@ -70,7 +69,7 @@ def test_another_code_is_named_in_the_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for digest in ("before", "after"):
-        monkeypatch.setattr(records, "code_digest", lambda made=digest: made)
+        monkeypatch.setattr("psl.records.origin._CODE", digest)
         checkpoint = tmp_path / "run.safetensors"
         if digest == "before":
             with pytest.raises(Stop):

@@ -1,0 +1,137 @@
+"""A table of one's own, from a file: names as they are, times as numbers, no gaps."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from pathlib import Path
+
+import pandas as pd
+
+from psl.errors import DataError
+
+__all__ = ["COLUMNS", "read_table"]
+
+COLUMNS = ("user", "item")
+# What stands for a number that is not there.  Names are read as they are: a user may be called NA.
+NO_NUMBER = ("", "NA", "N/A", "NaN", "nan", "NULL", "null", "None")
+
+
+def read_table(
+    path: Path,
+    *,
+    user: str = "user",
+    item: str = "item",
+    rating: str | None = None,
+    timestamp: str | None = None,
+) -> pd.DataFrame:
+    """Read a CSV, TSV or Parquet file into columns user, item and, if named, rating, timestamp.
+
+    Parameters
+    ----------
+    path : Path
+        The ending decides: .csv, .tsv, .txt (tabs) or .parquet; .gz after the first three.
+    user, item : str
+        What the columns are called in the file.  Their entries are names, whatever they look like:
+        ``NA``, ``null`` and ``007`` are not changed.  Numbers, as Parquet may have them, become the
+        names that a CSV file would have.
+    rating, timestamp : str, optional
+        Of numbers; not given where there is none, or it is not used.  A timestamp may also be a
+        date, with a time of day or without (ISO 8601, in UTC unless it says otherwise).
+
+    Returns
+    -------
+    DataFrame
+        Rows in the order of the file; dates and times are seconds since 1970.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or of another kind, lacks a column, or an entry is empty; if one
+        column is named twice, or its numbers are no names.
+    """
+    kind = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
+    if kind not in (".csv", ".tsv", ".txt", ".parquet"):
+        raise DataError(f"{path}: give a .csv, .tsv, .txt or .parquet file")
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    given = {"user": user, "item": item, "rating": rating, "timestamp": timestamp}
+    named = {key: name for key, name in given.items() if name is not None}
+    for key, name in named.items():
+        first = next(k for k, n in named.items() if n == name)
+        if key != first:
+            raise DataError(f"{path}: the column {name!r} cannot be both {first} and {key}")
+    try:
+        if kind == ".parquet":
+            rows = pd.read_parquet(path)
+        else:
+            rows = pd.read_csv(
+                path,
+                sep=_separator(kind),
+                dtype={named[c]: str for c in COLUMNS},
+                keep_default_na=False,
+                na_values={
+                    name: [""] if key in COLUMNS else list(NO_NUMBER) for key, name in named.items()
+                },
+            )
+    except ImportError as error:
+        raise DataError(f"{path}: reading Parquet needs pyarrow (pip install pyarrow)") from error
+    except (ValueError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path}: not a table: {reason}") from error
+    missing = [name for name in named.values() if name not in rows.columns]
+    if missing:
+        has = ", ".join(map(str, rows.columns))
+        raise DataError(f"{path}: no column {missing[0]!r}; it has: {has}")
+    rows = rows[list(named.values())].set_axis(list(named), axis=1)
+    for key in named:
+        if rows[key].isna().any():
+            row = int(rows[key].isna().to_numpy().argmax())
+            place = f"row {row + 1}" if kind == ".parquet" else f"line {_line_of(path, kind, row)}"
+            raise DataError(f"{path}: the {key} is empty in {place}")
+        what = f"{path}: the column {named[key]!r} ({key})"
+        if key in COLUMNS:
+            rows[key] = _as_names(rows[key], what)
+        elif key == "timestamp":
+            rows[key] = _as_times(rows[key], what)
+        elif not pd.api.types.is_numeric_dtype(rows[key]):
+            raise DataError(f"{what} must hold numbers")
+    return rows
+
+
+def _separator(kind: str) -> str:
+    return "," if kind == ".csv" else "\t"
+
+
+def _line_of(path: Path, kind: str, row: int) -> int:
+    """Return the line of a text file that a row of its table starts in; blank lines are no rows."""
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rt", encoding="utf-8", newline="") as file:
+        reader, line, rows = csv.reader(file, delimiter=_separator(kind)), 1, -1  # the header
+        for fields in reader:
+            rows += len(fields) > 1 or bool("".join(fields).strip())
+            if rows > row:
+                break
+            line = reader.line_num + 1
+    return line
+
+
+def _as_names(column: pd.Series, what: str) -> pd.Series:
+    """Return the entries of a column without gaps as text."""
+    if pd.api.types.is_float_dtype(column):
+        broken = column[column % 1 != 0]  # infinity too
+        if len(broken):
+            raise DataError(f"{what} must hold names or whole numbers, got {broken.iloc[0]}")
+        column = column.map(int)
+    return column.astype(str)
+
+
+def _as_times(column: pd.Series, what: str) -> pd.Series:
+    """Return numbers as they are, and dates and times in seconds since 1970."""
+    if pd.api.types.is_numeric_dtype(column):
+        return column
+    times = pd.to_datetime(column, format="ISO8601", utc=True, errors="coerce")
+    if times.isna().any():
+        bad = column[times.isna()].iloc[0]
+        raise DataError(f"{what} must hold numbers, or times as 2024-05-31T18:00:00Z, got {bad!r}")
+    return (times - pd.Timestamp(0, tz="UTC")).dt.total_seconds()
