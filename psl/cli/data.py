@@ -13,7 +13,7 @@ from rich.table import Column, Table
 
 from psl import datasets, splits
 from psl.cli.console import Setting, key, out, say
-from psl.errors import PSLError
+from psl.errors import DataError, PSLError
 from psl.files import check_writable
 from psl.streams import numpy_stream
 
@@ -55,7 +55,7 @@ def data_check(name: NameOrArchive, setting: Setting = "iid") -> None:
     source = datasets.DATASETS.get((data.name, data.setting))  # none: generated, or one's own
     expected = source.fingerprint if source else None
     if expected is not None and data.fingerprint != expected:
-        raise datasets.DataError(f"{name} ({setting}): the content is not the registered one")
+        raise DataError(f"{name} ({setting}): the content is not the registered one")
     say(
         f"{name} ({setting}): {data.train.num_users:,} users, {data.train.num_items:,} items, "
         f"{len(data.train):,} training and {len(data.test):,} test interactions\n"
@@ -83,7 +83,7 @@ def data_split(
 ) -> None:
     """Split a table of your own; `psl train --dataset ARCHIVE.zip` takes what it writes."""
     if output.suffix != ".zip":
-        raise datasets.DataError(f"--output must end in .zip, got {output}")
+        raise DataError(f"--output must end in .zip, got {output}")
     if min_rating is not None and (rating is None or math.isnan(min_rating)):
         raise PSLError("--min-rating needs a number, and the column that --rating names")
     if figure is not None and find_spec("seaborn") is None:

@@ -1,0 +1,126 @@
+"""From a name or an archive to users, items and pairs.  The default is generated, not fetched."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from psl.archives import read_names, read_pairs
+from psl.datasets.fetching import GENERATED, fetch
+from psl.datasets.registry import DATASETS, get_source, stored_setting
+from psl.errors import DataError
+from psl.interactions import Interactions, holdout, synthetic
+from psl.streams import numpy_stream
+
+__all__ = ["Dataset", "id_lists", "load", "read_archive"]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A loaded dataset.
+
+    ``liked`` is known for the synthetic dataset only: the user's true preferences, seen or not.
+    """
+
+    name: str
+    setting: str
+    train: Interactions
+    test: Interactions
+    liked: Interactions | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over both splits, the same wherever the data came from."""
+        both = self.train.fingerprint() + self.test.fingerprint()
+        return hashlib.sha256(both.encode()).hexdigest()
+
+
+def load(name: str = "synthetic", setting: str = "iid", *, progress: bool = False) -> Dataset:
+    """Return a dataset by name, or from an archive of one's own (a path that ends in ``.zip``).
+
+    ``"synthetic"`` needs no network and no file.  An archive is what ``psl data split`` writes; the
+    dataset has the name of its file, for where that lies does not make other data.
+
+    Raises
+    ------
+    UnknownNameError, DataError
+        See :func:`psl.datasets.fetch`; also for an archive that does not hold what it should.
+    """
+    setting = stored_setting(setting)
+    if _is_own(name):
+        return read_archive(Path(name), Path(name).name, setting)
+    if name == "synthetic":
+        if setting != "iid":
+            raise DataError(GENERATED)
+        seen, liked = synthetic(numpy_stream(0, "synthetic"))
+        train, test = holdout(seen, 0.2, numpy_stream(0, "synthetic", "test"))
+        return Dataset(name, setting, train, test, liked)
+    source = get_source(name, setting)
+    dataset = read_archive(fetch(name, setting, progress=progress), name, setting)
+    found = (
+        dataset.train.num_users,
+        dataset.train.num_items,
+        len(dataset.train) + len(dataset.test),
+    )
+    expected = (source.users, source.items, source.interactions)
+    if found != expected:
+        raise DataError(f"{name} ({setting}): users, items, interactions {found} != {expected}")
+    return dataset
+
+
+def id_lists(name: str, data: Dataset) -> dict[str, list[str]]:
+    """Return what the users and items of an archive of one's own are called, by number.
+
+    Parameters
+    ----------
+    name : str
+        As :func:`load` took it.
+    data : Dataset
+        What it returned.
+
+    Returns
+    -------
+    dict
+        ``"user"`` and ``"item"``, as far as the archive lists them; empty for a registered dataset.
+
+    Raises
+    ------
+    DataError
+        If a list does not fit the data.
+    """
+    if not _is_own(name):
+        return {}
+    sizes = {"user": data.train.num_users, "item": data.train.num_items}
+    return read_names(Path(name), sizes, _remedy(data.name, data.setting))
+
+
+def read_archive(path: Path, name: str, setting: str = "iid") -> Dataset:
+    """Read ``train.tsv`` and ``test.tsv`` out of a zip archive; nothing is unpacked to disk.
+
+    Raises
+    ------
+    DataError
+        If it is missing, damaged or no such archive, or a test pair is a training pair too.
+    """
+    tables = read_pairs(path, _remedy(name, setting))
+    num_users, num_items = (1 + max(int(t[:, c].max()) for t in tables) for c in (0, 1))
+    train, test = (Interactions.from_pairs(t[:, 0], t[:, 1], num_users, num_items) for t in tables)
+    shared = len(train) + len(test) - len(train.union(test))
+    if shared:  # what was trained on is never recommended: such a pair could not be found
+        raise DataError(
+            f"{path}: {shared:,} of the {len(test):,} test pairs are training pairs too; take them "
+            "out of test.tsv"
+        )
+    return Dataset(name, setting, train, test)
+
+
+def _is_own(name: str) -> bool:
+    return name.endswith(".zip")
+
+
+def _remedy(name: str, setting: str) -> str:
+    """Say what to do about an archive that is missing or damaged."""
+    if (name, stored_setting(setting)) in DATASETS:
+        return "fetch it again"
+    return "`psl data split` writes one from a table of yours"

@@ -1,0 +1,79 @@
+"""Which datasets have a name: where each lies and what it must contain."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from importlib.resources import files
+
+from psl.errors import DataError, UnknownNameError
+
+__all__ = ["DATASETS", "Source", "get_source", "stored_setting"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a dataset lies and what it must contain.
+
+    ``users``, ``items`` and ``interactions`` are the expected counts (Table B.1 for the paper's
+    datasets, measured for the others); ``sha256`` and ``size_bytes`` describe the archive,
+    ``fingerprint`` its content; they are ``None`` where the archive is not in the public repository
+    at the pinned commit.
+    """
+
+    name: str
+    setting: str
+    path: str
+    users: int
+    items: int
+    interactions: int
+    sha256: str | None
+    size_bytes: int | None
+    fingerprint: str | None
+    licence: str
+
+    @property
+    def available(self) -> bool:
+        """Whether the archive is in the public repository at the pinned commit."""
+        return self.sha256 is not None
+
+
+def _registry() -> dict[tuple[str, str], Source]:
+    with (files("psl.paper") / "dataset_sources.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    sources = (
+        Source(
+            row["name"],
+            row["setting"],
+            row["path"],
+            int(row["users"]),
+            int(row["items"]),
+            int(row["interactions"]),
+            row["sha256"] or None,
+            int(row["size_bytes"]) if row["size_bytes"] else None,
+            row["fingerprint"] or None,
+            row["licence"],
+        )
+        for row in rows
+    )
+    return {(source.name, source.setting): source for source in sources}
+
+
+DATASETS = _registry()
+
+
+def stored_setting(setting: str) -> str:
+    """Return the setting whose data a run takes: noise has that of iid, with other negatives."""
+    return "iid" if setting == "noise" else setting
+
+
+def get_source(name: str, setting: str = "iid") -> Source:
+    """Look a dataset up; raises UnknownNameError or DataError for a setting it has not."""
+    setting = stored_setting(setting)
+    known = sorted({n for n, _ in DATASETS} | {"synthetic"})
+    if name not in known:
+        raise UnknownNameError("dataset", name, known)
+    if (name, setting) not in DATASETS:
+        has = ", ".join(sorted(s for n, s in DATASETS if n == name)) or "iid (generated)"
+        raise DataError(f"dataset {name!r} has no setting {setting!r}; it has: {has}")
+    return DATASETS[name, setting]
