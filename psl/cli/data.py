@@ -65,7 +65,9 @@ def data_check(name: NameOrArchive, setting: Setting = "iid") -> None:
 
 @app.command("split")
 def data_split(
-    table: Annotated[Path, typer.Argument(help="A .csv, .tsv or .parquet file.")],
+    table: Annotated[
+        Path, typer.Argument(help="A .csv, .tsv or .parquet file, or other text with --separator.")
+    ],
     output: Annotated[Path, typer.Option(help="The archive to write, a .zip.")],
     setting: Annotated[str, typer.Option(help="iid, popularity or temporal.")] = "iid",
     user: Annotated[str, typer.Option(help="Column of users.")] = "user",
@@ -74,6 +76,13 @@ def data_split(
     timestamp: Annotated[
         str | None, typer.Option(help="Column of times: numbers, or ISO 8601.")
     ] = None,
+    separator: Annotated[
+        str | None,
+        typer.Option(help=r"Between entries, where the ending says it wrongly: ';', '::', '\t'."),
+    ] = None,
+    header: Annotated[
+        bool, typer.Option(help="Whether line 1 names the columns; if not: --user 1 --item 2.")
+    ] = True,
     min_rating: Annotated[
         float | None, typer.Option(help="With --rating: lower ones are dropped; usual: 3.")
     ] = None,
@@ -91,7 +100,15 @@ def data_split(
     if figure is not None and figure.suffix not in (".png", ".pdf", ".svg"):
         raise PSLError(f"--figure must end in .png, .pdf or .svg, got {figure}")
     least = 3.0 if min_rating is None else min_rating
-    read = splits.read_table(table, user=user, item=item, rating=rating, timestamp=timestamp)
+    read = splits.read_table(
+        table,
+        user=user,
+        item=item,
+        rating=rating,
+        timestamp=timestamp,
+        separator=None if separator is None else separator.replace("\\t", "\t"),
+        header=header,
+    )
     rows, names = splits.prepare(read, min_rating=least if rating else None, core=core)
     train_rows, test_rows = splits.split(rows, setting, numpy_stream(seed, "split", setting))
     for target in (output, *([figure] if figure is not None else [])):

@@ -280,6 +280,49 @@ def test_the_line_of_an_empty_entry_is_that_of_the_file(kind: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
+    ("name", "separator"),
+    [("t.csv", ";"), ("ratings.dat", "::"), ("u.data", "\t"), ("t.txt", "|"), ("t.csv", "||")],
+)
+@pytest.mark.parametrize("header", [True, False])
+def test_any_separator_with_a_header_or_without(
+    name: str, separator: str, header: bool, tmp_path: Path
+) -> None:
+    rows = [["uid", "sku", "stars", "when"]] * header + [["007", "a,b", "4.5", "9"], ["NA", "c"]]
+    rows[-1] += ["2", "8"]
+    text = "\n".join(separator.join(row) for row in rows)
+    (tmp_path / name).write_text(text + "\n\n")
+    names = ("uid", "sku", "stars", "when") if header else "1234"
+    given = dict(zip(("user", "item", "rating", "timestamp"), names, strict=True))
+    read = splits.read_table(tmp_path / name, **given, separator=separator, header=header)
+    assert read.to_numpy().tolist() == [["007", "a,b", 4.5, 9], ["NA", "c", 2, 8]]
+    (tmp_path / name).write_text(text.replace("NA", ""))
+    with pytest.raises(DataError, match=f"the user is empty in line {2 + header}$"):
+        splits.read_table(tmp_path / name, **given, separator=separator, header=header)
+
+
+def test_a_header_that_is_too_short_shifts_nothing(tmp_path: Path) -> None:
+    """As where a program has written row names without a name for them."""
+    (tmp_path / "t.csv").write_text("user,item\n1,2,3\n4,5,6\n")
+    with pytest.raises(DataError, match="not a table: Length of header"):
+        splits.read_table(tmp_path / "t.csv")
+
+
+def test_what_a_table_without_header_or_of_another_kind_is_told(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("1,2\n3,4\n")
+    with pytest.raises(DataError, match=r"no column 'user'; it has: 1, 2$"):
+        splits.read_table(tmp_path / "t.csv", header=False)
+    for wrong in ("", '"', "\n"):
+        with pytest.raises(DataError, match="separates no entries"):
+            splits.read_table(tmp_path / "t.csv", separator=wrong)
+    for words in ({"separator": ","}, {"header": False}):
+        with pytest.raises(DataError, match="a Parquet file has no separator"):
+            splits.read_table(tmp_path / "t.parquet", **words)
+    (tmp_path / "t.csv").write_text("user;item\n1;2\n")
+    with pytest.raises(DataError, match=r"it has: user;item \(is ',' the separator\?\)$"):
+        splits.read_table(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize(
     ("name", "text", "words"),
     [
         ("t.xlsx", "x", "give a .csv, .tsv, .txt or .parquet file"),
