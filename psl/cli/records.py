@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.box import SIMPLE
+from rich.progress import Progress as Bars
 from rich.table import Column, Table
 
-from psl import records
+from psl import datasets, records
 from psl.backbones import BACKBONES
-from psl.cli.console import Results, Several, err, key, out, print_json, say
-from psl.errors import RecordError
+from psl.cli.console import Device, Results, Several, err, key, out, print_json, say
+from psl.errors import PSLError, RecordError
 from psl.losses import LOSSES
-from psl.training import RunConfig
+from psl.training import RunConfig, retrace
+from psl.training.device import check_device
 
-app = typer.Typer(no_args_is_help=True, help="Run records: check, show, merge.")
+app = typer.Typer(no_args_is_help=True, help="Run records: check, show, retrace, merge.")
 
 
 @app.command("check")
@@ -46,20 +49,36 @@ def records_show(
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole records.")] = False,
 ) -> None:
     """Show every record in a line, in a table for each experiment, dataset and setting."""
-    asked = {"dataset": dataset, "setting": setting, "backbone": backbone, "loss": loss}
     groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
-    for r in records.read(results):
+    for r in _chosen(results, experiment, dataset, setting, backbone, loss):
         c = r["config"]
-        wanted = all(not names or c[axis] in names for axis, names in asked.items())
-        if wanted and (not experiment or r["experiment"] in experiment):
-            groups.setdefault((r["experiment"], c["dataset"], c["setting"]), []).append(r)
-    if not groups:
-        raise RecordError(f"{results} has no record of what was asked for")
+        groups.setdefault((r["experiment"], c["dataset"], c["setting"]), []).append(r)
     if as_json:
         print_json([r for some in groups.values() for r in some])
         return
     for (name, data, kind), some in sorted(groups.items()):
         out.print(_table(f"{name}: {data} ({kind})", some))
+
+
+def _chosen(
+    results: Path,
+    experiment: list[str] | None,
+    dataset: list[str] | None,
+    setting: list[str] | None,
+    backbone: list[str] | None,
+    loss: list[str] | None,
+) -> list[dict[str, Any]]:
+    """Return the records that were asked for."""
+    asked = {"dataset": dataset, "setting": setting, "backbone": backbone, "loss": loss}
+    found = [
+        r
+        for r in records.read(results)
+        if (not experiment or r["experiment"] in experiment)
+        and all(not names or r["config"][axis] in names for axis, names in asked.items())
+    ]
+    if not found:
+        raise RecordError(f"{results} has no record of what was asked for")
+    return found
 
 
 def _table(title: str, some: list[dict[str, Any]]) -> Table:
@@ -114,6 +133,45 @@ def _order(config: dict[str, Any], told: list[str]) -> tuple[Any, ...]:
     values = (config.get(name, 0) for name in told)
     apart = ((0.0, v) if isinstance(v, str) else (float(v), "") for v in values)
     return (*model, *apart, config["seed"])
+
+
+@app.command("retrace")
+def records_retrace(
+    results: Results = Path("results"),
+    experiment: Several = None,
+    dataset: Several = None,
+    setting: Several = None,
+    backbone: Several = None,
+    loss: Several = None,
+    tolerance: Annotated[
+        float, typer.Option(min=0, help="Of loss and NDCG@20; beyond it a run differs.")
+    ] = 1e-6,
+    device: Device = "auto",
+) -> None:
+    """Train recorded runs again as far as their first validation, and compare."""
+    check_device(device)
+    chosen = _chosen(results, experiment, dataset, setting, backbone, loss)
+    load = cache(datasets.load)
+    kinds = ("the same bits", f"within {tolerance:g}", "off by more", "not compared")
+    told = dict.fromkeys(kinds, 0)
+    with Bars(*Bars.get_default_columns(), console=err, disable=not err.is_terminal) as bars:
+        for r in bars.track(chosen, description="runs"):
+            c = r["config"]
+            name = f"{r['run_id']}  {c['dataset']} {c['setting']} {c['backbone']} {c['loss']} "
+            name += f"seed {c['seed']}"
+            try:
+                found = retrace(r, load(c["dataset"], c["setting"]), device=device)
+            except PSLError as error:
+                told["not compared"] += 1
+                say(f"{name}: not compared: {error}")
+                continue
+            told[kinds[(found.gap > 0) + (found.gap > tolerance)]] += 1
+            words = f"off by {found.gap:.1e}" if found.gap else "the same bits"
+            place = "" if found.device == r["device"] else f" (recorded on {r['device']})"
+            say(f"{name}: {words}, epoch {found.epoch}{place}")
+    say(", ".join(f"{count} {what}" for what, count in told.items() if count))
+    if told["off by more"] or told["not compared"] == len(chosen):
+        raise typer.Exit(2)
 
 
 @app.command("merge")

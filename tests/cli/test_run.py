@@ -234,6 +234,35 @@ def test_whatever_may_be_appended_can_be_shown(psl: Psl, tmp_path: Path) -> None
     assert psl("claims", "--json")[0] == 0
 
 
+def test_retrace_says_which_records_come_out_again(psl: Psl, tmp_path: Path) -> None:
+    assert psl("run", "smoke", "--loss", "sl", "--loss", "bpr", "--threads", "1")[0] == 0
+    path = tmp_path / "results" / "smoke.jsonl"
+    status, out, err = psl("records", "retrace", "--device", "cpu")
+    assert status == 0 and out.count(": the same bits, epoch 3") == 2 and not err
+    assert out.endswith("2 the same bits\n")
+    first, second = records.read(path)
+    first["validation_curve"][0]["ndcg@20"] += 1e-3
+    path.write_text("".join(json.dumps(r) + "\n" for r in (first, second)))
+    status, out, _ = psl("records", "retrace")
+    assert status == 2 and f"{first['run_id']}  synthetic iid mf {first['config']['loss']}" in out
+    assert "off by 1.0e-03, epoch 3" in out and out.endswith("1 the same bits, 1 off by more\n")
+    status, out, _ = psl("records", "retrace", "--loss", first["config"]["loss"], "--tolerance=1")
+    assert status == 0 and out.endswith("1 within 1\n")
+
+
+def test_retrace_goes_on_where_a_record_cannot_be_compared(psl: Psl, tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    assert psl("run", "smoke", "--loss", "sl")[0] == 0
+    records.append(results / "smoke.jsonl", changed(1))
+    status, out, _ = psl("records", "retrace")
+    assert status == 0 and "not compared: synthetic is not the data" in out
+    assert out.endswith("1 the same bits, 1 not compared\n")
+    assert psl("records", "retrace", "--loss", "bpr")[0] == 2
+    (only,) = [r for r in records.read(results) if r["config"]["seed"] == 1]
+    (results / "smoke.jsonl").write_text(json.dumps(only) + "\n")
+    assert psl("records", "retrace")[0] == 2
+
+
 def test_show_tells_runs_apart_in_eighty_columns(
     psl: Psl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

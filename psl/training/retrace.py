@@ -1,0 +1,79 @@
+"""Whether a recorded run comes out again, asked of its first epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from psl.datasets import Dataset
+from psl.errors import TrainingError
+from psl.training.config import RunConfig
+from psl.training.epoch import Progress
+from psl.training.loop import train
+
+__all__ = ["Retraced", "retrace"]
+
+
+@dataclass(frozen=True)
+class Retraced:
+    """A run's first validation, as recorded and as it comes out now.
+
+    Attributes
+    ----------
+    epoch : int
+        Of the validation.
+    recorded, now : dict
+        ``loss``, the mean of the epoch, and ``ndcg@20`` on the validation part.
+    device : str
+        Where it was trained now, in the words of a record.
+    """
+
+    epoch: int
+    recorded: dict[str, float]
+    now: dict[str, float]
+    device: str
+
+    @property
+    def gap(self) -> float:
+        """The larger of the two differences; 0 where every bit is the same."""
+        return max(abs(self.now[key] - value) for key, value in self.recorded.items())
+
+
+def retrace(
+    record: dict[str, Any],
+    data: Dataset,
+    *,
+    device: str = "auto",
+    progress: Callable[[Progress], None] = lambda _: None,
+) -> Retraced:
+    """Train a recorded run again as far as its first validation.
+
+    A run is decided by its configuration and its data, so its first epochs tell in a fraction of
+    the time whether this code, here, would give the record again.  They do not tell it for certain:
+    what differs in a later epoch alone is not seen.
+
+    Parameters
+    ----------
+    record : dict
+        As :func:`psl.records.read` returns it.
+    data : Dataset
+    device, progress
+        As :func:`psl.training.train`.
+
+    Raises
+    ------
+    TrainingError
+        If the data is not that of the record, or the record has no validation; and as
+        :func:`psl.training.train`.
+    """
+    if data.fingerprint != record["dataset_fingerprint"]:
+        raise TrainingError(f"{data.name} is not the data that the run {record['run_id']} was of")
+    if not record["validation_curve"]:
+        raise TrainingError(f"the run {record['run_id']} has no validation to compare with")
+    then = record["validation_curve"][0]
+    config = replace(RunConfig(**record["config"]), epochs=then["epoch"])
+    found = train(config, data, device=device, progress=progress).record
+    now = found["validation_curve"][0]
+    recorded, again = ({k: point[k] for k in ("loss", "ndcg@20")} for point in (then, now))
+    return Retraced(then["epoch"], recorded, again, found["device"])

@@ -1,0 +1,36 @@
+"""Recorded runs trained again as far as their first validation."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+
+import pytest
+
+from psl.errors import TrainingError
+from psl.training import retrace
+from small_runs import SMALL, data, run
+
+RECORD = run(dataclasses.replace(SMALL, epochs=5, validate_every=2)).record
+
+
+def test_a_run_comes_out_again() -> None:
+    found = retrace(RECORD, data(), device="cpu")
+    assert found.epoch == 2 and found.gap == 0 and found.device == RECORD["device"]
+    first = RECORD["validation_curve"][0]
+    assert found.now == {k: first[k] for k in ("loss", "ndcg@20")}
+
+
+@pytest.mark.parametrize("key", ["loss", "ndcg@20"])
+def test_another_result_shows(key: str) -> None:
+    other = copy.deepcopy(RECORD)
+    other["validation_curve"][0][key] += 1e-3
+    other["validation_curve"][1][key] += 1  # beyond the first validation nothing is seen
+    assert retrace(other, data(), device="cpu").gap == pytest.approx(1e-3)
+
+
+def test_what_cannot_be_compared() -> None:
+    with pytest.raises(TrainingError, match="is not the data that the run"):
+        retrace(RECORD | {"dataset_fingerprint": "f"}, data())
+    with pytest.raises(TrainingError, match="has no validation"):
+        retrace(RECORD | {"validation_curve": []}, data())
