@@ -50,7 +50,9 @@ def records_show(
 ) -> None:
     """Show every record in a line, in a table for each experiment, dataset and setting."""
     groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
-    for r in _chosen(results, experiment, dataset, setting, backbone, loss):
+    for r in _chosen(
+        results, experiment, dataset=dataset, setting=setting, backbone=backbone, loss=loss
+    ):
         c = r["config"]
         groups.setdefault((r["experiment"], c["dataset"], c["setting"]), []).append(r)
     if as_json:
@@ -61,15 +63,9 @@ def records_show(
 
 
 def _chosen(
-    results: Path,
-    experiment: list[str] | None,
-    dataset: list[str] | None,
-    setting: list[str] | None,
-    backbone: list[str] | None,
-    loss: list[str] | None,
+    results: Path, experiment: list[str] | None, **asked: list[str] | None
 ) -> list[dict[str, Any]]:
-    """Return the records that were asked for."""
-    asked = {"dataset": dataset, "setting": setting, "backbone": backbone, "loss": loss}
+    """Return the records of the experiments and of the names in each axis that were asked for."""
     found = [
         r
         for r in records.read(results)
@@ -150,7 +146,9 @@ def records_retrace(
 ) -> None:
     """Train recorded runs again as far as their first validation, and compare."""
     check_device(device)
-    chosen = _chosen(results, experiment, dataset, setting, backbone, loss)
+    chosen = _chosen(
+        results, experiment, dataset=dataset, setting=setting, backbone=backbone, loss=loss
+    )
     load = cache(datasets.load)
     kinds = ("the same bits", f"within {tolerance:g}", "off by more", "not compared")
     told = dict.fromkeys(kinds, 0)
@@ -165,7 +163,8 @@ def records_retrace(
                 told["not compared"] += 1
                 say(f"{name}: not compared: {error}")
                 continue
-            told[kinds[(found.gap > 0) + (found.gap > tolerance)]] += 1
+            # A gap that is not a number is none of the first two.
+            told[kinds[0 if found.gap == 0 else 1 if found.gap <= tolerance else 2]] += 1
             words = f"off by {found.gap:.1e}" if found.gap else "the same bits"
             place = "" if found.device == r["device"] else f" (recorded on {r['device']})"
             say(f"{name}: {words}, epoch {found.epoch}{place}")

@@ -61,8 +61,8 @@ def read_table(
     Raises
     ------
     DataError
-        If the file is missing or of another kind, lacks a column, or an entry is empty; if one
-        column is named twice, or its numbers are no names.
+        If the file is missing or of another kind, lacks a column, or an entry is empty; if rows are
+        longer than the header, one column is named twice, or its numbers are no names.
     """
     kind = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
     if kind == ".parquet":
@@ -142,7 +142,7 @@ def _line_of(path: Path, separator: str, header: bool, row: int) -> int:
     """Return the line of a text file that a row of its table starts in; blank lines are no rows."""
     opened = gzip.open if path.suffix == ".gz" else open
     with opened(path, "rt", encoding="utf-8", newline="") as file:
-        # A separator of several characters knows no quotes: any sign that no entry has will do.
+        # A separator of several characters knows no quotes: a row is a line that is not blank.
         one = {"delimiter": separator} if len(separator) == 1 else {"quoting": csv.QUOTE_NONE}
         reader, line, rows = csv.reader(file, **one), 1, -1 if header else 0
         for fields in reader:

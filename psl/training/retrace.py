@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from psl.datasets import Dataset
 from psl.errors import TrainingError
 from psl.training.config import RunConfig
@@ -37,7 +39,8 @@ class Retraced:
     @property
     def gap(self) -> float:
         """The larger of the two differences; 0 where every bit is the same."""
-        return max(abs(self.now[key] - value) for key, value in self.recorded.items())
+        gaps = [abs(self.now[key] - value) for key, value in self.recorded.items()]
+        return float(np.max(gaps))  # what is not a number stays one
 
 
 def retrace(
@@ -64,15 +67,18 @@ def retrace(
     Raises
     ------
     TrainingError
-        If the data is not that of the record, or the record has no validation; and as
-        :func:`psl.training.train`.
+        If the data is not that of the record, or the record has no validation or a configuration
+        of another version; and as :func:`psl.training.train`.
     """
     if data.fingerprint != record["dataset_fingerprint"]:
         raise TrainingError(f"{data.name} is not the data that the run {record['run_id']} was of")
     if not record["validation_curve"]:
         raise TrainingError(f"the run {record['run_id']} has no validation to compare with")
     then = record["validation_curve"][0]
-    config = replace(RunConfig(**record["config"]), epochs=then["epoch"])
+    try:
+        config = replace(RunConfig(**record["config"]), epochs=then["epoch"])
+    except TypeError as error:  # a key that this version does not know
+        raise TrainingError(f"the configuration does not load ({error})") from error
     found = train(config, data, device=device, progress=progress).record
     now = found["validation_curve"][0]
     recorded, again = ({k: point[k] for k in ("loss", "ndcg@20")} for point in (then, now))

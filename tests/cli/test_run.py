@@ -248,6 +248,10 @@ def test_retrace_says_which_records_come_out_again(psl: Psl, tmp_path: Path) -> 
     assert "off by 1.0e-03, epoch 3" in out and out.endswith("1 the same bits, 1 off by more\n")
     status, out, _ = psl("records", "retrace", "--loss", first["config"]["loss"], "--tolerance=1")
     assert status == 0 and out.endswith("1 within 1\n")
+    first["validation_curve"][0]["loss"] = float("nan")
+    path.write_text(json.dumps(first) + "\n")
+    status, out, _ = psl("records", "retrace")
+    assert status == 2 and out.endswith("1 off by more\n")
 
 
 def test_retrace_goes_on_where_a_record_cannot_be_compared(psl: Psl, tmp_path: Path) -> None:

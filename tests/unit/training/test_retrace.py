@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import math
 
 import pytest
 
@@ -29,7 +30,16 @@ def test_another_result_shows(key: str) -> None:
     assert retrace(other, data(), device="cpu").gap == pytest.approx(1e-3)
 
 
+@pytest.mark.parametrize("key", ["loss", "ndcg@20"])
+def test_what_is_not_a_number_is_not_the_same(key: str) -> None:
+    other = copy.deepcopy(RECORD)
+    other["validation_curve"][0][key] = math.nan
+    assert math.isnan(retrace(other, data(), device="cpu").gap)
+
+
 def test_what_cannot_be_compared() -> None:
+    with pytest.raises(TrainingError, match=r"does not load .*'momentum'"):
+        retrace(RECORD | {"config": RECORD["config"] | {"momentum": 0.9}}, data())
     with pytest.raises(TrainingError, match="is not the data that the run"):
         retrace(RECORD | {"dataset_fingerprint": "f"}, data())
     with pytest.raises(TrainingError, match="has no validation"):
