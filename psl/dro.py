@@ -6,9 +6,10 @@ Theorem 4.2 reads
 ``sup { E_q[l] : KL(q || p) <= eta } = min over tau >= 0 of  tau log E_p[exp(l / tau)] + tau eta``,
 
 attained by ``q_j`` proportional to ``exp(l_j / tau*)``.  A temperature of 0 stands for its limit:
-all mass on the largest losses.  All functions are batched: ``losses`` has shape ``(..., I)``, radii
-and temperatures have shape ``(...)``.  Radii are in nats.  While ``torch.compile`` traces, the
-values of arguments are not checked: nobody can be asked for them then.
+all mass on the largest losses.  All functions are batched: ``losses`` has shape ``(..., I)`` and is
+floating point, where half precision is raised to float32; radii and temperatures have shape
+``(...)``.  Radii are in nats.  While ``torch.compile`` traces, the values of arguments are not
+checked: nobody can be asked for them then.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import math
 import torch
 from torch import Tensor
 from torch.library import custom_op
+
+from psl.derivatives import first_only
 
 __all__ = [
     "dual_value",
@@ -39,6 +42,7 @@ def worst_case(losses: Tensor, tau: Tensor | float) -> Tensor:
     ValueError
         If a temperature is negative.
     """
+    losses = _floating(losses)
     return torch.softmax(_tilt(losses, _like(tau, losses)), dim=-1)
 
 
@@ -53,8 +57,13 @@ def dual_value(losses: Tensor, eta: Tensor | float, tau: Tensor | float) -> Tens
     ValueError
         If a temperature is negative.
     """
+    losses = _floating(losses)
     t = _like(tau, losses)
-    log_mean = torch.logsumexp(_tilt(losses, t), dim=-1) - math.log(losses.shape[-1])
+    x = _tilt(losses, t)
+    log_mean = torch.logsumexp(x, dim=-1) - math.log(losses.shape[-1])
+    # At a high temperature every exp(x) is near 1, and the digits are in the difference.
+    mean = torch.expm1(x).mean(dim=-1)
+    log_mean = torch.where(mean > -0.5, torch.log1p(mean.clamp(min=-0.5)), log_mean)
     return losses.amax(dim=-1) + t * (log_mean + _like(eta, losses))
 
 
@@ -68,6 +77,7 @@ def radius_for_temperature(losses: Tensor, tau: Tensor | float) -> Tensor:
     ValueError
         If a temperature is negative.
     """
+    losses = _floating(losses)
     log_q = torch.log_softmax(_tilt(losses, _like(tau, losses)), dim=-1)
     # Where q is 0 its logarithm is -inf, and 0 log 0 is 0.
     return (log_q.exp() * log_q.clamp(min=-1e30)).sum(dim=-1) + math.log(losses.shape[-1])
@@ -75,6 +85,7 @@ def radius_for_temperature(losses: Tensor, tau: Tensor | float) -> Tensor:
 
 def saturation_radius(losses: Tensor) -> Tensor:
     """Return ``log(I / #maximisers)``: from here on the supremum is ``max l``, shape (...)."""
+    losses = _floating(losses)
     at_max = (losses == losses.amax(dim=-1, keepdim=True)).sum(dim=-1)
     return math.log(losses.shape[-1]) - at_max.to(losses.dtype).log()
 
@@ -84,7 +95,7 @@ def temperature_for_radius(losses: Tensor, eta: Tensor | float, iterations: int 
 
     ``KL(q_tau || uniform)`` decreases in ``tau``, so the root is unique.  At and beyond the
     saturation radius the multiplier is 0; for constant losses it is 0 as well.  Differentiable in
-    the losses and in the radius (implicit function theorem).
+    the losses and in the radius (implicit function theorem), once.
 
     Parameters
     ----------
@@ -99,7 +110,10 @@ def temperature_for_radius(losses: Tensor, eta: Tensor | float, iterations: int 
     ValueError
         If a radius is not positive and finite, or a loss is not finite: a small ball then holds no
         distribution of finite expectation, and no multiplier is optimal.
+    RuntimeError
+        If a second derivative is asked for.
     """
+    losses = _floating(losses)
     radius = _like(eta, losses)
     _check((radius > 0) & torch.isfinite(radius), "the radius eta must be positive and finite")
     _check(torch.isfinite(losses), "the losses must be finite")
@@ -119,6 +133,7 @@ def multiplier(losses: Tensor, eta: Tensor | float, iterations: int = 64) -> Ten
 
     Raises nothing.
     """
+    losses = _floating(losses)
     eta = _like(eta, losses).expand(losses.shape[:-1])
     with torch.no_grad():
         saturated = eta >= saturation_radius(losses)
@@ -132,6 +147,7 @@ def multiplier(losses: Tensor, eta: Tensor | float, iterations: int = 64) -> Ten
         slope = (q * (losses.detach() - mean) ** 2).sum(dim=-1) / tau**3
         slope = slope.masked_fill(saturated, 1)
         step = (radius_for_temperature(losses, tau) - eta) / slope
+        step = first_only(step, "the optimal temperature has a first derivative only")
         tau = tau + (step - step.detach()).masked_fill(saturated, 0)
     return torch.where(saturated, torch.zeros_like(tau), tau)
 
@@ -182,6 +198,13 @@ def _radius_and_variance(below: Tensor, log_tau: Tensor) -> tuple[Tensor, Tensor
     q *= x
     log_mean = torch.where(mean > -0.5, torch.log1p(mean), total.log() - math.log(below.shape[-1]))
     return first - log_mean, q.sum(dim=-1) / total - first**2
+
+
+def _floating(losses: Tensor) -> Tensor:
+    """Return the losses in at least float32: a temperature has to be one of their numbers."""
+    if not losses.is_floating_point():
+        raise ValueError(f"losses must be floating point, got {losses.dtype}")
+    return losses.float() if losses.dtype in (torch.bfloat16, torch.float16) else losses
 
 
 def _like(value: Tensor | float, losses: Tensor) -> Tensor:

@@ -29,6 +29,11 @@ class UnknownNameError(PSLError, ValueError):
 
     def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
         names = list(known)
+        self.given = kind, name, names
         near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.4)
         hint = f"; did you mean {near[0]!r}?" if near else "."
         super().__init__(f"unknown {kind} {name!r}{hint} Valid names: {', '.join(names)}")
+
+    def __reduce__(self) -> tuple[type[UnknownNameError], tuple[object, ...]]:
+        # Between processes an exception travels as its class and one argument, its message.
+        return type(self), self.given

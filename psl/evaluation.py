@@ -91,14 +91,16 @@ def evaluate(
     Raises
     ------
     ValueError
-        If the embeddings, or ``masked``, are of other users or items than ``target``, or a score is
-        not a number.
+        If the embeddings, or ``masked``, are of other users or items than ``target``, a score is
+        not a number, or ``rows`` is below 1.
     """
     if (masked.num_users, masked.num_items) != (target.num_users, target.num_items):
         raise ValueError(
             f"masked has {masked.num_users} users and {masked.num_items} items, "
             f"target {target.num_users} and {target.num_items}"
         )
+    if rows < 1:
+        raise ValueError(f"rows must be at least 1, got {rows}")
     size, depth = target.num_items, min(max(cutoffs), target.num_items)
     # Pairs are sorted by user, then item: so are these numbers, and a hit is one of them.
     wanted = torch.from_numpy(target.users * size + target.items).to(device)

@@ -24,6 +24,7 @@ def check_writable(path: Path) -> None:
     PSLError
         Which names the file, and why not.
     """
+    path = path.resolve()  # a link is written through
     made = [folder for folder in path.parents if not folder.exists()]  # innermost first
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -50,7 +51,8 @@ def replace_file(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
     # Opened as any file is, and not by tempfile: the system itself applies the umask.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    # Cut, for the longest name that a file may have leaves no room.
+    temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}")
     try:
         with open(temporary, "xb") as file:
             if mode is not None:

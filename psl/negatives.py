@@ -136,6 +136,8 @@ class NoisyNegatives:
     ) -> None:
         if not 0 <= ratio <= 1:
             raise DataError(f"the noise ratio is a probability, got {ratio}")
+        if not 0 < share < 1:
+            raise DataError(f"a share of the pairs lies between 0 and 1, got {share}")
         self.uniform, self.ratio = UniformNegatives(train, device), ratio
         if per_user:
             _, self.marked = holdout(train, share, rng)

@@ -47,7 +47,7 @@ def dcg(rank: Tensor) -> Tensor:
 
 
 def mrr(rank: Tensor) -> Tensor:
-    """Return the sum of reciprocal ranks, a scalar."""
+    """Return the *sum* of reciprocal ranks, a scalar; divided by their number it is the mean."""
     return (1 / rank.double()).sum()
 
 

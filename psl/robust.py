@@ -10,6 +10,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from psl.activations import get_activation
+from psl.derivatives import first_only
 from psl.dro import dual_value, multiplier
 from psl.losses.base import (
     Reduction,
@@ -20,6 +21,11 @@ from psl.losses.base import (
 )
 
 __all__ = ["RobustBPRLoss", "robust_bpr_loss"]
+
+FIRST_ONLY = (
+    "the robust loss has a first derivative only; for a second, take psl.dro.dual_value at a "
+    "temperature of psl.dro.temperature_for_radius"
+)
 
 
 def robust_bpr_loss(
@@ -58,12 +64,14 @@ def robust_bpr_loss(
     ValueError
         For wrong shapes, scores that are not floating point, an unknown name, or a radius that is
         not positive and finite.
+    RuntimeError
+        If a second derivative is asked for: the temperature is held fixed in the first.
     """
     positive, negative = check_scores(positive, negative)
     check_positive(eta=eta)
     losses = get_activation(activation).log(negative - positive.unsqueeze(-1))
     tau = multiplier(losses.detach(), eta)
-    return reduce(dual_value(losses, eta, tau), reduction)
+    return reduce(first_only(dual_value(losses, eta, tau), FIRST_ONLY), reduction)
 
 
 class RobustBPRLoss(nn.Module):
@@ -87,4 +95,5 @@ class RobustBPRLoss(nn.Module):
 
     def extra_repr(self) -> str:
         """Show the settings in ``print(loss)``."""
-        return f"eta={self.eta}, activation={self.activation!r}"
+        eta = self.eta.item() if isinstance(self.eta, Tensor) else self.eta
+        return f"eta={eta}, activation={self.activation!r}, reduction={self.reduction!r}"

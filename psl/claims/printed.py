@@ -51,7 +51,8 @@ def temperature_is_tuned(subject: Subject, tau: float) -> Verdict:
         rows = subject.table(name)
         found |= set(rows[rows["loss"].str.match("sl|psl")]["tau"])
     nearest = min(found, key=lambda t: abs(t - tau))
-    return decide(tau in found, f"no tuned temperature is {tau}; the nearest is {nearest}")
+    among = "is one of the tuned" if tau in found else f"is not tuned; the nearest is {nearest}"
+    return decide(tau in found, f"{tau} {among}")
 
 
 @check

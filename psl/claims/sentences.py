@@ -154,8 +154,10 @@ def printed_smallest_decline(subject: Subject) -> Verdict:
 def printed_decline_as_fast(subject: Subject, loss: str, other: str, metric: str) -> Verdict:
     """Look whether a loss declines with noise at least as fast as another, on every dataset."""
     decline = _decline(subject, metric).droplevel("metric")
+    fast = decline[loss] >= decline[other]
     words = ", ".join(f"{d} {r[loss]:.1%} / {r[other]:.1%}" for d, r in decline.iterrows())
-    return decide(bool((decline[loss] >= decline[other]).all()), words)
+    words = f"{metric}, {loss} / {other}: {words}; at least as fast on {fast.sum()} of {len(fast)}"
+    return decide(bool(fast.all()), words)
 
 
 @check

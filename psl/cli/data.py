@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,7 @@ from rich.table import Column, Table
 from psl import datasets, splits
 from psl.cli.console import Setting, key, out, say
 from psl.errors import DataError, PSLError
-from psl.files import check_writable
+from psl.files import check_writable, replace_file
 from psl.streams import numpy_stream
 
 app = typer.Typer(no_args_is_help=True, help="Datasets: list, fetch, check, split.")
@@ -91,13 +92,13 @@ def data_split(
     figure: Annotated[Path | None, typer.Option(help="Also draw popularity there.")] = None,
 ) -> None:
     """Split a table of your own; `psl train --dataset ARCHIVE.zip` takes what it writes."""
-    if output.suffix != ".zip":
+    if output.suffix.lower() != ".zip":
         raise DataError(f"--output must end in .zip, got {output}")
     if min_rating is not None and (rating is None or math.isnan(min_rating)):
         raise PSLError("--min-rating needs a number, and the column that --rating names")
     if figure is not None and find_spec("seaborn") is None:
         raise PSLError("--figure needs the extra figures: pip install 'psl[figures]'")
-    if figure is not None and figure.suffix not in (".png", ".pdf", ".svg"):
+    if figure is not None and figure.suffix.lower() not in (".png", ".pdf", ".svg"):
         raise PSLError(f"--figure must end in .png, .pdf or .svg, got {figure}")
     least = 3.0 if min_rating is None else min_rating
     read = splits.read_table(
@@ -130,5 +131,7 @@ def data_split(
             k: side["item"].value_counts().reindex(order, fill_value=0).to_numpy()
             for k, side in sides.items()
         }
-        figures.popularity(counts).savefig(figure)
+        drawn = BytesIO()
+        figures.popularity(counts).savefig(drawn, format=figure.suffix[1:].lower())
+        replace_file(figure, drawn.getvalue())
     say(shlex.join(["psl", "train", "--dataset", str(output)]))

@@ -16,7 +16,7 @@ from psl import experiments, records, sweep
 from psl.cli.console import Device, Results, Several, err, print_json, say
 from psl.datasets import stored_setting
 from psl.errors import DataError, PSLError, UnknownNameError
-from psl.files import replace_file
+from psl.files import check_writable, replace_file
 from psl.sweep.watch import duration
 from psl.training.device import check_device
 
@@ -83,9 +83,15 @@ def run_command(
     settings = sweep.Settings(
         checkpoints, device, workers, threads, retries, address, float(gpus_per_run)
     )
-    board = sweep.Board(plan.jobs(), err)
+    jobs = plan.jobs()
+    # What cannot be written is told before hours of training.
+    targets = {records.file_of(results, job.experiment) for job in jobs}
+    targets |= {checkpoints / "state"} if jobs else set()
+    for target in sorted(targets | ({html} if html is not None else set())):
+        check_writable(target)
+    board = sweep.Board(jobs, err)
     try:
-        whole = sweep.execute(plan.jobs(), board, engine=engine, settings=settings, results=results)
+        whole = sweep.execute(jobs, board, engine=engine, settings=settings, results=results)
     except KeyboardInterrupt:
         say(f"stopped ({board.count()}); the same command goes on from here", err)
         raise typer.Exit(130) from None

@@ -157,7 +157,7 @@ def train_command(
     # What is wrong with a name is told before hours of training.
     check_device(device)
     path = records.file_of(results, experiment)
-    if save is not None and save.suffix != ".safetensors":
+    if save is not None and save.suffix.lower() != ".safetensors":
         raise PSLError(f"--save must end in .safetensors, got {save}")
     if refit_ and save is None:
         raise PSLError("--refit is for the embeddings that --save names")
@@ -228,7 +228,10 @@ def _fit_again(
 
 def _refuse_a_table(dataset: str) -> None:
     """Say how a table becomes an archive, and where an archive of that name lies."""
-    if dataset.endswith(".zip") or dataset in {"synthetic", *(n for n, _ in datasets.DATASETS)}:
+    if dataset.lower().endswith(".zip") or dataset in {
+        "synthetic",
+        *(n for n, _ in datasets.DATASETS),
+    }:
         return
     if Path(f"{dataset}.zip").is_file():
         raise PSLError(f"{dataset} is no dataset; there is an archive {dataset}.zip")

@@ -76,6 +76,8 @@ def fetch(name: str, setting: str = "iid", *, progress: bool = False) -> Path:
     DataError
         If it is not public, cannot be reached, or its digest is not the registered one.
     """
+    if name == "synthetic":
+        raise DataError("synthetic: it is generated, there is no archive to fetch")
     source = get_source(name, setting)
     try:
         place = _locate(source)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +37,9 @@ class Dataset:
         return hashlib.sha256(both.encode()).hexdigest()
 
 
-def load(name: str = "synthetic", setting: str = "iid", *, progress: bool = False) -> Dataset:
+def load(
+    name: str | os.PathLike[str] = "synthetic", setting: str = "iid", *, progress: bool = False
+) -> Dataset:
     """Return a dataset by name, or from an archive of one's own (a path that ends in ``.zip``).
 
     ``"synthetic"`` needs no network and no file.  An archive is what ``psl data split`` writes; the
@@ -47,7 +50,7 @@ def load(name: str = "synthetic", setting: str = "iid", *, progress: bool = Fals
     UnknownNameError, DataError
         See :func:`psl.datasets.fetch`; also for an archive that does not hold what it should.
     """
-    setting = stored_setting(setting)
+    name, setting = os.fspath(name), stored_setting(setting)
     if _is_own(name):
         return read_archive(Path(name), Path(name).name, setting)
     if name == "synthetic":
@@ -69,12 +72,12 @@ def load(name: str = "synthetic", setting: str = "iid", *, progress: bool = Fals
     return dataset
 
 
-def id_lists(name: str, data: Dataset) -> dict[str, list[str]]:
+def id_lists(name: str | os.PathLike[str], data: Dataset) -> dict[str, list[str]]:
     """Return what the users and items of an archive of one's own are called, by number.
 
     Parameters
     ----------
-    name : str
+    name : str or path
         As :func:`load` took it.
     data : Dataset
         What it returned.
@@ -89,7 +92,7 @@ def id_lists(name: str, data: Dataset) -> dict[str, list[str]]:
     DataError
         If a list does not fit the data.
     """
-    if not _is_own(name):
+    if not _is_own(os.fspath(name)):
         return {}
     sizes = {"user": data.train.num_users, "item": data.train.num_items}
     return read_names(Path(name), sizes, _remedy(data.name, data.setting))
@@ -116,11 +119,11 @@ def read_archive(path: Path, name: str, setting: str = "iid") -> Dataset:
 
 
 def _is_own(name: str) -> bool:
-    return name.endswith(".zip")
+    return name.lower().endswith(".zip")
 
 
 def _remedy(name: str, setting: str) -> str:
     """Say what to do about an archive that is missing or damaged."""
     if (name, stored_setting(setting)) in DATASETS:
-        return "fetch it again"
+        return "delete it, and fetch it again"
     return "`psl data split` writes one from a table of yours"

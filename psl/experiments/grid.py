@@ -90,7 +90,9 @@ def cells(
     """
     filters = {"dataset": dataset, "setting": setting, "backbone": backbone, "loss": loss}
     grid = _grid(experiment)
-    for axis, names in filters.items():
+    for axis, given in filters.items():
+        # One name alone is meant as one, not as its letters.
+        names = filters[axis] = (given,) if isinstance(given, str) else given
         known = sorted({where[axis] for where, *_ in grid})
         for name in names:
             if name not in known:

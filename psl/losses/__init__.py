@@ -81,7 +81,7 @@ class LossSpec:
     negatives : int or None
         Items drawn for each positive where the loss fixes it (BPR: 1), else ``None``.
     options : tuple of str
-        Fields of the run's configuration that ``build`` takes beside ``tau``.
+        Fields of the run's configuration that ``build`` takes beside ``tau``, where they are set.
     """
 
     build: Callable[..., nn.Module]
@@ -91,8 +91,8 @@ class LossSpec:
 
 
 def _psl(activation: str) -> LossSpec:
-    def build(tau: float, form: Literal["outside", "inside"] | None = None) -> nn.Module:
-        return PairwiseSoftmaxLoss(tau, activation, form=form or "outside")
+    def build(tau: float, form: Literal["outside", "inside"] = "outside") -> nn.Module:
+        return PairwiseSoftmaxLoss(tau, activation, form=form)
 
     return LossSpec(build, options=("form",))
 

@@ -125,6 +125,14 @@ class AdvInfoNCELoss(Player):
         self.tau, self.as_released, self.adversary_lr = tau, as_released, adversary_lr
         self.interval, self.limit, self.dim = interval, limit, dim
 
+    def extra_repr(self) -> str:
+        """Show the settings in ``print(loss)``."""
+        return (
+            f"tau={self.tau}, as_released={self.as_released}, adversary_lr={self.adversary_lr}, "
+            f"interval={self.interval}, limit={self.limit}, dim={self.dim}, "
+            f"reduction={self.reduction!r}"
+        )
+
     def start(
         self,
         num_users: int,

@@ -20,6 +20,7 @@ __all__ = [
     "Player",
     "Reduction",
     "Turn",
+    "as_number",
     "check_at_least",
     "check_positive",
     "check_reduction",
@@ -51,6 +52,9 @@ class Player(nn.Module):
     The trainer calls ``forward(positive, negative, batch)``.  Before the first epoch it calls
     :meth:`start`, before every epoch :meth:`look`; an epoch is one pass over the data for each
     entry of :meth:`turns`; after each batch in which the player has its turn comes :meth:`play`.
+    Where only the model has its turn the trainer switches the player's gradients off, and the
+    other way round.  What :meth:`start` creates lies on the CPU until the loss is moved, and
+    ``load_state_dict`` finds its place once :meth:`start` was called.
     """
 
     def __init__(self, reduction: Reduction = "mean") -> None:
@@ -78,13 +82,22 @@ class Player(nn.Module):
         return ("both" if self.optimizers else "model",)
 
     def play(self) -> None:
-        """Move the player along its gradients, then :meth:`project`."""
+        """Move the player along its gradients, which are used up, then :meth:`project`."""
         for optimizer in self.optimizers:
             optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         self.project()
 
     def project(self) -> None:
         """Return to the feasible set."""
+
+
+def as_number(value: float | Tensor) -> float | Tensor:
+    """Return a setting as a plain number, or as a tensor without dimensions.
+
+    Such a tensor changes neither the shape nor the dtype of what it divides.
+    """
+    return value.reshape(()) if isinstance(value, Tensor) else float(value)
 
 
 def check_positive(**values: float | Tensor) -> None:
@@ -100,7 +113,7 @@ def check_positive(**values: float | Tensor) -> None:
             if torch.compiler.is_compiling():
                 continue
         number = float(value.detach()) if isinstance(value, Tensor) else value
-        if not (number > 0 and math.isfinite(number)):
+        if not 0 < number < math.inf:  # math.isfinite cannot be traced with a symbolic number
             raise ValueError(f"{name} must be positive and finite, got {number}")
 
 

@@ -26,6 +26,10 @@ class BPRLoss(nn.Module):
         check_reduction(reduction)
         self.reduction: Reduction = reduction
 
+    def extra_repr(self) -> str:
+        """Show the settings in ``print(loss)``."""
+        return f"reduction={self.reduction!r}"
+
     def forward(self, positive: Tensor, negative: Tensor) -> Tensor:
         """Return the loss of ``positive (B,)`` against ``negative (B, N)``."""
         return bpr_loss(positive, negative, reduction=self.reduction)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from numbers import Real
 
 import torch
 from torch import Tensor
@@ -12,6 +11,7 @@ from psl.losses.base import (
     Batch,
     Player,
     Reduction,
+    as_number,
     check_positive,
     check_scores,
     forward_is_of,
@@ -24,8 +24,8 @@ __all__ = ["BSLLoss", "bsl_loss"]
 def bsl_loss(
     positive: Tensor,
     negative: Tensor,
-    tau: float = 0.1,
-    tau2: float = 0.1,
+    tau: float | Tensor = 0.1,
+    tau2: float | Tensor = 0.1,
     group: Tensor | None = None,
     *,
     reduction: Reduction = "mean",
@@ -43,7 +43,7 @@ def bsl_loss(
     ----------
     positive, negative : Tensor, shapes (B,) and (B, N)
         Scores on the scale ``f = cos / 2``.
-    tau, tau2 : float
+    tau, tau2 : float, or Tensor of one number
         Temperatures of the positive and of the negative side (the paper's tau_1, tau_2).
     group : Tensor of int64, shape (B,), optional
         Rows of the same number share their positives; ``None``: no two rows do.
@@ -61,8 +61,14 @@ def bsl_loss(
     """
     positive, negative = check_scores(positive, negative)
     check_positive(tau=tau, tau2=tau2)
+    tau, tau2 = as_number(tau), as_number(tau2)
     pull = positive / tau
     if group is not None:
+        if group.shape != positive.shape:
+            raise ValueError(
+                f"group must have the shape of positive, {tuple(positive.shape)}, "
+                f"got {tuple(group.shape)}"
+            )
         # A group's number is the place of its first row in the sorted order: nobody has to wait for
         # a GPU to say how many groups there are.
         number = torch.searchsorted(group.sort().values, group)
@@ -102,7 +108,7 @@ class BSLLoss(Player):
         super().__init__(reduction)
         given = tau, tau if tau2 is None else tau2
         # A number of numpy's is a number: it is to be fused as any other.
-        self.tau, self.tau2 = (float(t) if isinstance(t, Real) else t for t in given)
+        self.tau, self.tau2 = (t if isinstance(t, Tensor) else float(t) for t in given)
         check_positive(tau=self.tau, tau2=self.tau2)
         self.as_released = as_released
 
@@ -119,5 +125,14 @@ class BSLLoss(Player):
         """
         plain = self.as_released and self.reduction != "sum"
         plain = plain and all(isinstance(t, (int, float)) for t in (self.tau, self.tau2))
-        fused = plain and forward_is_of(self, BSLLoss)
-        return (self.tau2, "exp", self.tau2 / self.tau) if fused else None
+        if not (plain and forward_is_of(self, BSLLoss)):
+            return None
+        check_positive(tau=self.tau, tau2=self.tau2)  # they may have been set since
+        return self.tau2, "exp", self.tau2 / self.tau
+
+    def extra_repr(self) -> str:
+        """Show the settings in ``print(loss)``."""
+        return (
+            f"tau={self.tau}, tau2={self.tau2}, as_released={self.as_released}, "
+            f"reduction={self.reduction!r}"
+        )

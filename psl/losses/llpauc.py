@@ -61,18 +61,15 @@ class LLPAUCLoss(Player):
     def __init__(
         self,
         tau: float = 1.0,
-        alpha: float | None = None,
-        beta: float | None = None,
+        alpha: float = 0.7,
+        beta: float = 0.01,
         as_released: bool = False,
         *,
         player_lr: float = 1e-3,
         reduction: Reduction = "mean",
     ) -> None:
         super().__init__(reduction)
-        self.alpha, self.beta = (
-            0.7 if alpha is None else alpha,
-            0.01 if beta is None else beta,
-        )
+        self.alpha, self.beta = alpha, beta
         check_positive(player_lr=player_lr)
         for name, value in (("alpha", self.alpha), ("beta", self.beta)):
             if not 0 < value <= 1:
@@ -82,6 +79,13 @@ class LLPAUCLoss(Player):
         self.s_pos, self.s_neg, self.gamma = _scalar(0.5), _scalar(0.5), _scalar(0.0)
         if as_released:
             self.theta_a, self.theta_b = _scalar(0.5), _scalar(0.5)
+
+    def extra_repr(self) -> str:
+        """Show the settings in ``print(loss)``."""
+        return (
+            f"alpha={self.alpha}, beta={self.beta}, as_released={self.as_released}, "
+            f"player_lr={self.player_lr}, reduction={self.reduction!r}"
+        )
 
     def start(
         self,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from numbers import Real
 from typing import Literal
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from psl.activations import get_activation
 from psl.losses.base import (
     Reduction,
+    as_number,
     check_positive,
     check_reduction,
     check_scores,
@@ -78,7 +78,7 @@ def pairwise_softmax_loss(
     """
     positive, negative = check_scores(positive, negative)
     _check_settings(tau, form, correction)
-    log_sigma = get_activation(activation).log
+    tau, log_sigma = as_number(tau), get_activation(activation).log
     d = negative - positive.unsqueeze(-1)
     term = log_sigma(d) / tau if form == "outside" else log_sigma(d / tau)
     if log_weight is not None:
@@ -164,7 +164,7 @@ class PairwiseSoftmaxLoss(nn.Module):
         check_reduction(reduction)
         get_activation(activation)
         # A number of numpy's is a number: it is to be fused as any other.
-        self.tau = float(tau) if isinstance(tau, Real) else tau
+        self.tau = tau if isinstance(tau, Tensor) else float(tau)
         self.activation = activation
         self.form: Form = form
         self.correction: Correction = correction
@@ -193,18 +193,21 @@ class PairwiseSoftmaxLoss(nn.Module):
         temperature that is learned, a subclass with a ``forward`` of its own, hooks.
         """
         plain = self.form == "outside" and self.correction == "sum" and self.reduction != "sum"
-        if (
-            plain
-            and isinstance(self.tau, (int, float))
-            and forward_is_of(self, PairwiseSoftmaxLoss)
-        ):
-            return self.tau, self.activation, 1.0
-        return None
+        tau = self.tau
+        if not plain or isinstance(tau, Tensor) or not forward_is_of(self, PairwiseSoftmaxLoss):
+            return None
+        # They may have been set since: an annealed temperature is.
+        check_positive(tau=tau)
+        get_activation(self.activation)
+        return tau, self.activation, 1.0
 
     def extra_repr(self) -> str:
         """Show the settings in ``print(loss)``."""
         tau = self.tau.item() if isinstance(self.tau, Tensor) else self.tau
-        return f"tau={tau}, activation={self.activation!r}, form={self.form!r}"
+        return (
+            f"tau={tau}, activation={self.activation!r}, form={self.form!r}, "
+            f"correction={self.correction!r}, reduction={self.reduction!r}"
+        )
 
 
 class SoftmaxLoss(PairwiseSoftmaxLoss):

@@ -98,19 +98,25 @@ class SLatKLoss(Player):
     def __init__(
         self,
         tau: float = 0.1,
-        tau_weight: float | None = None,
-        refresh: int | None = None,
+        tau_weight: float = 1.25,
+        refresh: int = 20,
         *,
         k: int = 20,
         reduction: Reduction = "mean",
     ) -> None:
         super().__init__(reduction)
         self.tau, self.k = tau, k
-        self.tau_weight = 1.25 if tau_weight is None else tau_weight
-        self.refresh = 20 if refresh is None else refresh
+        self.tau_weight, self.refresh = tau_weight, refresh
         check_positive(tau=self.tau, tau_weight=self.tau_weight)
         check_at_least(1, refresh=self.refresh, k=self.k)
         self.register_buffer("quantile", None)
+
+    def extra_repr(self) -> str:
+        """Show the settings in ``print(loss)``."""
+        return (
+            f"tau={self.tau}, tau_weight={self.tau_weight}, refresh={self.refresh}, k={self.k}, "
+            f"reduction={self.reduction!r}"
+        )
 
     def start(
         self,

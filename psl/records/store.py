@@ -65,10 +65,12 @@ def append(path: Path, record: dict[str, Any], *, replace: bool = False) -> None
             raise RecordError(
                 f"the new record holds a number that is not finite ({error})"
             ) from error
+        except TypeError as error:  # a number of numpy's, say
+            raise RecordError(f"the new record holds what JSON has not ({error})") from error
         replace_file(path, content)
 
 
-def read(path: Path) -> list[dict[str, Any]]:
+def read(path: Path | str) -> list[dict[str, Any]]:
     """Read a file, or every ``*.jsonl`` of a folder, in order.
 
     Raises
@@ -76,7 +78,7 @@ def read(path: Path) -> list[dict[str, Any]]:
     RecordError
         If there is none, or a line is not a record.
     """
-    return [record for _, record in _entries(path)]
+    return [record for _, record in _entries(Path(path))]
 
 
 def merge(sources: Iterable[Path], into: Path) -> dict[Path, int]:

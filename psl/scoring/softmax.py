@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.library import custom_op
 
 from psl.activations import get_activation
+from psl.derivatives import constants
 from psl.fast import cpu_kernels, gpu_kernels
 from psl.scoring.precision import check_ids, packed, without_autocast
 from psl.scoring.rows import add_gradients, score_rows
@@ -20,6 +21,10 @@ from psl.scoring.rows import add_gradients, score_rows
 __all__ = ["fused_softmax"]
 
 Rows = tuple[Tensor, Tensor, Tensor]
+FIRST_ONLY = (
+    "a fused softmax loss has a first derivative only; for a second, take the loss of scores: "
+    "loss(positive, negative)"
+)
 
 
 @custom_op("psl::pairwise_softmax", mutates_args=())
@@ -82,21 +87,6 @@ def _softmax_rows(
     return value, grad_users, grad_items
 
 
-class _Once(torch.autograd.Function):
-    """Gradients that go back no further: as constants they would drop out of a penalty unseen."""
-
-    @staticmethod
-    def forward(ctx: Any, anchor: Tensor, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
-        return users.view_as(users), items.view_as(items)
-
-    @staticmethod
-    def backward(ctx: Any, *_: Tensor) -> None:
-        raise RuntimeError(
-            "a fused softmax loss has a first derivative only; for a second, take the loss of "
-            "scores: loss(positive, negative)"
-        )
-
-
 def _keep_gradients(ctx: Any, inputs: tuple[Any, ...], output: Rows) -> None:
     ctx.save_for_backward(*output[1:])
     ctx.mark_non_differentiable(*output[1:])
@@ -108,7 +98,7 @@ def _softmax_gradients(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | Non
     if not (type(grad) is Tensor and grad.device.type == "cpu" and float(grad) == 1):
         users, items = users * grad, items * grad
     if torch.is_grad_enabled() and type(grad) is Tensor:  # create_graph=True, and nobody traces
-        users, items = _Once.apply(grad.new_zeros((), requires_grad=True), users, items)
+        users, items = constants(FIRST_ONLY, users, items)
     return users, items, None, None, None, None, None
 
 

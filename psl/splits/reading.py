@@ -23,7 +23,7 @@ NO_NUMBER = ("", "NA", "N/A", "NaN", "nan", "NULL", "null", "None")
 
 
 def read_table(
-    path: Path,
+    path: Path | str,
     *,
     user: str = "user",
     item: str = "item",
@@ -64,7 +64,9 @@ def read_table(
         If the file is missing or of another kind, lacks a column, or an entry is empty; if rows are
         longer than the header, one column is named twice, or its numbers are no names.
     """
-    kind = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
+    path = Path(path)
+    zipped = path.suffix.lower() == ".gz"
+    kind = (path.with_suffix("") if zipped else path).suffix.lower()
     if kind == ".parquet":
         if separator is not None or not header:
             raise DataError(f"{path}: a Parquet file has no separator, and names its columns")
@@ -140,7 +142,7 @@ def _read_text(path: Path, named: dict[str, str], separator: str, header: bool) 
 
 def _line_of(path: Path, separator: str, header: bool, row: int) -> int:
     """Return the line of a text file that a row of its table starts in; blank lines are no rows."""
-    opened = gzip.open if path.suffix == ".gz" else open
+    opened = gzip.open if path.suffix.lower() == ".gz" else open
     with opened(path, "rt", encoding="utf-8", newline="") as file:
         # A separator of several characters knows no quotes: a row is a line that is not blank.
         one = {"delimiter": separator} if len(separator) == 1 else {"quoting": csv.QUOTE_NONE}

@@ -59,7 +59,10 @@ def _epochs(
         made = r["config"]
         pairs = num_pairs(made["dataset"], made["setting"]) if by_pairs else 1
         if pairs and all(made[axis] == name for axis, name in axes.items()):
-            times.append(r["seconds"] / made["epochs"] / pairs)
+            # One with patience may have stopped early: then its last validation says where.
+            curve = r.get("validation_curve") or [{}]
+            epochs = curve[-1].get("epoch") if made.get("patience") else None
+            times.append(r["seconds"] / (epochs or made["epochs"]) / pairs)
     return times
 
 

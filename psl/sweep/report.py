@@ -9,7 +9,7 @@ from typing import Any
 from psl.experiments import Cell
 from psl.records import METRICS, by_time, of_registered_data
 from psl.sweep.plan import Plan
-from psl.sweep.watch import Board, describe
+from psl.sweep.watch import Board, names
 
 __all__ = ["html"]
 
@@ -27,10 +27,13 @@ def html(title: str, plan: Plan, board: Board | None, records: Sequence[dict[str
     made on the registered data.
     """
     by_id = {r["run_id"]: r for r in by_time(of_registered_data(records))}
+    cells_of = [*plan.recorded, *plan.todo, *(cell for cell, _ in plan.blocked)]
+    called = names(c.config for c in cells_of if c.config is not None)
     rows, failures = [], []
     for cell, state, text in _states(plan, board):
         record = by_id.get(cell.config.run_id) if cell.config else None
-        name = describe(cell.config) if cell.config else " ".join(map(str, cell.where.values()))
+        place = " ".join(str(v) for v in cell.where.values() if v is not None)
+        name = called[cell.config.run_id] if cell.config else place
         cells = [_cell(name), _cell(state)]
         for metric in METRICS:
             ours = record["metrics"].get(metric) if record else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -15,7 +15,7 @@ from psl.records import METRICS
 from psl.sweep.jobs import Event, Job
 from psl.training import RunConfig
 
-__all__ = ["Board", "State", "describe", "duration"]
+__all__ = ["Board", "State", "duration", "names"]
 
 LINE_SECONDS = 60.0  # without a terminal, a run in progress is mentioned this often
 ORDER = ("running", "died", "failed", "waiting", "done", "stopped")
@@ -72,6 +72,7 @@ class Board:
 
     def __init__(self, jobs: Sequence[Job], console: Console) -> None:
         self.states = {job.config.run_id: State(job) for job in jobs}
+        self.names = names([job.config for job in jobs])
         self.console = console
         self.live = (
             Live(console=console, get_renderable=self.table, refresh_per_second=2, transient=True)
@@ -101,7 +102,7 @@ class Board:
         state = self.states[event.run_id]
         state.hear(event)
         now = time.monotonic()
-        name = describe(state.job.config)
+        name = self.names[event.run_id]
         if event.kind == "died":
             then = "taken up again" if event.retried else "given up"
             self._line(f"died     {name}: {event.text}; {then}")
@@ -133,11 +134,12 @@ class Board:
         states = sorted(self.states.values(), key=lambda s: _rank(s.state))
         for state in states[:room]:
             config, left = state.job.config, state.remaining()
+            apart = self.names[config.run_id].partition(", ")[2]
             running = state.state == "running" and state.started is not None
             spent = time.monotonic() - (state.started or 0) if running else state.elapsed
             table.add_row(
                 f"{config.dataset} {_place(config)}",
-                f"{config.backbone} {config.loss}{' inside' if config.form else ''}",
+                " ".join(filter(None, (config.backbone, config.loss, config.form, apart))),
                 str(config.seed),
                 state.state,
                 f"{state.epoch}/{config.epochs}",
@@ -151,13 +153,21 @@ class Board:
         self.console.print(text, soft_wrap=True, highlight=False, markup=False)
 
 
-def describe(config: RunConfig) -> str:
-    """Name a run in words."""
-    form = f" ({config.form})" if config.form else ""
-    return (
-        f"{config.dataset} {_place(config)} {config.backbone} {config.loss}{form} "
-        f"seed {config.seed}"
-    )
+def names(configs: Iterable[RunConfig]) -> dict[str, str]:
+    """Name runs in words, by their ids; where two have one name, all that differs is added."""
+    alike: dict[str, list[RunConfig]] = {}
+    for config in configs:
+        form = f" ({config.form})" if config.form else ""
+        name = f"{config.dataset} {_place(config)} {config.backbone} {config.loss}{form}"
+        alike.setdefault(f"{name} seed {config.seed}", []).append(config)
+    out = {}
+    for name, group in alike.items():
+        settings = [config.as_dict() for config in group]
+        told = [key for s in settings for key in s if any(o.get(key) != s[key] for o in settings)]
+        for config, s in zip(group, settings, strict=True):
+            apart = (f"{k.replace('_', ' ')} {s[k]}" for k in dict.fromkeys(told) if k in s)
+            out[config.run_id] = ", ".join([name, *apart])
+    return out
 
 
 def duration(seconds: float) -> str:

@@ -41,19 +41,18 @@ class State:
         """Build model, loss, optimizer and sampler before the first epoch."""
         sampler, pairs = _sampler(config, fit, place)
         spec, shape = get_loss(config.loss), get_backbone(config.backbone)
-        given = {k: getattr(config, k) for k in shape.options if getattr(config, k) is not None}
         model = shape.build(
             pairs,
             config.dim,
             score=spec.score,
             init_std=config.init_std,
             generator=torch_stream(config.seed, "init"),
-            **given,
+            **_given(config, shape.options),
         ).to(place)
         adam = torch.optim.Adam(
             model.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
         )
-        loss: Any = spec.build(config.tau, **{k: getattr(config, k) for k in spec.options})
+        loss: Any = spec.build(config.tau, **_given(config, spec.options))
         loss.reduction = "none"
         sampled = config.setting == "noise" or getattr(loss, "fused", None) is None
         if config.negatives == 0 and sampled:
@@ -92,7 +91,6 @@ class State:
             self.optimizer.zero_grad(set_to_none=True)
         if turn != "model":
             self.loss.play()
-            self.loss.zero_grad(set_to_none=True)
         return loss.detach()
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
@@ -108,6 +106,11 @@ class State:
     def load_best(self) -> None:
         """Put the best parameters so far into the model."""
         self.model.load_state_dict(self.best)
+
+
+def _given(config: RunConfig, options: tuple[str, ...]) -> dict[str, Any]:
+    """Return the options that are set; for the others a module has its own defaults."""
+    return {k: getattr(config, k) for k in options if getattr(config, k) is not None}
 
 
 def _sampler(

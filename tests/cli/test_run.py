@@ -100,6 +100,17 @@ def test_bad_input(psl: Psl, tmp_path: Path, arguments: tuple[str, ...], words: 
     assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.parametrize(
+    "arguments", [("--results", "file/x"), ("--checkpoints", "file/x"), ("--html", "file/x.html")]
+)
+def test_what_cannot_be_written_is_told_before_training(
+    psl: Psl, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    status, _, err = psl("run", "smoke", "--loss", "sl", *arguments)
+    assert status == 2 and "cannot be written" in err and "started" not in err
+
+
 def test_run_then_nothing_is_left(psl: Psl, tmp_path: Path) -> None:
     status, out, err = psl("run", "smoke", "--loss", "sl", "--threads", "1", "--html", "s.html")
     assert status == 0 and out.endswith("1 done\n") and "done     synthetic iid mf sl" in err

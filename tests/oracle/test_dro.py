@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import cvxpy as cp
 import numpy as np
@@ -171,6 +172,35 @@ def test_at_saturation_gradients_are_finite() -> None:
     losses = instance(5, 9).requires_grad_()
     (slope,) = torch.autograd.grad(dro.dual_value(losses, 50.0, 0.0), losses)
     assert torch.equal(slope, (losses == losses.max()).double())
+
+
+@pytest.mark.parametrize("eta", [1e-8, 1e-6, 1e-2, 1.0])
+def test_a_small_radius_keeps_its_digits_in_float32(eta: float) -> None:
+    """The temperature is large there, and log mean exp would be a difference of two near ones."""
+    g = torch.Generator().manual_seed(0)
+    losses = torch.log1p(2 * torch.rand(4, 1000, generator=g, dtype=torch.float64) - 1)
+    tau = dro.temperature_for_radius(losses, eta)
+    exact, single = dro.dual_value(losses, eta, tau), dro.dual_value(losses.float(), eta, tau)
+    assert torch.allclose(single.double(), exact, rtol=0, atol=5e-7)
+    assert (single.double() > losses.mean(dim=-1)).all()
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: dro.worst_case(x, 0.3),
+        lambda x: dro.dual_value(x, 0.5, 0.3),
+        lambda x: dro.radius_for_temperature(x, 0.3),
+        lambda x: dro.temperature_for_radius(x, 0.5),
+        dro.saturation_radius,
+    ],
+)
+def test_half_precision_is_raised_and_whole_numbers_refused(function: Any) -> None:
+    losses = torch.tensor([-0.5, 0.25, 0.125])
+    for dtype in (torch.float16, torch.bfloat16):
+        assert torch.equal(function(losses.to(dtype)), function(losses))
+    with pytest.raises(ValueError, match="floating point"):
+        function(torch.tensor([1, 2, 3]))
 
 
 def test_bad_input() -> None:

@@ -196,3 +196,6 @@ def test_each_user_has_a_marked_pair_where_they_are_marked_by_user() -> None:
 def test_a_noise_ratio_is_a_probability() -> None:
     with pytest.raises(DataError, match="probability"):
         NoisyNegatives(data(), 1.5, np.random.default_rng(0))
+    for share in (-1.0, 0.0, 1.0, 5.0):
+        with pytest.raises(DataError, match="share of the pairs"):
+            NoisyNegatives(data(), 0.5, np.random.default_rng(0), share=share)

@@ -69,6 +69,21 @@ def test_gradcheck() -> None:
     assert torch.allclose(slope, dro.temperature_for_radius(losses, eta), atol=1e-9)
 
 
+def test_a_second_derivative_is_refused_and_not_wrong() -> None:
+    """The envelope theorem is one of first derivatives."""
+    p, n = (x.requires_grad_() for x in scores())
+    losses = get_activation("tanh").log(scores()[1]).requires_grad_()
+    for value, inputs in (
+        (robust_bpr_loss(p, n, 0.4), (p, n)),
+        (dro.temperature_for_radius(losses, 0.4).sum(), (losses,)),
+    ):
+        plain = torch.autograd.grad(value, inputs, retain_graph=True)
+        first = torch.autograd.grad(value, inputs, create_graph=True)
+        assert all(torch.equal(a, b) for a, b in zip(plain, first, strict=True))
+        with pytest.raises(RuntimeError, match="first derivative only"):
+            sum(g.square().sum() for g in first).backward()
+
+
 def test_saturated_and_mixed_batches_have_finite_derivatives() -> None:
     losses = get_activation("relu").log(scores()[1]).requires_grad_()
     eta = torch.tensor([0.1, 99.0, 0.3, 99.0], dtype=torch.float64, requires_grad=True)
@@ -130,7 +145,9 @@ def test_module_and_refusals() -> None:
     p, n = scores()
     module = RobustBPRLoss(0.4, "atan", reduction="sum")
     assert torch.equal(module(p, n), robust_bpr_loss(p, n, 0.4, "atan", reduction="sum"))
-    assert "eta=0.4, activation='atan'" in repr(module)
+    assert "eta=0.4, activation='atan', reduction='sum'" in repr(module)
+    learned = RobustBPRLoss(torch.nn.Parameter(torch.tensor(0.5)))
+    assert "eta=0.5, " in repr(learned)
     with pytest.raises(ValueError, match="eta must be positive"):
         RobustBPRLoss(0.0)
     for eta in (-1.0, math.inf, math.nan):

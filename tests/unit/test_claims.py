@@ -21,6 +21,7 @@ WHERE = {"dataset": "amazon-electronic", "backbone": "mf"}
 # What the paper's own numbers do not bear out: the temperature of Figure 1 is not a tuned one, and
 # some sentences are broader than the tables they speak of.
 BROADER = {
+    "eq-a.18-bpr",
     "figure-1-tau",
     "s-mf-advinfonce-recall",
     "s-mf-bsl-recall",
@@ -198,7 +199,7 @@ def test_an_ordering_of_other_data_is_red_and_every_ordering_row_notices() -> No
     assert {r["mutant"] for r in ledger} == {"softmax-a-fifth-better", "shuffled-test-split"}
     mutated = claims.MUTANTS["shuffled-test-split"](subject(*rows))
     for row in ledger:
-        if row["arguments"]["dataset"] == WHERE["dataset"]:
+        if row["arguments"]["dataset"] == WHERE["dataset"] and row["arguments"]["setting"] == "iid":
             check = claims.CHECKS["better-than"]
             assert check(subject(*rows), **row["arguments"]).status == "reproduced"
             for changed in (mutated, subject(*rows[1:], other_data(rows[0]))):
@@ -218,7 +219,9 @@ def test_every_check_notices_its_mutant() -> None:
     matrix = claims.kill_matrix(claims.Subject.real(None))
     assert not [row["id"] for row in matrix if row["killed"] is False]
     undecided = {row["id"] for row in matrix if row["killed"] is None}
-    assert {i for i in undecided if not i.startswith(("table-", "figure-c", "iid-"))} == BROADER
+    assert {
+        i for i in undecided if not i.startswith(("table-", "figure-c", "iid-", "ood-", "noise-"))
+    } == BROADER
     used = {row["mutant"] for row in claims.load_rows()}
     assert used == set(claims.MUTANTS), "no mutant without a row"
 

@@ -144,7 +144,7 @@ def test_what_to_do_about_an_archive(
     monkeypatch.setitem(datasets.DATASETS, ("tiny", "iid"), source)
     monkeypatch.setenv("PSL_DATA_MIRROR", str(tiny))
     (tiny / source.path).write_bytes(b"no")
-    with pytest.raises(DataError, match=r"not a readable zip archive .*; fetch it again"):
+    with pytest.raises(DataError, match=r"readable zip archive .*; delete it, and fetch it again"):
         datasets.load("tiny")
 
 
@@ -159,6 +159,8 @@ def test_an_archive_of_ones_own_has_the_name_of_its_file(tmp_path: Path) -> None
     for setting, stored in (("iid", "iid"), ("noise", "iid"), ("ood", "ood")):
         data = datasets.load(str(path), setting)
         assert (data.name, data.setting) == ("mine.zip", stored)
+    assert datasets.load(path).fingerprint == data.fingerprint
+    assert datasets.load(path.rename(tmp_path / "MINE.ZIP")).name == "MINE.ZIP"
 
 
 LISTS = {
@@ -174,6 +176,8 @@ def test_the_names_behind_the_ids(tmp_path: Path) -> None:
     bare = write(tmp_path / "bare.zip", train_tsv=TRAIN, test_tsv=TEST)
     assert datasets.id_lists(str(bare), datasets.load(str(bare))) == {}
     assert datasets.id_lists("synthetic", datasets.load("synthetic")) == {}
+    with pytest.raises(DataError, match="generated, there is no archive"):
+        datasets.fetch("synthetic")
 
 
 @pytest.mark.parametrize(

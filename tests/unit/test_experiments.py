@@ -238,6 +238,7 @@ def test_filters() -> None:
     chosen = cells("table1", dataset=["gowalla"], loss=["sl", "psl-relu"], seeds=range(3))
     assert len(chosen) == 3 * 2 * 3
     assert count_values(chosen) == (3 * 2 * 2, 0), "seeds add runs and no values"
+    assert cells("table1", dataset="gowalla", loss=["sl", "psl-relu"], seeds=range(3)) == chosen
     clean = runs("table1", dataset=["gowalla"], backbone=["mf"], protocol="clean")
     assert {c.protocol for c in clean} == {"clean"}
     assert all("--protocol clean" in experiments.cell_command(c) for c in clean)

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from psl.files import replace_file
+from psl.errors import PSLError
+from psl.files import check_writable, replace_file
 
 
 def test_written_with_its_folders_and_replaced(tmp_path: Path) -> None:
@@ -20,6 +21,21 @@ def test_written_with_its_folders_and_replaced(tmp_path: Path) -> None:
         assert path.read_bytes() == content
     assert [p.name for p in path.parent.iterdir()] == ["a.bin"]
     assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_the_longest_name_can_be_written(tmp_path: Path) -> None:
+    path = tmp_path / ("a" * 250)
+    check_writable(path)
+    replace_file(path, b"one")
+    assert [p.name for p in tmp_path.iterdir()] == [path.name] and path.read_bytes() == b"one"
+
+
+def test_a_link_to_where_nothing_can_be_is_told_before(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "file" / "below")
+    with pytest.raises(PSLError, match="cannot be written"):
+        check_writable(link)
 
 
 @pytest.fixture

@@ -276,6 +276,54 @@ def test_a_module_with_a_learned_temperature_compiles_to_one_graph() -> None:
     assert torch.allclose(compiled(P, n), loss(P, n))
 
 
+@pytest.mark.parametrize("dynamic", [None, True])
+@pytest.mark.parametrize(
+    "loss", [pairwise_softmax_loss, softmax_loss, bsl_loss, adv_infonce_loss, robust_bpr_loss]
+)
+def test_a_temperature_that_changes_stays_one_graph(loss: Any, dynamic: bool | None) -> None:
+    """After one change torch.compile takes the number for a symbol, which cannot be asked much."""
+    n = torch.linspace(-0.4, 0.4, 12).view(3, 4)
+    torch.compiler.reset()
+    compiled = torch.compile(loss, backend="aot_eager", fullgraph=True, dynamic=dynamic)
+    for tau in (0.1, 0.2, 0.3):
+        assert torch.allclose(compiled(P, n, tau), loss(P, n, tau))
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1, 1)])
+def test_a_temperature_in_a_tensor_changes_neither_shape_nor_dtype(shape: tuple[int, ...]) -> None:
+    n = torch.linspace(-0.4, 0.4, 12).view(3, 4)
+    tau = torch.full(shape, 0.1, dtype=torch.float64)
+    for loss in (pairwise_softmax_loss, bsl_loss):
+        value = loss(P, n, tau, reduction="none")
+        assert value.shape == (3,) and value.dtype == torch.float32
+        assert torch.allclose(value, loss(P, n, 0.1, reduction="none"))
+    assert PairwiseSoftmaxLoss(np.array(0.1))(P, n).dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_printed_loss_shows_its_settings(name: str) -> None:
+    loss = get_loss(name).build(0.125)
+    loss.reduction = "sum"
+    assert "reduction='sum'" in repr(loss)
+    assert name in ("bpr", "llpauc") or "tau=0.125" in repr(loss)
+
+
+@pytest.mark.parametrize("group", [torch.zeros(3, 1).long(), torch.zeros(2).long()])
+def test_groups_are_one_a_row(group: torch.Tensor) -> None:
+    with pytest.raises(ValueError, match="group must have the shape"):
+        bsl_loss(P, torch.zeros(3, 4), group=group)
+
+
+def test_a_player_uses_its_gradients_up() -> None:
+    """Two turns are two gradients and not their sum."""
+    loss = LLPAUCLoss()
+    g = torch.Generator().manual_seed(0)
+    loss.start(5, 7, lr=0.1, weight_decay=0.0, generator=g)
+    loss(P, torch.zeros(3, 4)).backward()
+    loss.play()
+    assert all(p.grad is None for p in loss.parameters())
+
+
 # --- float64 ------------------------------------------------------------------------------------
 
 

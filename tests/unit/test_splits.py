@@ -140,11 +140,11 @@ def test_an_archive_is_a_dataset(setting: str, tmp_path: Path) -> None:
     assert found == expected
 
 
-@pytest.mark.parametrize("kind", ["csv", "tsv", "csv.gz"])
+@pytest.mark.parametrize("kind", ["csv", "tsv", "csv.gz", "CSV", "Tsv.gz"])
 def test_reading(kind: str, tmp_path: Path) -> None:
-    path = tmp_path / f"t.{kind}"
-    table().assign(user=range(3000)).to_csv(path, sep="," if "csv" in kind else "\t", index=False)
-    rows = splits.read_table(path, user="user", item="item", rating="rating", timestamp=None)
+    path, comma = tmp_path / f"t.{kind}", "csv" in kind.lower()
+    table().assign(user=range(3000)).to_csv(path, sep="," if comma else "\t", index=False)
+    rows = splits.read_table(str(path), user="user", item="item", rating="rating", timestamp=None)
     assert list(rows) == ["user", "item", "rating"] and len(rows) == 3000
     assert rows["user"][7] == "7", "a numeric name stays a name"
 

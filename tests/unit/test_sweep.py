@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import io
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 from collections.abc import Iterator
@@ -22,6 +24,7 @@ from psl.errors import PSLError, RecordError, UnknownNameError
 from psl.experiments import Cell, cells
 from psl.sweep import Board, Event, Job, Settings, execute, local, make_plan
 from psl.sweep.estimate import estimate
+from psl.sweep.watch import names
 from psl.training import RunConfig, train
 
 TINY: dict[str, Any] = {"epochs": 2, "negatives": 20, "dim": 8}
@@ -198,6 +201,10 @@ def test_what_an_estimate_does_not_go_by() -> None:
     assert estimate(mf, [quick, record(health, 60.0)]).seconds > 60
     assert estimate(graph, [record(health, 60.0)]).seconds is None
     assert estimate(RunConfig(loss="sl"), [record(health, 60.0)]).seconds is None
+    # One that patience ended at epoch 50 of 200 took its time for those 50.
+    patient = dataclasses.replace(health, patience=2)
+    stopped = {**record(patient, 50.0), "validation_curve": [{"epoch": 50}]}
+    assert estimate(health, [stopped]).seconds == pytest.approx(health.epochs)
 
 
 @pytest.mark.parametrize("setting", ["iid", "noise", "ood"])
@@ -292,6 +299,26 @@ def test_the_live_table_fits_the_terminal() -> None:
     assert "1/2" in running and "0.2500" in running and " 40 " in running
     assert lines.index(running) < next(i for i, line in enumerate(lines) if "failed" in line)
     assert "1 running, 1 failed, 48 waiting" in capture.get()
+
+
+def test_runs_of_a_sweep_have_names_of_their_own() -> None:
+    """What differs is in the name, also in the live table; what does not is left out."""
+    some = [c.config for c in cells("sensitivity", dataset="amazon-health", loss="sl")]
+    called = names(some)
+    assert len(set(called.values())) == len(some) > 5
+    plain = names([some[0], dataclasses.replace(some[0], seed=1)])
+    assert list(plain.values()) == [f"amazon-health iid mf sl seed {seed}" for seed in (0, 1)]
+    console = Console(file=io.StringIO(), width=200, height=40, force_terminal=True)
+    shown = Board([Job(config, "sensitivity") for config in some], console)
+    with console.capture() as capture:
+        console.print(shown.table())
+    assert all(name.partition(", ")[2] in capture.get() for name in called.values())
+
+
+def test_an_unknown_name_comes_back_from_another_process() -> None:
+    error = UnknownNameError("loss", "psl-rely", ["psl-relu", "sl"])
+    for again in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert type(again) is UnknownNameError and str(again) == str(error)
 
 
 @pytest.fixture

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
 
+from psl.errors import UnknownNameError
 from psl.losses import Batch, BSLLoss, PairwiseSoftmaxLoss, SoftmaxLoss
 from psl.scoring import catalogue_loss, sampled_loss
 from scoring_problems import PRODUCT, problem, reference
@@ -58,6 +61,21 @@ def test_what_the_module_does_is_what_is_taken(loss, dtype: torch.dtype) -> None
     assert torch.allclose(sampled_loss(*inputs, loss), expected, rtol=1e-5)
     with pytest.raises(ValueError, match="no form against the whole catalogue"):
         catalogue_loss(*inputs[:3], loss)
+
+
+@pytest.mark.parametrize("tau", [-0.1, 0.0, math.nan, math.inf])
+def test_settings_that_were_changed_are_checked(tau: float) -> None:
+    """An annealed temperature is set on the loss; the fused road refuses what calling it does."""
+    for loss in (SoftmaxLoss(0.2), BSLLoss(0.1, as_released=True)):
+        loss.tau = 0.3
+        assert loss.fused is not None
+        loss.tau = tau
+        with pytest.raises(ValueError, match="tau must be positive"):
+            _ = loss.fused
+    loss = PairwiseSoftmaxLoss(0.2)
+    loss.activation = "gelu"
+    with pytest.raises(UnknownNameError, match="unknown activation"):
+        _ = loss.fused
 
 
 def test_the_losses_as_they_are_stay_fused() -> None:

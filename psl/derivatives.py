@@ -1,0 +1,62 @@
+"""Values with a first derivative only: whoever asks for a second is told, and not misled.
+
+A gradient that a formula gives, and not the chain rule, is a constant to whatever differentiates
+it again: it would drop out of a penalty unseen, or leave half of a Hessian.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["constants", "first_only"]
+
+
+def constants(words: str, *gradients: Tensor) -> tuple[Tensor, ...]:
+    """Return gradients, in a backward pass, that raise a RuntimeError if they are gone back."""
+    # Where no anchor wants a derivative nobody would ask for one, and nothing would be raised.
+    anchor = gradients[0].new_zeros((), requires_grad=True)
+    out: tuple[Tensor, ...] = _End.apply(words, anchor, *gradients)
+    return out
+
+
+def first_only(value: Tensor, words: str) -> Tensor:
+    """Return ``value`` with its derivative, which raises a RuntimeError if it is derived again.
+
+    While ``torch.compile`` traces it is returned as it is: what is compiled has no second
+    derivative anyway, and says so.
+    """
+    if torch.compiler.is_compiling() or not value.requires_grad:
+        return value
+    out: Tensor = _Once.apply(value, words)
+    return out
+
+
+class _Once(torch.autograd.Function):
+    """The identity, up to its first derivative."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, words: str) -> Tensor:
+        ctx.words = words
+        return value.view_as(value)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        if torch.is_grad_enabled():  # create_graph=True
+            (grad,) = constants(ctx.words, grad)
+        return grad, None
+
+
+class _End(torch.autograd.Function):
+    """The identity, without a derivative."""
+
+    @staticmethod
+    def forward(ctx: Any, words: str, anchor: Tensor, *gradients: Tensor) -> tuple[Tensor, ...]:
+        ctx.words = words
+        return tuple(g.view_as(g) for g in gradients)
+
+    @staticmethod
+    def backward(ctx: Any, *_: Tensor) -> None:
+        raise RuntimeError(ctx.words)
