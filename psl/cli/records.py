@@ -16,6 +16,7 @@ from psl.backbones import BACKBONES
 from psl.cli.console import Device, Results, Several, err, key, out, print_json, say
 from psl.errors import PSLError, RecordError
 from psl.losses import LOSSES
+from psl.sweep.watch import names
 from psl.training import RunConfig, retrace
 from psl.training.device import check_device
 
@@ -150,13 +151,13 @@ def records_retrace(
         results, experiment, dataset=dataset, setting=setting, backbone=backbone, loss=loss
     )
     load = cache(datasets.load)
+    called = names({r["run_id"]: r["config"] for r in chosen})
     kinds = ("the same bits", f"within {tolerance:g}", "off by more", "not compared")
     told = dict.fromkeys(kinds, 0)
     with Bars(*Bars.get_default_columns(), console=err, disable=not err.is_terminal) as bars:
         for r in bars.track(chosen, description="runs"):
             c = r["config"]
-            name = f"{r['run_id']}  {c['dataset']} {c['setting']} {c['backbone']} {c['loss']} "
-            name += f"seed {c['seed']}"
+            name = f"{r['run_id']}  {called[r['run_id']]}"
             try:
                 found = retrace(r, load(c["dataset"], c["setting"]), device=device)
             except PSLError as error:

@@ -28,7 +28,7 @@ def html(title: str, plan: Plan, board: Board | None, records: Sequence[dict[str
     """
     by_id = {r["run_id"]: r for r in by_time(of_registered_data(records))}
     cells_of = [*plan.recorded, *plan.todo, *(cell for cell, _ in plan.blocked)]
-    called = names(c.config for c in cells_of if c.config is not None)
+    called = names({c.config.run_id: c.config.as_dict() for c in cells_of if c.config is not None})
     rows, failures = [], []
     for cell, state, text in _states(plan, board):
         record = by_id.get(cell.config.run_id) if cell.config else None

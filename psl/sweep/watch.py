@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
@@ -72,7 +73,7 @@ class Board:
 
     def __init__(self, jobs: Sequence[Job], console: Console) -> None:
         self.states = {job.config.run_id: State(job) for job in jobs}
-        self.names = names([job.config for job in jobs])
+        self.names = names({job.config.run_id: job.config.as_dict() for job in jobs})
         self.console = console
         self.live = (
             Live(console=console, get_renderable=self.table, refresh_per_second=2, transient=True)
@@ -153,20 +154,21 @@ class Board:
         self.console.print(text, soft_wrap=True, highlight=False, markup=False)
 
 
-def names(configs: Iterable[RunConfig]) -> dict[str, str]:
+def names(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """Name runs in words, by their ids; where two have one name, all that differs is added."""
-    alike: dict[str, list[RunConfig]] = {}
-    for config in configs:
-        form = f" ({config.form})" if config.form else ""
-        name = f"{config.dataset} {_place(config)} {config.backbone} {config.loss}{form}"
-        alike.setdefault(f"{name} seed {config.seed}", []).append(config)
+    alike: dict[str, list[str]] = {}
+    for run_id, c in configs.items():
+        words = [c["dataset"], c["setting"], f"{c['noise_ratio']:g}" if "noise_ratio" in c else ""]
+        words += [c["backbone"], c["loss"], c.get("form", ""), f"seed {c['seed']}"]
+        alike.setdefault(" ".join(filter(None, words)), []).append(run_id)
     out = {}
-    for name, group in alike.items():
-        settings = [config.as_dict() for config in group]
-        told = [key for s in settings for key in s if any(o.get(key) != s[key] for o in settings)]
-        for config, s in zip(group, settings, strict=True):
-            apart = (f"{k.replace('_', ' ')} {s[k]}" for k in dict.fromkeys(told) if k in s)
-            out[config.run_id] = ", ".join([name, *apart])
+    for name, ids in alike.items():
+        group = [configs[run_id] for run_id in ids]
+        keys = dict.fromkeys(key for c in group for key in c)
+        told = [key for key in keys if any(c.get(key) != group[0].get(key) for c in group)]
+        for run_id, c in zip(ids, group, strict=True):
+            apart = (f"{key.replace('_', ' ')} {c[key]}" for key in told if key in c)
+            out[run_id] = ", ".join([name, *apart])
     return out
 
 

@@ -304,10 +304,10 @@ def test_the_live_table_fits_the_terminal() -> None:
 def test_runs_of_a_sweep_have_names_of_their_own() -> None:
     """What differs is in the name, also in the live table; what does not is left out."""
     some = [c.config for c in cells("sensitivity", dataset="amazon-health", loss="sl")]
-    called = names(some)
+    called = names({config.run_id: config.as_dict() for config in some})
     assert len(set(called.values())) == len(some) > 5
-    plain = names([some[0], dataclasses.replace(some[0], seed=1)])
-    assert list(plain.values()) == [f"amazon-health iid mf sl seed {seed}" for seed in (0, 1)]
+    plain = names({str(s): dataclasses.replace(some[0], seed=s).as_dict() for s in (0, 1)})
+    assert plain == {str(s): f"amazon-health iid mf sl seed {s}" for s in (0, 1)}
     console = Console(file=io.StringIO(), width=200, height=40, force_terminal=True)
     shown = Board([Job(config, "sensitivity") for config in some], console)
     with console.capture() as capture:
