@@ -156,7 +156,8 @@ def printed_decline_as_fast(subject: Subject, loss: str, other: str, metric: str
     decline = _decline(subject, metric).droplevel("metric")
     fast = decline[loss] >= decline[other]
     words = ", ".join(f"{d} {r[loss]:.1%} / {r[other]:.1%}" for d, r in decline.iterrows())
-    words = f"{metric}, {loss} / {other}: {words}; at least as fast on {fast.sum()} of {len(fast)}"
+    named = ", ".join(fast.index[fast]) or "none"
+    words = f"{metric}, {loss} / {other}: {words}; at least as fast on: {named}"
     return decide(bool(fast.all()), words)
 
 
