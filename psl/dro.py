@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.library import custom_op
 
 from psl.derivatives import first_only
+from psl.scoring import at_least_single
 
 __all__ = [
     "dual_value",
@@ -204,7 +205,7 @@ def _floating(losses: Tensor) -> Tensor:
     """Return the losses in at least float32: a temperature has to be one of their numbers."""
     if not losses.is_floating_point():
         raise ValueError(f"losses must be floating point, got {losses.dtype}")
-    return losses.float() if losses.dtype in (torch.bfloat16, torch.float16) else losses
+    return at_least_single(losses)
 
 
 def _like(value: Tensor | float, losses: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from psl.losses.base import (
     check_reduction,
     check_scores,
     reduce,
+    shown,
 )
 
 __all__ = ["RobustBPRLoss", "robust_bpr_loss"]
@@ -95,5 +96,4 @@ class RobustBPRLoss(nn.Module):
 
     def extra_repr(self) -> str:
         """Show the settings in ``print(loss)``."""
-        eta = self.eta.item() if isinstance(self.eta, Tensor) else self.eta
-        return f"eta={eta}, activation={self.activation!r}, reduction={self.reduction!r}"
+        return shown(self, "eta", "activation", "reduction")

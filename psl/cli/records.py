@@ -112,12 +112,8 @@ def _told_apart_by(configs: list[dict[str, Any]]) -> list[str]:
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for c in configs:
         groups.setdefault((c["backbone"], c["loss"]), []).append(c)
-    names = list(dict.fromkeys(name for c in configs for name in c if name != "seed"))
-    return [
-        name
-        for name in names
-        if any(len({c.get(name) for c in group}) > 1 for group in groups.values())
-    ]
+    told = {name for group in groups.values() for name in records.differing(group)} - {"seed"}
+    return [name for name in dict.fromkeys(name for c in configs for name in c) if name in told]
 
 
 def _order(config: dict[str, Any], told: list[str]) -> tuple[Any, ...]:

@@ -87,7 +87,8 @@ def run_command(
     # What cannot be written is told before hours of training.
     targets = {records.file_of(results, job.experiment) for job in jobs}
     targets |= {checkpoints / "state"} if jobs else set()
-    for target in sorted(targets | ({html} if html is not None else set())):
+    targets |= {html} if html is not None else set()
+    for target in sorted(targets):
         check_writable(target)
     board = sweep.Board(jobs, err)
     try:

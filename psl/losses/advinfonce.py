@@ -17,6 +17,7 @@ from psl.losses.base import (
     check_positive,
     check_scores,
     reduce,
+    shown,
 )
 from psl.scoring import sampled_scores
 
@@ -127,10 +128,8 @@ class AdvInfoNCELoss(Player):
 
     def extra_repr(self) -> str:
         """Show the settings in ``print(loss)``."""
-        return (
-            f"tau={self.tau}, as_released={self.as_released}, adversary_lr={self.adversary_lr}, "
-            f"interval={self.interval}, limit={self.limit}, dim={self.dim}, "
-            f"reduction={self.reduction!r}"
+        return shown(
+            self, "tau", "as_released", "adversary_lr", "interval", "limit", "dim", "reduction"
         )
 
     def start(

@@ -27,6 +27,7 @@ __all__ = [
     "check_scores",
     "forward_is_of",
     "reduce",
+    "shown",
     "softplus",
 ]
 
@@ -85,7 +86,7 @@ class Player(nn.Module):
         """Move the player along its gradients, which are used up, then :meth:`project`."""
         for optimizer in self.optimizers:
             optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+        self.zero_grad(set_to_none=True)
         self.project()
 
     def project(self) -> None:
@@ -160,6 +161,12 @@ def reduce(value: Tensor, reduction: Reduction) -> Tensor:
     if reduction == "none":
         return value
     return value.mean() if reduction == "mean" else value.sum()
+
+
+def shown(loss: nn.Module, *names: str) -> str:
+    """Write settings of a loss as ``print`` shows them; one that is learned by its value now."""
+    values = ((name, getattr(loss, name)) for name in names)
+    return ", ".join(f"{n}={v.item() if isinstance(v, Tensor) else v!r}" for n, v in values)
 
 
 def softplus(x: Tensor) -> Tensor:

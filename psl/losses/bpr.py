@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from psl.losses.base import Reduction, check_reduction, check_scores, reduce, softplus
+from psl.losses.base import Reduction, check_reduction, check_scores, reduce, shown, softplus
 
 __all__ = ["BPRLoss", "bpr_loss"]
 
@@ -28,7 +28,7 @@ class BPRLoss(nn.Module):
 
     def extra_repr(self) -> str:
         """Show the settings in ``print(loss)``."""
-        return f"reduction={self.reduction!r}"
+        return shown(self, "reduction")
 
     def forward(self, positive: Tensor, negative: Tensor) -> Tensor:
         """Return the loss of ``positive (B,)`` against ``negative (B, N)``."""

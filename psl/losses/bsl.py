@@ -16,6 +16,7 @@ from psl.losses.base import (
     check_scores,
     forward_is_of,
     reduce,
+    shown,
 )
 
 __all__ = ["BSLLoss", "bsl_loss"]
@@ -132,7 +133,4 @@ class BSLLoss(Player):
 
     def extra_repr(self) -> str:
         """Show the settings in ``print(loss)``."""
-        return (
-            f"tau={self.tau}, tau2={self.tau2}, as_released={self.as_released}, "
-            f"reduction={self.reduction!r}"
-        )
+        return shown(self, "tau", "tau2", "as_released", "reduction")

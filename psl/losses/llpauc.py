@@ -12,6 +12,7 @@ from psl.losses.base import (
     check_positive,
     check_scores,
     reduce,
+    shown,
     softplus,
 )
 
@@ -82,10 +83,7 @@ class LLPAUCLoss(Player):
 
     def extra_repr(self) -> str:
         """Show the settings in ``print(loss)``."""
-        return (
-            f"alpha={self.alpha}, beta={self.beta}, as_released={self.as_released}, "
-            f"player_lr={self.player_lr}, reduction={self.reduction!r}"
-        )
+        return shown(self, "alpha", "beta", "as_released", "player_lr", "reduction")
 
     def start(
         self,

@@ -17,6 +17,7 @@ from psl.losses.base import (
     check_scores,
     forward_is_of,
     reduce,
+    shown,
 )
 
 __all__ = ["PairwiseSoftmaxLoss", "SoftmaxLoss", "pairwise_softmax_loss", "softmax_loss"]
@@ -203,11 +204,7 @@ class PairwiseSoftmaxLoss(nn.Module):
 
     def extra_repr(self) -> str:
         """Show the settings in ``print(loss)``."""
-        tau = self.tau.item() if isinstance(self.tau, Tensor) else self.tau
-        return (
-            f"tau={tau}, activation={self.activation!r}, form={self.form!r}, "
-            f"correction={self.correction!r}, reduction={self.reduction!r}"
-        )
+        return shown(self, "tau", "activation", "form", "correction", "reduction")
 
 
 class SoftmaxLoss(PairwiseSoftmaxLoss):

@@ -16,6 +16,7 @@ from psl.losses.base import (
     check_positive,
     check_scores,
     reduce,
+    shown,
 )
 
 __all__ = ["SLatKLoss", "slatk_loss"]
@@ -113,10 +114,7 @@ class SLatKLoss(Player):
 
     def extra_repr(self) -> str:
         """Show the settings in ``print(loss)``."""
-        return (
-            f"tau={self.tau}, tau_weight={self.tau_weight}, refresh={self.refresh}, k={self.k}, "
-            f"reduction={self.reduction!r}"
-        )
+        return shown(self, "tau", "tau_weight", "refresh", "k", "reduction")
 
     def start(
         self,

@@ -1,6 +1,6 @@
 """Run records: one JSON line a run, with everything needed to trust or repeat it."""
 
-from psl.records.choice import by_time, of_registered_data
+from psl.records.choice import by_time, differing, of_registered_data
 from psl.records.origin import code_digest, digest_of, provenance
 from psl.records.schema import METRICS, SCHEMA, run_id
 from psl.records.store import append, file_of, merge, problems, read
@@ -11,6 +11,7 @@ __all__ = [
     "append",
     "by_time",
     "code_digest",
+    "differing",
     "digest_of",
     "file_of",
     "merge",

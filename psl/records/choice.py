@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from psl.datasets import DATASETS, stored_setting
 
-__all__ = ["by_time", "of_registered_data"]
+__all__ = ["by_time", "differing", "of_registered_data"]
 
 
 def of_registered_data(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -28,3 +28,9 @@ def of_registered_data(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]
 def by_time(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Sort records by when they were made: of one run on several devices the last one counts."""
     return sorted(records, key=lambda r: str(r["created"]))
+
+
+def differing(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the settings in which some of these configurations are not like the others."""
+    names = dict.fromkeys(name for c in configs for name in c)
+    return [name for name in names if any(c.get(name) != configs[0].get(name) for c in configs)]

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Column, Table
 
-from psl.records import METRICS
+from psl.records import METRICS, differing
 from psl.sweep.jobs import Event, Job
 from psl.training import RunConfig
 
@@ -164,8 +164,7 @@ def names(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     out = {}
     for name, ids in alike.items():
         group = [configs[run_id] for run_id in ids]
-        keys = dict.fromkeys(key for c in group for key in c)
-        told = [key for key in keys if any(c.get(key) != group[0].get(key) for c in group)]
+        told = differing(group)
         for run_id, c in zip(ids, group, strict=True):
             apart = (f"{key.replace('_', ' ')} {c[key]}" for key in told if key in c)
             out[run_id] = ", ".join([name, *apart])

@@ -322,6 +322,11 @@ def test_a_player_uses_its_gradients_up() -> None:
     loss(P, torch.zeros(3, 4)).backward()
     loss.play()
     assert all(p.grad is None for p in loss.parameters())
+    with torch.no_grad():
+        loss.alone = torch.nn.Parameter(torch.ones(()))  # in no optimizer
+    loss.alone.grad = torch.ones(())
+    loss.play()
+    assert loss.alone.grad is None
 
 
 # --- float64 ------------------------------------------------------------------------------------
