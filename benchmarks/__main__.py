@@ -60,7 +60,7 @@ def _memory(road: str, size: Size, device: str) -> int:
     """Measure one road in a process of its own."""
     words = [f"--{k}={v}" for k, v in size.as_dict().items() if k != "users"]
     command = [sys.executable, "-m", "benchmarks", *words, "--device", device, "--memory-of", road]
-    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return int(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
 def _memory_of(road: str, size: Size, device: str) -> int:

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from psl.fast import cpu_kernels
-from psl.scoring.precision import without_autocast
+from psl.scoring.precision import in_own_precision
 from psl.scoring.softmax import fused_softmax
 from psl.scoring.unit import unit_rows
 from psl.streams import uniforms
@@ -70,7 +70,7 @@ def _against_all(u: Tensor, v: Tensor, tau: float) -> Tensor:
     return value
 
 
-@without_autocast
+@in_own_precision
 def _masked(u: Tensor, v: Tensor, tau: float, repeated: Tensor) -> Tensor:
     """Mask repetitions: a GPU would have to be waited for to learn how many rows are left."""
     logits = u @ v.T / tau

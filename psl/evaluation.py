@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from psl.interactions import Interactions
-from psl.scoring.precision import tables, without_autocast
+from psl.scoring.precision import in_own_precision, tables
 
 __all__ = ["CUTOFFS", "evaluate", "metrics_from_hits"]
 
@@ -51,7 +51,7 @@ def metrics_from_hits(
     return out
 
 
-@without_autocast
+@in_own_precision
 def _scores(users: Tensor, items: Tensor) -> Tensor:
     return users @ items.T
 

@@ -13,12 +13,12 @@ from torch import Tensor
 
 from psl.fast import cpu_kernels
 from psl.interactions import Interactions
-from psl.scoring.precision import without_autocast
+from psl.scoring.precision import in_own_precision
 
 __all__ = ["Graph"]
 
 
-@without_autocast
+@in_own_precision
 def _product(x: Tensor, matrix: Tensor) -> Tensor:
     if x.ndim != 2 or len(x) != matrix.shape[1]:  # a kernel sees addresses, no shapes
         raise ValueError(f"expected embeddings ({matrix.shape[1]}, d), got {tuple(x.shape)}")

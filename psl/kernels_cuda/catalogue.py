@@ -7,9 +7,6 @@ every number 1 the same code is the loss over the full catalogue (equation 4.1 a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 import triton
 import triton.language as tl
@@ -85,21 +82,6 @@ def _weights(
         tl.store(score + j, w, mask=j < num_items)
 
 
-@contextmanager
-def _full_precision() -> Iterator[None]:
-    """Keep matrix products in float32: TF32 errs by 1e-3, and a score is divided by tau."""
-    settings = torch.backends.cuda.matmul
-    # torch 2.9 renamed the switch, and refuses a mixture of the names.
-    renamed = hasattr(settings, "fp32_precision")
-    name, exact = ("fp32_precision", "ieee") if renamed else ("allow_tf32", False)
-    before = getattr(settings, name)
-    setattr(settings, name, exact)
-    try:
-        yield
-    finally:
-        setattr(settings, name, before)
-
-
 def catalogue_softmax(
     users: Tensor, items: Tensor, positive: Tensor, negative: Tensor, tau: float, activation: str
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -117,7 +99,7 @@ def catalogue_softmax(
     times = positive.new_empty(step, num_items + 1, dtype=torch.int32) if count else positive
     block = min(triton.next_power_of_2(num_items), COLUMNS)
     scale = 1 / tau
-    with on(users), _full_precision():
+    with on(users):
         for start in range(0, batch, step):
             part = slice(start, start + step)
             u = users[part]

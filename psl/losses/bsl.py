@@ -73,13 +73,24 @@ def bsl_loss(
         # A group's number is the place of its first row in the sorted order: nobody has to wait for
         # a GPU to say how many groups there are.
         number = torch.searchsorted(group.sort().values, group)
-        size = torch.zeros_like(pull).index_add(0, number, torch.ones_like(pull))
+        size = _sums(torch.ones_like(pull), number)
         top = torch.full_like(pull, -math.inf)
         top = top.scatter_reduce(0, number, pull.detach(), "amax")
-        mass = torch.zeros_like(top).index_add(0, number, (pull - top[number]).exp())
+        mass = _sums((pull - top[number]).exp(), number)
         pull = top[number] + (mass[number] / size[number]).log()
     push = (tau2 / tau) * torch.logsumexp(negative / tau2, dim=-1)
     return reduce(push - pull, reduction)
+
+
+def _sums(values: Tensor, number: Tensor) -> Tensor:
+    """Add up the values (B,) of each number.
+
+    It is the gradient of a table with respect to its rows, for which a GPU has one order of adding;
+    ``index_add`` takes there whichever comes.
+    """
+    column = values.unsqueeze(1)
+    sums: Tensor = torch.ops.aten.embedding_dense_backward(column, number, len(values), -1, False)
+    return sums.squeeze(1)
 
 
 class BSLLoss(Player):

@@ -1,12 +1,14 @@
 """What every operator does with its inputs: dtype, layout, ids.
 
-Embeddings in half precision are raised to float32 first, and no operator heeds autocast: a
-temperature divides the scores, and bfloat16 has three digits.
+Embeddings in half precision are raised to float32 first, and no operator heeds autocast, or a
+switch that lets products of float32 drop digits: a temperature divides the scores, and bfloat16
+and TF32 have three.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 
@@ -17,26 +19,56 @@ __all__ = [
     "at_least_single",
     "check_batch",
     "check_ids",
+    "in_own_precision",
     "packed",
     "tables",
-    "without_autocast",
 ]
 
 HALF = (torch.bfloat16, torch.float16)
 
 
-def without_autocast(body: Callable[..., Any]) -> Callable[..., Any]:
-    """Let an operator compute in the dtype of its inputs, also where autocast is on."""
+def in_own_precision(body: Callable[..., Any]) -> Callable[..., Any]:
+    """Let an operator compute in the dtype of its inputs, also where autocast or TF32 is on.
+
+    In a graph of ``torch.compile`` that holds the body itself, TF32 is as the graph's owner says.
+    """
 
     @wraps(body)
     def run(first: Tensor, *others: Any) -> Any:
         device = first.device.type
-        if not torch.is_autocast_enabled(device):
+        if torch.is_autocast_enabled(device):
+            with torch.autocast(device, enabled=False):
+                return run(first, *others)
+        if torch.compiler.is_compiling():
             return body(first, *others)
-        with torch.autocast(device, enabled=False):
+        with _every_digit(device):
             return body(first, *others)
 
     return run
+
+
+@contextmanager
+def _every_digit(device: str) -> Iterator[None]:
+    """Multiply float32 matrices in float32; leave the switches of the process as they were."""
+    if not hasattr(torch.backends.cuda.matmul, "fp32_precision"):  # until torch 2.8
+        before = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("highest")
+        try:
+            yield
+        finally:
+            torch.set_float32_matmul_precision(before)
+        return
+    products = (torch.backends.mkldnn if device == "cpu" else torch.backends.cuda).matmul
+    before = products.fp32_precision
+    if before in ("ieee", "none"):
+        yield
+        return
+    products.fp32_precision = "ieee"
+    try:
+        yield
+    finally:  # "none" follows the switch above it
+        above = torch.backends.fp32_precision  # type: ignore[attr-defined]
+        products.fp32_precision = "none" if before == above else before
 
 
 def at_least_single(x: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.library import custom_op
 
 from psl.fast import cpu_kernels, gpu_kernels
-from psl.scoring.precision import check_batch, check_ids, packed, tables, without_autocast
+from psl.scoring.precision import check_batch, check_ids, in_own_precision, packed, tables
 from psl.scoring.rows import add_gradients, score_rows
 
 __all__ = ["sampled_scores"]
@@ -49,7 +49,7 @@ def sampled_scores(users: Tensor, items: Tensor, columns: Tensor, *, rows: int =
 
 
 @custom_op("psl::sampled_scores", mutates_args=())
-@without_autocast
+@in_own_precision
 def _scores(users: Tensor, items: Tensor, columns: Tensor, rows: int) -> Tensor:
     kernels = gpu_kernels(users) or cpu_kernels(users)
     if kernels is not None:
@@ -61,13 +61,14 @@ def _scores(users: Tensor, items: Tensor, columns: Tensor, rows: int) -> Tensor:
 
 
 @custom_op("psl::sampled_scores_backward", mutates_args=())
-@without_autocast
+@in_own_precision
 def _scores_backward(
     users: Tensor, items: Tensor, columns: Tensor, weight: Tensor, rows: int
 ) -> tuple[Tensor, Tensor]:
+    users, items, columns, weight = packed(users, items, columns, weight)
     kernels = gpu_kernels(users) or cpu_kernels(users)
     if kernels is not None:
-        out: tuple[Tensor, Tensor] = kernels.scatter_scores(*packed(users, items, columns, weight))
+        out: tuple[Tensor, Tensor] = kernels.scatter_scores(users, items, columns, weight)
         return out
     grad_users, grad_items = torch.empty_like(users), torch.zeros_like(items)
     for start in range(0, len(users), rows):
@@ -85,7 +86,7 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
 
 _scores.register_fake(lambda users, items, columns, rows: users.new_empty(columns.shape))
 _scores_backward.register_fake(
-    lambda users, items, columns, weight, rows: (torch.empty_like(users), torch.empty_like(items))
+    lambda users, items, *_: tuple(x.new_empty(x.shape) for x in (users, items))
 )
 _scores.register_autograd(
     lambda ctx, grad: (*_scores_backward(*ctx.saved_tensors, grad, ctx.rows), None, None),

@@ -15,7 +15,7 @@ from torch.library import custom_op
 from psl.activations import get_activation
 from psl.derivatives import constants
 from psl.fast import cpu_kernels, gpu_kernels
-from psl.scoring.precision import check_ids, packed, without_autocast
+from psl.scoring.precision import check_ids, in_own_precision, packed
 from psl.scoring.rows import add_gradients, score_rows
 
 __all__ = ["fused_softmax"]
@@ -28,7 +28,7 @@ FIRST_ONLY = (
 
 
 @custom_op("psl::pairwise_softmax", mutates_args=())
-@without_autocast
+@in_own_precision
 def fused_softmax(
     users: Tensor,
     items: Tensor,
@@ -42,6 +42,7 @@ def fused_softmax(
 
     ``negative`` without columns stands for every item of the catalogue, once.
     """
+    users, items, positive, negative = packed(users, items, positive, negative)
     on_gpu = gpu_kernels(users)
     kernels = on_gpu or cpu_kernels(users)
     if kernels is None:
@@ -52,7 +53,7 @@ def fused_softmax(
         most = (64 if on_gpu else 2) * negative.shape[1]
         dense = negative.shape[1] == 0 or len(items) <= most
         kernel = kernels.catalogue_softmax if dense else kernels.pairwise_softmax
-        value, u, v = kernel(*packed(users, items, positive, negative), tau, activation)
+        value, u, v = kernel(users, items, positive, negative, tau, activation)
     return value.mean(), u, v
 
 
@@ -103,6 +104,6 @@ def _softmax_gradients(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | Non
 
 
 fused_softmax.register_fake(
-    lambda users, items, *_: (users.new_empty(()), torch.empty_like(users), torch.empty_like(items))
+    lambda users, items, *_: tuple(users.new_empty(s) for s in ((), users.shape, items.shape))
 )
 fused_softmax.register_autograd(_softmax_gradients, setup_context=_keep_gradients)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.library import custom_op
 
 from psl.fast import cpu_kernels
-from psl.scoring.precision import at_least_single, packed, without_autocast
+from psl.scoring.precision import at_least_single, in_own_precision, packed
 
 __all__ = ["half_cosine", "unit_rows"]
 
@@ -59,23 +59,25 @@ def half_cosine(users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @custom_op("psl::unit_rows", mutates_args=())
-@without_autocast
+@in_own_precision
 def _unit(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return the rows, and the factors (M,) that made them so."""
+    x = x.contiguous()
     kernels = cpu_kernels(x)
     if kernels is not None:
-        out: tuple[Tensor, Tensor] = kernels.unit_rows(x.contiguous())
+        out: tuple[Tensor, Tensor] = kernels.unit_rows(x)
         return out
     inverse = 1 / torch.linalg.vector_norm(x, dim=1).clamp(min=SHORTEST)
     return x * inverse.unsqueeze(1), inverse
 
 
 @custom_op("psl::unit_rows_backward", mutates_args=())
-@without_autocast
+@in_own_precision
 def _unit_backward(grad: Tensor, out: Tensor, inverse: Tensor) -> Tensor:
+    grad, out, inverse = packed(grad, out, inverse)
     kernels = cpu_kernels(out)
     if kernels is not None:
-        grad_x: Tensor = kernels.unit_rows_backward(*packed(grad, out, inverse))
+        grad_x: Tensor = kernels.unit_rows_backward(grad, out, inverse)
         return grad_x
     along = (grad * out).sum(dim=1) * (inverse * SHORTEST < 1)  # no slope where a length is held
     return (grad - along.unsqueeze(1) * out) * inverse.unsqueeze(1)
@@ -86,8 +88,8 @@ def _keep_rows(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor])
     ctx.mark_non_differentiable(output[1])
 
 
-_unit.register_fake(lambda x: (torch.empty_like(x), x.new_empty(x.shape[0])))
-_unit_backward.register_fake(lambda grad, out, inverse: torch.empty_like(out))
+_unit.register_fake(lambda x: (x.new_empty(x.shape), x.new_empty(x.shape[0])))
+_unit_backward.register_fake(lambda grad, out, inverse: out.new_empty(out.shape))
 _unit.register_autograd(
     lambda ctx, grad, _: _unit_backward(grad, *ctx.saved_tensors), setup_context=_keep_rows
 )

@@ -27,8 +27,14 @@ def run_ray(jobs: Sequence[Job], settings: Settings, tell: Tell) -> None:
     Raises
     ------
     PSLError
-        If Ray is not installed, no cluster answers, or no node of it could take a run.
+        If Ray is not installed, no cluster answers, or no node of it could take a run; or a GPU is
+        wanted and no part of one asked for: Ray shows such a run none.
     """
+    if settings.device.startswith("cuda") and not settings.gpus_per_run:
+        raise PSLError(
+            f"with the engine ray, {settings.device} needs a part of a GPU for each run: "
+            "--gpus-per-run 1, or 0.25 for four at once"
+        )
     try:
         import ray
     except ImportError as error:

@@ -127,7 +127,11 @@ def test_a_whole_training_step_does_not_wait_for_the_device(
     train_step(2)
 
 
-@pytest.mark.parametrize("changes", [{}, {"loss": "bpr"}, {"loss": "llpauc"}, {"negatives": 0}])
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"negatives": 0}, *({"loss": x} for x in ("bpr", "bsl", "llpauc", "advinfonce"))],
+    ids=str,
+)
 def test_a_run_repeats_and_a_stopped_one_ends_alike(
     changes: dict[str, Any], tmp_path: Path
 ) -> None:

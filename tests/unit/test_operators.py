@@ -21,21 +21,26 @@ from psl.streams import stream_key
 DTYPES = [torch.float32, torch.float64]  # with kernels, where numba is there, and without
 
 
-def tables(dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def tables(dtype: torch.dtype, columns: bool = False) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Make a small batch; with ``columns``, tables that lie in memory column after column."""
     g = torch.Generator().manual_seed(0)
-    users, items = (torch.randn(n, 8, generator=g).to(dtype).requires_grad_() for n in (5, 19))
+    users, items = (torch.randn(n, 8, generator=g).to(dtype) for n in (5, 19))
+    if columns:
+        users, items = (x.T.contiguous().T for x in (users, items))
     ids = (torch.randint(19, shape, generator=g) for shape in ((5,), (5, 7)))
-    return users, items, *ids
+    return users.requires_grad_(), items.requires_grad_(), *ids
 
 
+@pytest.mark.parametrize("columns", [False, True])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_operators_are_what_torch_expects(dtype: torch.dtype) -> None:
-    ops, (users, items, positive, negative) = torch.ops.psl, tables(dtype)
+def test_operators_are_what_torch_expects(dtype: torch.dtype, columns: bool) -> None:
+    """Also where a table was transposed: what is promised to a compiler has the strides given."""
+    ops, (users, items, positive, negative) = torch.ops.psl, tables(dtype, columns)
     opcheck(ops.sampled_scores.default, (users, items, negative, 2))
     plain = (users.detach(), items.detach(), negative, torch.ones(5, 7, dtype=dtype), 2)
     opcheck(ops.sampled_scores_backward.default, plain)
-    for columns in (negative, negative[:, :0]):
-        opcheck(ops.pairwise_softmax.default, (users, items, positive, columns, 0.1, "relu", 2))
+    for drawn in (negative, negative[:, :0]):
+        opcheck(ops.pairwise_softmax.default, (users, items, positive, drawn, 0.1, "relu", 2))
     opcheck(ops.unit_rows.default, (users,))
     unit = (users.detach(), items.detach()[:5], users.detach()[:, 0])
     opcheck(ops.unit_rows_backward.default, unit)
@@ -44,9 +49,10 @@ def test_operators_are_what_torch_expects(dtype: torch.dtype) -> None:
     opcheck(ops.log_temperature.default, (below, eta, eta >= saturation_radius(below), 64))
 
 
+@pytest.mark.parametrize("columns", [False, True])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_compiled_code_gives_the_same(dtype: torch.dtype) -> None:
-    users, items, positive, negative = tables(dtype)
+def test_compiled_code_gives_the_same(dtype: torch.dtype, columns: bool) -> None:
+    users, items, positive, negative = tables(dtype, columns)
     loss = PairwiseSoftmaxLoss(0.1, "atan")
 
     def step(u: Tensor, v: Tensor) -> Tensor:

@@ -380,3 +380,9 @@ def test_ray_two_nodes_and_a_killed_worker(
     shown, _, _ = board(runs[2:3])
     with pytest.raises(PSLError, match="no node has that"):
         execute(runs[2:3], shown, engine="ray", settings=too_much, results=tmp_path)
+
+
+def test_ray_shows_no_gpu_to_a_run_that_asks_for_none(tmp_path: Path) -> None:
+    shown, _, _ = board([])
+    with pytest.raises(PSLError, match="cuda:0 needs a part of a GPU"):
+        execute([], shown, engine="ray", settings=Settings(device="cuda:0"), results=tmp_path)

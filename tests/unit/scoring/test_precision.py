@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 
 from psl.losses import get_loss
 from psl.scoring import catalogue_loss, half_cosine, sampled_loss, sampled_scores
+from psl.scoring.precision import in_own_precision
 from scoring_problems import GATHER, KERNELS, PRODUCT, problem
 
 HALF = [torch.bfloat16, torch.float16]
@@ -69,3 +74,52 @@ def test_tables_of_two_dtypes_meet_in_the_wider() -> None:
     mixed = sampled_loss(users.float(), items.bfloat16(), positive, negative, loss)
     assert mixed.dtype == torch.float32 and torch.equal(mixed, expected)
     assert sampled_scores(users, items.float(), negative).dtype == torch.float64
+
+
+RENAMED = hasattr(torch.backends.cuda.matmul, "fp32_precision")  # since torch 2.9
+
+
+def switches() -> list[str]:
+    if not RENAMED:
+        return [torch.get_float32_matmul_precision()]
+    on = torch.backends
+    return [x.fp32_precision for x in (on, on.cuda.matmul, on.mkldnn.matmul)]
+
+
+@pytest.fixture
+def restored() -> Iterator[None]:
+    yield
+    torch.set_float32_matmul_precision("highest")
+    if RENAMED:
+        for place in (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul, torch.backends):
+            place.fp32_precision = "none"
+
+
+@pytest.mark.usefixtures("restored")
+@pytest.mark.parametrize("asked", ["highest", "high", "medium"])
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_no_operator_heeds_the_switch_for_fewer_digits(device: str, asked: str) -> None:
+    """The switch is for the whole process: it is as before afterwards, an error between or not."""
+    torch.set_float32_matmul_precision(asked)
+    before, seen = switches(), []
+
+    @in_own_precision
+    def operator(x: Any) -> None:
+        seen.append(switches()[{"cpu": -1, "cuda": len(before) // 2}[device]])
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        operator(SimpleNamespace(device=torch.device(device)))
+    assert seen[0] in ("ieee", "none", "highest")
+    assert switches() == before and torch.get_float32_matmul_precision() == asked
+
+
+@pytest.mark.skipif(not RENAMED, reason="torch has one switch only")
+@pytest.mark.usefixtures("restored")
+def test_a_switch_that_follows_another_goes_on_following_it() -> None:
+    torch.backends.fp32_precision = "tf32"
+    operator = in_own_precision(lambda x: torch.backends.cuda.matmul.fp32_precision)
+    assert operator(SimpleNamespace(device=torch.device("cuda"))) == "ieee"
+    assert torch.backends.cuda.matmul.fp32_precision == "tf32"
+    torch.backends.fp32_precision = "none"
+    assert torch.backends.cuda.matmul.fp32_precision in ("none", "ieee")
