@@ -7,7 +7,9 @@ from numba import get_num_threads, set_num_threads
 
 __all__ = ["use_threads"]
 
-AVAILABLE = get_num_threads()
+_before = torch.get_num_threads()
+AVAILABLE = get_num_threads()  # starts numba's threads, and with OpenMP sets torch's number as well
+torch.set_num_threads(_before)
 
 
 def use_threads() -> int:

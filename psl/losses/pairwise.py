@@ -75,7 +75,7 @@ def pairwise_softmax_loss(
     --------
     >>> import torch
     >>> pairwise_softmax_loss(torch.tensor([0.4]), torch.tensor([[0.1, -0.2]]), tau=0.1)
-    tensor(-3.4955)
+    tensor(-3.5630)
     """
     positive, negative = check_scores(positive, negative)
     _check_settings(tau, form, correction)

@@ -16,6 +16,7 @@ from multiprocessing.process import BaseProcess
 import torch
 
 from psl.sweep.jobs import Event, Job, Settings, Tell, run_job
+from psl.training.device import with_threads
 
 __all__ = ["run_local"]
 
@@ -27,19 +28,9 @@ def run_local(jobs: Sequence[Job], settings: Settings, tell: Tell) -> None:
     if settings.workers > 1:
         _Pool(settings, tell).run(list(jobs))
         return
-    with _threads(settings.threads):
+    with with_threads(settings.threads):
         for job in jobs:
             tell(run_job(job, settings, tell))
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @dataclass

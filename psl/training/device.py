@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
 from psl.errors import TrainingError, UnknownNameError
 
-__all__ = ["check_device", "describe", "find_device", "forget_peak", "peak_memory"]
+__all__ = [
+    "check_device",
+    "describe",
+    "find_device",
+    "forget_peak",
+    "peak_memory",
+    "threads_of",
+    "with_threads",
+]
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -56,6 +67,23 @@ def describe(place: torch.device) -> str:
     if place.type == "cuda":
         return torch.cuda.get_device_name(place)
     return f"cpu, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"
+
+
+def threads_of(words: str) -> int | None:
+    """Return the number of threads in what :func:`describe` wrote, or ``None`` for a GPU."""
+    found = re.search(r"^cpu, (\d+) threads", words)
+    return int(found[1]) if found else None
+
+
+@contextmanager
+def with_threads(count: int | None) -> Iterator[None]:
+    """Give torch, and the kernels with it, so many threads; 0 or None: as many as it has."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def forget_peak(place: torch.device) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from psl.datasets import Dataset
 from psl.errors import TrainingError
 from psl.training.config import RunConfig
+from psl.training.device import find_device, threads_of, with_threads
 from psl.training.epoch import Progress
 from psl.training.loop import train
 
@@ -54,7 +55,8 @@ def retrace(
 
     A run is decided by its configuration and its data, so its first epochs tell in a fraction of
     the time whether this code, here, would give the record again.  They do not tell it for certain:
-    what differs in a later epoch alone is not seen.
+    what differs in a later epoch alone is not seen.  On a CPU it gets the recorded number of
+    threads: torch adds up in another order on another number.
 
     Parameters
     ----------
@@ -79,7 +81,10 @@ def retrace(
         config = replace(RunConfig(**record["config"]), epochs=then["epoch"])
     except TypeError as error:  # a key that this version does not know
         raise TrainingError(f"the configuration does not load ({error})") from error
-    found = train(config, data, device=device, progress=progress).record
+    # A GPU's record says nothing of threads.
+    threads = threads_of(record["device"]) if find_device(device).type == "cpu" else None
+    with with_threads(threads):
+        found = train(config, data, device=device, progress=progress).record
     now = found["validation_curve"][0]
     recorded, again = ({k: point[k] for k in ("loss", "ndcg@20")} for point in (then, now))
     return Retraced(then["epoch"], recorded, again, found["device"])
