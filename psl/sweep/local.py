@@ -16,7 +16,7 @@ from multiprocessing.process import BaseProcess
 import torch
 
 from psl.sweep.jobs import Event, Job, Settings, Tell, run_job
-from psl.training.device import with_threads
+from psl.training.device import torch_threads
 
 __all__ = ["run_local"]
 
@@ -28,7 +28,7 @@ def run_local(jobs: Sequence[Job], settings: Settings, tell: Tell) -> None:
     if settings.workers > 1:
         _Pool(settings, tell).run(list(jobs))
         return
-    with with_threads(settings.threads):
+    with torch_threads(settings.threads):
         for job in jobs:
             tell(run_job(job, settings, tell))
 

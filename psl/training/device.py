@@ -18,7 +18,7 @@ __all__ = [
     "forget_peak",
     "peak_memory",
     "threads_of",
-    "with_threads",
+    "torch_threads",
 ]
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -76,7 +76,7 @@ def threads_of(words: str) -> int | None:
 
 
 @contextmanager
-def with_threads(count: int | None) -> Iterator[None]:
+def torch_threads(count: int | None) -> Iterator[None]:
     """Give torch, and the kernels with it, so many threads; 0 or None: as many as it has."""
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)

@@ -11,7 +11,7 @@ import numpy as np
 from psl.datasets import Dataset
 from psl.errors import TrainingError
 from psl.training.config import RunConfig
-from psl.training.device import find_device, threads_of, with_threads
+from psl.training.device import find_device, threads_of, torch_threads
 from psl.training.epoch import Progress
 from psl.training.loop import train
 
@@ -83,7 +83,7 @@ def retrace(
         raise TrainingError(f"the configuration does not load ({error})") from error
     # A GPU's record says nothing of threads.
     threads = threads_of(record["device"]) if find_device(device).type == "cpu" else None
-    with with_threads(threads):
+    with torch_threads(threads):
         found = train(config, data, device=device, progress=progress).record
     now = found["validation_curve"][0]
     recorded, again = ({k: point[k] for k in ("loss", "ndcg@20")} for point in (then, now))

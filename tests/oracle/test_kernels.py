@@ -287,3 +287,12 @@ def test_a_kernel_that_does_not_compile_leaves_the_child_to_the_next() -> None:
     assert [pickle.load(answers) for _ in range(2)] == [None, None]
     with pytest.raises(numba.TypingError, match="no_such_attribute"):
         compiling.compiled(wrong)(np.ones(3))
+
+
+def test_starting_the_kernels_leaves_torchs_number_of_threads_alone() -> None:
+    code = (
+        "import torch; torch.set_num_threads(1); from psl.scoring import unit_rows; "
+        "unit_rows(torch.ones(9, 4)); assert torch.get_num_threads() == 1"
+    )
+    two = {**os.environ, "NUMBA_NUM_THREADS": "2"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=two)

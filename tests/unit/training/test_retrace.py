@@ -7,6 +7,7 @@ import dataclasses
 import math
 
 import pytest
+import torch
 
 from psl.errors import TrainingError
 from psl.training import retrace
@@ -20,6 +21,12 @@ def test_a_run_comes_out_again() -> None:
     assert found.epoch == 2 and found.gap == 0 and found.device == RECORD["device"]
     first = RECORD["validation_curve"][0]
     assert found.now == {k: first[k] for k in ("loss", "ndcg@20")}
+
+
+def test_it_runs_in_the_recorded_number_of_threads() -> None:
+    before, device = torch.get_num_threads(), "cpu, 3 threads, another"
+    found = retrace(RECORD | {"device": device}, data(), device="cpu")
+    assert found.device.startswith("cpu, 3 threads,") and torch.get_num_threads() == before
 
 
 @pytest.mark.parametrize("key", ["loss", "ndcg@20"])
