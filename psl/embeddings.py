@@ -48,7 +48,7 @@ class Embeddings:
 
 
 def save(
-    path: Path,
+    path: Path | str,
     model: Any,
     record: dict[str, Any],
     names: dict[str, list[str]] | None = None,
@@ -88,7 +88,7 @@ def save(
     replace_file(path, to_bytes(content, metadata=about))
 
 
-def load(path: Path) -> Embeddings:
+def load(path: Path | str) -> Embeddings:
     """Read what :func:`save` wrote.
 
     Raises

@@ -35,8 +35,10 @@ def metrics_from_hits(
     Raises
     ------
     ValueError
-        If the lists are shorter than a cut-off: the ideal list would be cut with them.
+        If there is no cut-off, one is below 1, or the lists are shorter than one: the ideal list
+        would be cut with them.
     """
+    _check_cutoffs(cutoffs)
     if hits.shape[1] < max(cutoffs):
         raise ValueError(f"lists of {hits.shape[1]} places have no metrics at {max(cutoffs)}")
     rank = torch.arange(1, hits.shape[1] + 1, device=hits.device, dtype=torch.float64)
@@ -49,6 +51,11 @@ def metrics_from_hits(
         out[f"ndcg@{k}"] = (hit[:, :k] @ gain[:k]) / ideal[relevant.clamp(1, k)]
         out[f"mrr@{k}"] = (hit[:, :k] @ reciprocal[:k]) / found.clamp(min=1)
     return out
+
+
+def _check_cutoffs(cutoffs: Sequence[int]) -> None:
+    if not cutoffs or min(cutoffs) < 1:
+        raise ValueError(f"cutoffs must be one or more numbers from 1 on, got {list(cutoffs)}")
 
 
 @in_own_precision
@@ -92,7 +99,7 @@ def evaluate(
     ------
     ValueError
         If the embeddings, or ``masked``, are of other users or items than ``target``, a score is
-        not a number, or ``rows`` is below 1.
+        not a number, there is no cut-off, or ``rows`` or a cut-off is below 1.
     """
     if (masked.num_users, masked.num_items) != (target.num_users, target.num_items):
         raise ValueError(
@@ -101,6 +108,7 @@ def evaluate(
         )
     if rows < 1:
         raise ValueError(f"rows must be at least 1, got {rows}")
+    _check_cutoffs(cutoffs)
     size, depth = target.num_items, min(max(cutoffs), target.num_items)
     # Pairs are sorted by user, then item: so are these numbers, and a hit is one of them.
     wanted = torch.from_numpy(target.users * size + target.items).to(device)

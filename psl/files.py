@@ -14,7 +14,7 @@ from psl.errors import PSLError
 __all__ = ["check_writable", "replace_file"]
 
 
-def check_writable(path: Path) -> None:
+def check_writable(path: Path | str) -> None:
     """See that a file, and the folders above it, could be made, before hours of work.
 
     Nothing is left behind.
@@ -24,7 +24,7 @@ def check_writable(path: Path) -> None:
     PSLError
         Which names the file, and why not.
     """
-    path = path.resolve()  # a link is written through
+    path = Path(path).resolve()  # a link is written through
     made = [folder for folder in path.parents if not folder.exists()]  # innermost first
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,14 +40,14 @@ def check_writable(path: Path) -> None:
         raise PSLError(f"{path} cannot be written: it is a folder")
 
 
-def replace_file(path: Path, content: bytes) -> None:
+def replace_file(path: Path | str, content: bytes) -> None:
     """Write a file so that a reader sees the old or the new content, never a part of it.
 
     Folders above it are made.  After an error (a full disk) the old file is there, unchanged.
     A link stays one: what it leads to is replaced.  An old file's permissions stay; a new file has
     those of any that this process makes.
     """
-    path = path.resolve()
+    path = Path(path).resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
     # Opened as any file is, and not by tempfile: the system itself applies the umask.

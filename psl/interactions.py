@@ -132,10 +132,20 @@ def holdout(
     Returns
     -------
     kept, held : Interactions
+
+    Raises
+    ------
+    DataError
+        If that is every user.
     """
     degrees = data.degrees
     count = np.maximum((fraction * degrees).astype(np.int64), minimum)
     count[count >= degrees] = 0
+    if not count.any():
+        raise DataError(
+            f"no user has more than {minimum} interactions: there is none to set aside (a split "
+            "with a larger --core keeps users with more)"
+        )
     order = np.lexsort((rng.random(len(data)), data.users))
     place = np.arange(len(data)) - np.repeat(data.indptr[:-1], degrees)
     held = np.zeros(len(data), dtype=bool)

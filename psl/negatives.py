@@ -60,7 +60,10 @@ class UniformNegatives:
 
     def __init__(self, train: Interactions, device: torch.device | str = "cpu") -> None:
         if int(train.degrees.max()) >= train.num_items:
-            raise DataError("a user has every item as a positive: there is no negative to draw")
+            user = int(train.degrees.argmax())
+            raise DataError(
+                f"user {user} has every item as a positive: there is no negative to draw"
+            )
         self.num_items = int(train.num_items)
         self.indptr = torch.from_numpy(train.indptr).to(device)
         self.items = torch.from_numpy(train.items).to(device)

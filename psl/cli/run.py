@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from psl import experiments, records, sweep
-from psl.cli.console import Device, Results, Several, err, print_json, say
+from psl.cli.console import Device, Results, Several, err, out, print_json, say
 from psl.datasets import stored_setting
 from psl.errors import DataError, PSLError, UnknownNameError
 from psl.files import check_writable, replace_file
@@ -106,7 +106,7 @@ def run_command(
         command = experiments.cell_command(state.job.config)
         say(f"{state.state}: {command}", err)
         say(f"  {state.text}", err)
-    say(board.count() or "nothing to run")
+    say(board.count() or "nothing to run", err if as_json else out)
     if not whole:
         raise typer.Exit(1)
 

@@ -20,6 +20,7 @@ from psl.files import check_writable
 from psl.losses import LOSSES
 from psl.training import RunConfig, refit, train
 from psl.training.device import check_device
+from psl.training.refit import all_pairs
 
 USUAL = RunConfig()
 
@@ -171,6 +172,8 @@ def train_command(
             "with it, --restart deletes it and begins anew"
         )
     data = datasets.load(dataset, setting, progress=not as_json)
+    if refit_:
+        all_pairs(data)
     names = datasets.id_lists(dataset, data) if save is not None else {}
     for target in (path, checkpoint, *([save] if save is not None else [])):
         check_writable(target)

@@ -15,7 +15,7 @@ from psl.records.schema import check, flaws, identity, names_a_file
 __all__ = ["append", "file_of", "merge", "problems", "read"]
 
 
-def file_of(folder: Path, experiment: object) -> Path:
+def file_of(folder: Path | str, experiment: object) -> Path:
     """Return the file of an experiment's records, ``<folder>/<experiment>.jsonl``.
 
     Raises
@@ -25,10 +25,10 @@ def file_of(folder: Path, experiment: object) -> Path:
     """
     if not names_a_file(experiment):
         raise RecordError(f"the experiment {experiment!r} is not a file name")
-    return folder / f"{experiment}.jsonl"
+    return Path(folder) / f"{experiment}.jsonl"
 
 
-def append(path: Path, record: dict[str, Any], *, replace: bool = False) -> None:
+def append(path: Path | str, record: dict[str, Any], *, replace: bool = False) -> None:
     """Add a record to a file.
 
     A run is known by its id, its data and its device: on another device it is another one.  The
@@ -48,6 +48,7 @@ def append(path: Path, record: dict[str, Any], *, replace: bool = False) -> None
         run with other metrics and ``replace`` is not given; nothing is written then.
     """
     check(record, "the new record")
+    path = Path(path)
     with _lock(path):
         there = list(_entries(path)) if path.exists() else []
         for where, known in there:
@@ -81,7 +82,7 @@ def read(path: Path | str) -> list[dict[str, Any]]:
     return [record for _, record in _entries(Path(path))]
 
 
-def merge(sources: Iterable[Path], into: Path) -> dict[Path, int]:
+def merge(sources: Iterable[Path | str], into: Path | str) -> dict[Path, int]:
     """Take the records of files (or folders) into a folder; return how many each file gained.
 
     A record goes into ``<its experiment>.jsonl``.  One that is there already, in whichever file of
@@ -93,7 +94,8 @@ def merge(sources: Iterable[Path], into: Path) -> dict[Path, int]:
         If a record is malformed, or one run on the same data and device has two results; nothing
         is written then.
     """
-    arriving = [entry for source in sources for entry in _entries(source)]
+    into = Path(into)
+    arriving = [entry for source in sources for entry in _entries(Path(source))]
     for where, record in arriving:
         for what in flaws(record):
             raise RecordError(f"{where}: {what}")
@@ -118,7 +120,7 @@ def merge(sources: Iterable[Path], into: Path) -> dict[Path, int]:
     return {path: len(records) for path, records in sorted(new.items())}
 
 
-def problems(path: Path, load: Callable[[dict[str, Any]], object]) -> list[str]:
+def problems(path: Path | str, load: Callable[[dict[str, Any]], object]) -> list[str]:
     """Return what is wrong in a file or folder beyond what :func:`read` refuses, by file and line.
 
     Numbers must be finite, no two records may be of one run on the same data and device, and
@@ -126,7 +128,7 @@ def problems(path: Path, load: Callable[[dict[str, Any]], object]) -> list[str]:
     """
     found: list[str] = []
     seen: dict[tuple[Any, ...], str] = {}
-    for where, record in _entries(path):
+    for where, record in _entries(Path(path)):
         found += [f"{where}: {what}" for what in flaws(record)]
         try:
             load(record["config"])

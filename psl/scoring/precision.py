@@ -72,12 +72,20 @@ def _every_digit(device: str) -> Iterator[None]:
 
 
 def at_least_single(x: Tensor) -> Tensor:
-    """Return a tensor in half precision as float32, and any other as it is; differentiable."""
+    """Return a tensor in half precision as float32, a wider one as it is; differentiable.
+
+    Raises ValueError for integers, whose unit rows would be zeros, and for complex numbers.
+    """
+    if not x.is_floating_point():
+        raise ValueError(f"embeddings must be of a floating dtype, got {x.dtype}")
     return x.float() if x.dtype in HALF else x
 
 
 def tables(users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
-    """Return both tables in the wider of their dtypes, at least float32."""
+    """Return both tables in the wider of their dtypes, at least float32.
+
+    Raises ValueError as :func:`at_least_single`.
+    """
     users, items = at_least_single(users), at_least_single(items)
     dtype = torch.promote_types(users.dtype, items.dtype)
     return users.to(dtype), items.to(dtype)

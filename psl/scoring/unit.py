@@ -20,7 +20,7 @@ def unit_rows(x: Tensor) -> Tensor:
     """Return the rows of ``x`` (M, d) divided by their lengths, held above 1e-12.
 
     Half precision becomes float32: a length must be right to more than three digits.  There is a
-    first derivative only.  Raises ValueError for another number of dimensions.
+    first derivative only.  Raises ValueError for another number of dimensions, or integers.
     """
     if x.ndim != 2:
         raise ValueError(f"expected rows (M, d), got {tuple(x.shape)}")
@@ -46,6 +46,11 @@ def half_cosine(users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         ``u`` and ``v`` with ``u @ v.T = cos / 2``, for :func:`sampled_loss`,
         :func:`catalogue_loss` and :func:`psl.evaluation.evaluate`; at least float32,
         differentiable.
+
+    Raises
+    ------
+    ValueError
+        If a table is no matrix, or its dtype is not a floating one.
 
     Examples
     --------

@@ -6,6 +6,7 @@ import csv
 import gzip
 import re
 import warnings
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +62,9 @@ def read_table(
     Raises
     ------
     DataError
-        If the file is missing or of another kind, lacks a column, or an entry is empty; if rows are
-        longer than the header, one column is named twice, or its numbers are no names.
+        If the file is missing, damaged or of another kind, lacks a column, or an entry is empty; if
+        rows are longer than the header, one column is named twice, or an entry is no name (a broken
+        number, a carriage return in it) or no time.
     """
     path = Path(path)
     zipped = path.suffix.lower() == ".gz"
@@ -91,7 +93,7 @@ def read_table(
             rows = _read_text(path, named, separator, header)
     except ImportError as error:
         raise DataError(f"{path}: reading Parquet needs pyarrow (pip install pyarrow)") from error
-    except (ValueError, OSError, ParserWarning) as error:
+    except (ValueError, OSError, EOFError, zlib.error, ParserWarning) as error:
         reason = " ".join(str(error).split())
         raise DataError(f"{path}: not a table: {reason}") from error
     missing = [name for name in named.values() if name not in rows.columns]
@@ -123,6 +125,7 @@ def _read_text(path: Path, named: dict[str, str], separator: str, header: bool) 
         "sep": separator if len(separator) == 1 else re.escape(separator),
         "engine": "c" if len(separator) == 1 else "python",
         "index_col": False,  # or a header that is too short would shift every column by one
+        "compression": "gzip" if path.suffix.lower() == ".gz" else None,
     }
     if not header:
         width = pd.read_csv(path, **form, header=None, nrows=1).shape[1]
@@ -162,7 +165,11 @@ def _as_names(column: pd.Series, what: str) -> pd.Series:
         if len(broken):
             raise DataError(f"{what} must hold names or whole numbers, got {broken.iloc[0]}")
         column = column.map(int)
-    return column.astype(str)
+    names = column.astype(str)
+    if names.str.contains("\r", regex=False).any():  # a list of names could not hold it
+        bad = names[names.str.contains("\r", regex=False)].iloc[0]
+        raise DataError(f"{what} holds a carriage return: {bad!r}")
+    return names
 
 
 def _as_times(column: pd.Series, what: str) -> pd.Series:
@@ -173,4 +180,5 @@ def _as_times(column: pd.Series, what: str) -> pd.Series:
     if times.isna().any():
         bad = column[times.isna()].iloc[0]
         raise DataError(f"{what} must hold numbers, or times as 2024-05-31T18:00:00Z, got {bad!r}")
-    return (times - pd.Timestamp(0, tz="UTC")).dt.total_seconds()
+    start = pd.Timestamp(0, tz="UTC").as_unit("s")  # in nanoseconds a time would end in 2262
+    return (times - start).dt.total_seconds()

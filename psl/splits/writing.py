@@ -34,7 +34,7 @@ def statistics(train: pd.DataFrame, test: pd.DataFrame) -> dict[str, float]:
 
 
 def write_archive(
-    path: Path, train: pd.DataFrame, test: pd.DataFrame, names: dict[str, list[str]]
+    path: Path | str, train: pd.DataFrame, test: pd.DataFrame, names: dict[str, list[str]]
 ) -> None:
     """Write the layout of the public datasets: two tables of ids, two lists of names, a summary.
 

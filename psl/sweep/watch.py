@@ -42,6 +42,7 @@ class State:
         now = time.monotonic()
         if event.kind == "started":
             self.state, self.started, self.first, self.said = "running", now, None, now
+            self.epoch = 0  # what a lost worker had done since its last state is done again
         elif event.kind in ("epoch", "alive"):
             done = event.epoch
             if self.first is None:

@@ -38,7 +38,7 @@ def train(
     data: Dataset,
     *,
     device: str = "auto",
-    checkpoint: Path | None = None,
+    checkpoint: Path | str | None = None,
     experiment: str = "train",
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> Result:
@@ -57,6 +57,7 @@ def train(
         belongs to another run.
     """
     config.check_data(data)
+    checkpoint = None if checkpoint is None else Path(checkpoint)
     place, provenance = find_device(device), records.provenance()
     forget_peak(place)
     fit, valid = _selection(config, data)

@@ -15,7 +15,25 @@ from psl.training.device import find_device
 from psl.training.epoch import Progress, train_epoch
 from psl.training.state import State
 
-__all__ = ["refit"]
+__all__ = ["all_pairs", "refit"]
+
+
+def all_pairs(data: Dataset) -> Dataset:
+    """Return the data with its test pairs among those that are trained on.
+
+    Raises
+    ------
+    TrainingError
+        If a user then has every item: there is no negative to draw.
+    """
+    train = data.train.union(data.test)
+    user = int(train.degrees.argmax())
+    if train.degrees[user] >= train.num_items:
+        raise TrainingError(
+            f"user {user} has every item in train or test: there is no negative to draw, so the "
+            "data cannot be fitted whole"
+        )
+    return replace(data, train=train)
 
 
 def refit(
@@ -24,7 +42,7 @@ def refit(
     epochs: int,
     *,
     device: str = "auto",
-    checkpoint: Path | None = None,
+    checkpoint: Path | str | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> Any:
     """Train anew on the train and the test pairs together; nothing is left to measure it on.
@@ -52,14 +70,15 @@ def refit(
     Raises
     ------
     TrainingError
-        If the data is not what the configuration names, ``epochs`` is below 1, the loss is not
-        finite, or the checkpoint belongs to something else.
+        If the data is not what the configuration names, a user has every item, ``epochs`` is below
+        1, the loss is not finite, or the checkpoint belongs to something else.
     """
     if epochs < 1:
         raise TrainingError(f"epochs must be at least 1, got {epochs}")
     config.check_data(data)
     config = replace(config, epochs=epochs)
-    data = replace(data, train=data.train.union(data.test))
+    data = all_pairs(data)
+    checkpoint = None if checkpoint is None else Path(checkpoint)
     state = State.create(config, data.train, find_device(device))
     if checkpoint is not None and checkpoint.exists():
         restore(checkpoint, state, config, data)

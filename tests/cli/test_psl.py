@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import subprocess
@@ -19,6 +20,7 @@ import pytest
 
 from psl import __version__, claims, datasets, embeddings, records
 from psl.cli import main, progress
+from psl.errors import DataError
 from psl.evaluation import evaluate
 
 TINY = ("--epochs", "2", "--negatives", "20", "--dim", "8")
@@ -382,3 +384,68 @@ def test_split_a_table_and_train_on_it(
         assert_refused(psl("data", "split", "mine.csv", *figure), "extra figures")
         assert not (tmp_path / "other.zip").exists(), "refused before the work, not after it"
     assert_refused(psl("data", "split", "mine.csv", "--output", "m.zip"), "no column 'user'", "who")
+
+
+def test_refit_trains_to_the_best_epoch(psl, monkeypatch: pytest.MonkeyPatch) -> None:
+    told, seen = iter([0.2, 0.3, 0.1, 0.0]), []
+
+    def scripted(*_: object, **__: object) -> dict[str, float]:
+        return dict.fromkeys(("ndcg@20", "recall@20"), next(told))
+
+    def spy(config: object, data: object, epochs: int, **_: object) -> None:
+        seen.append(epochs)
+        raise DataError("far enough")
+
+    monkeypatch.setattr("psl.training.loop.evaluate", scripted)
+    monkeypatch.setattr("psl.cli.train.refit", spy)
+    words = ("--epochs", "3", "--negatives", "5", "--dim", "4", "--validate-every", "1")
+    done = psl("train", *words, "--save", "m.safetensors", "--refit", "--json")
+    assert_refused(done, "far enough")
+    assert seen == [2]
+
+
+def test_what_cannot_be_refitted_is_not_trained(psl, tmp_path: Path) -> None:
+    head = "user_procid\titem_procid\n"
+    with zipfile.ZipFile(tmp_path / "mine.zip", "w") as archive:
+        archive.writestr("train.tsv", head + "0\t0\n0\t1\n1\t1\n1\t2\n")
+        archive.writestr("test.tsv", head + "0\t2\n")
+    words = ("--dataset", "mine.zip", *TINY, "--save", "m.safetensors", "--refit")
+    assert_refused(psl("train", *words), "user 0 has every item")
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_split_has_a_seed_and_a_threshold(psl, tmp_path: Path) -> None:
+    rows = [f"u{u},i{(7 * u + 3 * k * k) % 40},{1 + k % 5}" for u in range(30) for k in range(15)]
+    (tmp_path / "a.csv").write_text("\n".join(["user,item,stars", *rows]))
+    made = []
+    for words in ((), ("--seed", "1"), ("--min-rating", "4")):
+        psl(
+            "data",
+            "split",
+            "a.csv",
+            "--output",
+            "a.zip",
+            "--core",
+            "1",
+            "--rating",
+            "stars",
+            *words,
+        )
+        data = datasets.load("a.zip")
+        made.append((data.train.fingerprint(), len(data.train) + len(data.test)))
+    assert made[0][0] != made[1][0] and made[0][1] == made[1][1] > made[2][1]
+
+
+def test_a_mutant_that_lives_is_status_one(psl, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = {"id": "x", "mutant": "m", "before": "verified", "after": "verified"}
+    for killed in (False, True):
+        monkeypatch.setattr(claims, "kill_matrix", lambda _, k=killed: [row | {"killed": k}])
+        assert psl("claims", "--mutants").returncode == int(not killed)
+
+
+def test_content_that_is_not_the_registered_one(psl, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = dataclasses.replace(datasets.get_source("gowalla"), fingerprint="f" * 64)
+    monkeypatch.setitem(datasets.DATASETS, ("gowalla", "iid"), source)
+    found = dataclasses.replace(datasets.load(), name="gowalla")
+    monkeypatch.setattr("psl.cli.data.datasets.load", lambda *_: found)
+    assert_refused(psl("data", "check", "gowalla"), "not the registered one")

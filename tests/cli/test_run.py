@@ -121,6 +121,8 @@ def test_run_then_nothing_is_left(psl: Psl, tmp_path: Path) -> None:
     status, out, _ = psl("run", "smoke", "--loss", "sl")
     assert status == 0 and "nothing to run" in out
     assert (tmp_path / "results" / "smoke.jsonl").read_bytes() == before
+    status, out, err = psl("run", "smoke", "--loss", "sl", "--json")
+    assert status == 0 and len(json.loads(out)) == 1 and "nothing to run" in err
     assert psl("records", "check")[0] == 0
 
 
@@ -257,7 +259,14 @@ def test_retrace_says_which_records_come_out_again(psl: Psl, tmp_path: Path) -> 
     status, out, _ = psl("records", "retrace")
     assert status == 2 and f"{first['run_id']}  synthetic iid mf {first['config']['loss']}" in out
     assert "off by 1.0e-03, epoch 3" in out and out.endswith("1 the same bits, 1 off by more\n")
-    status, out, _ = psl("records", "retrace", "--loss", first["config"]["loss"], "--tolerance=1")
+    first["validation_curve"][0]["ndcg@20"] -= 1e-3
+    for off, ends in ((1e-7, "1 within 1e-06\n"), (1e-5, "1 off by more\n")):
+        near = json.loads(json.dumps(first))
+        near["validation_curve"][0]["loss"] += off
+        path.write_text(json.dumps(near) + "\n")
+        status, out, _ = psl("records", "retrace")
+        assert status == (2 if off > 1e-6 else 0) and out.endswith(ends)
+    status, out, _ = psl("records", "retrace", "--tolerance=1")
     assert status == 0 and out.endswith("1 within 1\n")
     first["validation_curve"][0]["loss"] = float("nan")
     path.write_text(json.dumps(first) + "\n")

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torchmetrics.functional.retrieval import retrieval_normalized_dcg, retrieval_recall
 
-from psl.evaluation import evaluate, metrics_from_hits
+from psl.evaluation import CUTOFFS, evaluate, metrics_from_hits
 from psl.interactions import Interactions
 
 USERS, ITEMS, DIM = 30, 70, 5
@@ -165,3 +165,17 @@ def test_a_perfect_and_a_shuffled_ranking() -> None:
     rng = np.random.default_rng(0)
     moved = Interactions.from_pairs(test.users, rng.permutation(test.items), USERS, ITEMS)
     assert ours(eye, truth.T.contiguous(), moved, train, cutoffs=(20,))["ndcg@20"] < 0.3 * share
+
+
+@pytest.mark.parametrize("cutoffs", [(), (0,), (5, -1)])
+def test_a_cut_off_is_a_place_of_the_list(cutoffs: tuple[int, ...]) -> None:
+    u, v, train, test = world()
+    with pytest.raises(ValueError, match="cutoffs must be one or more numbers from 1 on"):
+        ours(u, v, test, train, cutoffs=cutoffs)
+    with pytest.raises(ValueError, match="cutoffs must be one or more numbers from 1 on"):
+        metrics_from_hits(torch.zeros(2, 9).bool(), torch.ones(2).long(), cutoffs)
+
+
+def test_the_usual_cut_offs() -> None:
+    """Those that records hold."""
+    assert CUTOFFS == (5, 10, 20, 50)

@@ -40,13 +40,15 @@ def assessed() -> list[dict]:
     return claims.assess(claims.Subject.real(None))
 
 
-def record(loss: str, ndcg: float, seed: int = 0, **changes) -> dict:
-    config = cell("amazon-electronic", loss=loss, seed=seed, **changes).as_dict()
+def record(
+    loss: str, ndcg: float, seed: int = 0, dataset: str = "amazon-electronic", **changes
+) -> dict:
+    config = cell(dataset, loss=loss, seed=seed, **changes).as_dict()
     return {
         "run_id": records.run_id(config),
         "experiment": "test",
         "config": config,
-        "dataset_fingerprint": datasets.get_source("amazon-electronic").fingerprint,
+        "dataset_fingerprint": datasets.get_source(dataset, config["setting"]).fingerprint,
         "metrics": {"ndcg@20": ndcg, "recall@20": ndcg},
         "created": "2000-01-01T00:00:00+00:00",
     }
@@ -56,9 +58,15 @@ def subject(*rows: dict) -> claims.Subject:
     return dataclasses.replace(claims.Subject.real(None), records=list(rows))
 
 
-def value(*rows: dict) -> str:
+def value(*rows: dict, rounding: float = 0.0) -> str:
     paper = reference.reported("table1_iid", loss="sl", metric="ndcg@20", **WHERE)
-    arguments = {"metric": "ndcg@20", "paper": paper, "tolerance": 0.05, "rounding": 0, **WHERE}
+    arguments = {
+        "metric": "ndcg@20",
+        "paper": paper,
+        "tolerance": 0.05,
+        "rounding": rounding,
+        **WHERE,
+    }
     arguments["setting"] = "iid"
     return claims.CHECKS["printed-value"](subject(*rows), loss="sl", **arguments).status
 
@@ -366,3 +374,50 @@ def test_checks_leave_the_global_generator_alone() -> None:
     before = torch.random.get_rng_state()
     claims.assess(claims.Subject.real(None))
     assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_half_a_unit_of_the_last_digit_is_allowed_for() -> None:
+    paper = reference.reported("table1_iid", loss="sl", metric="ndcg@20", **WHERE)
+    near = [record("sl", paper * 1.002 + 1e-7 * x, s) for s, x in enumerate((-1, -0.5, 0, 0.5, 1))]
+    assert value(*near) == "differs"
+    assert value(*near, rounding=0.0025 * paper) == "reproduced"
+
+
+def test_a_value_is_rounded_as_it_is_printed() -> None:
+    """Tables print four digits after the point; of the figures five were read."""
+    for row in claims.load_rows():
+        if row["check"] == "printed-value":
+            given, digits = row["arguments"], 5 if row["id"].startswith("figure") else 4
+            assert given["tolerance"] == 0.05
+            assert given["rounding"] == pytest.approx(0.5 * 10**-digits)
+            assert given["paper"] == round(given["paper"], digits)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"setting": "ood"}, {"dataset": "gowalla"}, {"protocol": "clean"}, {"epochs": 20}]
+)
+def test_how_far_seeds_move_a_run_is_learnt_at_the_same_place(changes: dict) -> None:
+    paper = reference.reported("table1_iid", loss="sl", metric="ndcg@20", **WHERE)
+    moves = [x * 2**0.5 / 100 for x in (-1, 0, 0, 0, 1)]
+    others = [record("psl-relu", 0.05 * (1 + x), s, **changes) for s, x in enumerate(moves)]
+    assert value(record("sl", paper * 1.043), *others) == "reproduced", "5 % stands in"
+
+
+def test_one_record_of_other_data_among_good_ones_is_enough() -> None:
+    paper = reference.reported("table1_iid", loss="sl", metric="ndcg@20", **WHERE)
+    rows = [record("sl", paper * (1 + 1e-6 * s), s) for s in range(2)]
+    assert value(*rows) == "reproduced"
+    assert value(rows[0], other_data(rows[1])) == "differs"
+
+
+def test_an_interval_is_wider_where_more_is_asked() -> None:
+    gaps = (0.001, 0.0016, 0.0008, 0.0012, 0.0005)
+    rows = [record("sl", 0.05, s) for s in range(5)]
+    rows += [record("psl-relu", 0.05 + g, s) for s, g in enumerate(gaps)]
+    check, found = claims.CHECKS["better-than"], []
+    for questions in (1, 10):
+        given = {"metric": "ndcg@20", "better": "psl-relu", "worse": "sl", "setting": "iid"}
+        verdict = check(subject(*rows), seeds=5, questions=questions, **given, **WHERE)
+        low, high = re.findall(r"from ([+-][\d.]+) to ([+-][\d.]+)", verdict.evidence)[0]
+        found.append(float(high) - float(low))
+    assert found[1] > found[0] * 1.5

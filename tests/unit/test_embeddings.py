@@ -81,3 +81,8 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
             path.write_bytes(content)
         with pytest.raises(DataError, match=r"a\.safetensors: not a file of `psl train --save`"):
             embeddings.load(path)
+
+
+def test_a_path_may_be_text(tmp_path: Path) -> None:
+    embeddings.save(str(tmp_path / "a.safetensors"), Untrained(), RECORD)
+    assert embeddings.load(str(tmp_path / "a.safetensors")).user_ids is None

@@ -142,3 +142,36 @@ def test_names_at_the_ends_do_not_lie_on_one_another() -> None:
     drawn(figure)
     heights = sorted(t.get_position()[1] for t in figure.axes[0].texts)
     assert len(heights) == len(LOSSES) and min(np.diff(heights)) > 0.05
+
+
+def test_compare_draws_the_paper_dashed_and_each_run_as_a_mark() -> None:
+    rows = [("sl", 0.5, 0.4), ("sl", 0.5, 0.45), ("psl-relu", 0.6, 0.7)]
+    table = pd.DataFrame(rows, columns=["loss", "paper", "ours"]).assign(metric="ndcg@20")
+    axes = figures.compare(table).axes[0]
+    marks = [(float(x.get_xdata()[0]), float(x.get_ydata()[0])) for x in axes.lines]
+    assert marks == [(0.4, 0), (0.45, 0), (0.7, 1)]
+    dashed = [c.get_segments()[0] for c in axes.collections[1:]]
+    assert [(s[0][0], s[:, 1].mean()) for s in dashed] == [(0.5, 0), (0.5, 0), (0.6, 1)]
+
+
+def test_differences_draw_interval_mark_and_paper() -> None:
+    columns = ["label", "loss", "ours", "low", "high", "paper"]
+    table = pd.DataFrame([("a", "sl", 0.02, 0.01, 0.04, 0.03)], columns=columns)
+    axes = figures.differences(table, "gap").axes[0]
+    band, paper = (c.get_segments()[0] for c in axes.collections)
+    assert band[:, 0].tolist() == [0.01, 0.04] and paper[:, 0].tolist() == [0.03, 0.03]
+    assert axes.lines[1].get_xdata()[0] == 0.02
+
+
+def test_a_band_lies_between_its_ends() -> None:
+    rows = [ROWS[0], (*ROWS[0][:2], 0.5, *ROWS[0][3:])]
+    (band,) = (
+        figures.over(pd.DataFrame(rows, columns=TABLE.columns), "ratio", "p").axes[0].collections
+    )
+    heights = band.get_paths()[0].vertices[:, 1]
+    assert (heights.min(), heights.max()) == (0.46, 0.50)
+
+
+def test_popularity_ends_at_everything() -> None:
+    (line,) = figures.popularity({"train": np.array([3, 1])}).axes[0].lines
+    assert line.get_ydata().tolist() == [0, 0.75, 1]

@@ -80,3 +80,10 @@ def test_a_full_disk_keeps_the_old_file(
     with pytest.raises(OSError, match="No space"):
         replace_file(path, b"new")
     assert path.read_bytes() == b"old" and [p.name for p in tmp_path.iterdir()] == ["a.bin"]
+
+
+def test_a_path_may_be_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    check_writable(str(path))
+    replace_file(str(path), b"one")
+    assert path.read_bytes() == b"one"

@@ -352,3 +352,24 @@ def test_llpauc_has_all_its_digits_in_float64() -> None:
     rest = math.log1p(math.exp(-25)) / 5
     assert float(loss(p, n).detach()) == pytest.approx(5 + rest - 40 - 1, rel=0, abs=1e-14)
     assert rest > 1e-12
+
+
+def test_a_batch_is_grouped_by_its_users() -> None:
+    p, n = torch.tensor([0.1, -0.3, 0.4]), torch.zeros(3, 2)
+    batch = Batch(torch.tensor([1, 1, 0]), torch.tensor([0, 1, 1]), torch.zeros(3, 2).long())
+    assert torch.equal(BSLLoss(0.1, 0.2)(p, n, batch), bsl_loss(p, n, 0.1, 0.2, batch.users))
+    loss = SLatKLoss(0.1)
+    loss.start(2, 2, lr=0.1, weight_decay=0.0, generator=torch.Generator())
+    loss.quantile.copy_(torch.tensor([0.2, -0.2]))
+    quantile = torch.tensor([-0.2, -0.2, 0.2])
+    assert torch.equal(loss(p, n, batch), slatk_loss(p, n, 0.1, quantile))
+
+
+@pytest.mark.parametrize(("released", "std"), [(True, 1.0), (False, (2 / 464) ** 0.5)])
+def test_the_first_tables_of_the_adversary(released: bool, std: float) -> None:
+    """Standard normal as released; Xavier's, of 400 rows and 64 columns, as published."""
+    loss = AdvInfoNCELoss(0.1, released)
+    generator = torch.Generator().manual_seed(0)
+    loss.start(400, 400, lr=0.1, weight_decay=0.0, generator=generator)
+    for table in (loss.user, loss.item):
+        assert float(table.detach().std()) == pytest.approx(std, rel=0.05)

@@ -90,6 +90,7 @@ def test_on_another_device_or_data_it_is_another_run(
     [
         ({"metrics": SAME | {"ndcg@20": math.nan}}, r"metric ndcg@20 is not a number in \[0, 1\]"),
         ({"metrics": SAME | {"ndcg@20": 1.5}}, "metric ndcg@20"),
+        ({"metrics": SAME | {"ndcg@20": -0.5}}, "metric ndcg@20"),
         ({"metrics": SAME | {"ndcg@20": "0.5"}}, "metric ndcg@20"),
         ({"metrics": {}}, "metrics lacks 'recall@20'"),
         ({"metrics": {"recall@20": 0.5}}, "metrics lacks 'ndcg@20'"),
@@ -375,3 +376,26 @@ def test_the_digest_is_of_the_code_that_runs(tmp_path: Path) -> None:
     first, second = run(), run()
     assert len(set(first)) == 1 == len(set(second)) and first != second
     assert records.code_digest() == records.provenance()["code_digest"] != second[0]
+
+
+def test_a_merge_waits_for_whoever_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    seen: list[Path] = []
+
+    def spy(path: Path, content: bytes) -> None:
+        with open(path.parent / f".{path.name}.lock") as handle, pytest.raises(BlockingIOError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        seen.append(path)
+
+    source = tmp_path / "a.jsonl"
+    records.append(source, record())
+    monkeypatch.setattr("psl.records.store.replace_file", spy)
+    records.merge([source], tmp_path / "results")
+    assert seen == [tmp_path / "results" / "test.jsonl"]
+
+
+def test_a_path_may_be_text(tmp_path: Path) -> None:
+    path = records.file_of(str(tmp_path / "one"), "test")
+    records.append(str(path), record())
+    assert records.merge([str(path)], str(tmp_path / "two")) == {tmp_path / "two" / "test.jsonl": 1}
+    assert records.problems(str(tmp_path / "two"), dict) == []

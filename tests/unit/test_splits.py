@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import zipfile
 from pathlib import Path
@@ -349,3 +350,97 @@ def test_other_refusals(tmp_path: Path) -> None:
     few = pd.DataFrame({"user": [0, 0], "item": [0, 1]})
     with pytest.raises(DataError, match="too few"):
         splits.split(few, "popularity", np.random.default_rng(0))
+
+
+def as_pairs(rows: pd.DataFrame) -> set[tuple[int, int]]:
+    return set(rows[["user", "item"]].itertuples(index=False, name=None))
+
+
+def test_temporal_trains_on_the_first_rows_and_tests_on_the_last_fifth() -> None:
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame(
+        {
+            "user": rng.integers(0, 20, 1000),
+            "item": rng.integers(0, 50, 1000),
+            "timestamp": rng.permutation(1000),
+        }
+    )
+    rows = rows.drop_duplicates(["user", "item"]).reset_index(drop=True)
+    train, test = splits.split(rows, "temporal", rng)
+    assert as_pairs(train) == as_pairs(rows.nsmallest(int(0.6 * len(rows)), "timestamp"))
+    assert as_pairs(test) == as_pairs(rows.nlargest(int(0.2 * len(rows)), "timestamp"))
+
+
+def test_nobody_is_tested_who_was_not_trained_on() -> None:
+    """The last fifth: a new user, a new item, and two pairs of known ones."""
+    known = [(u, i) for u in range(4) for i in range(4)]
+    rows = pd.DataFrame([*known, (4, 0), (0, 4), (0, 1), (1, 0)], columns=["user", "item"])
+    rows["timestamp"] = range(20)
+    _, test = splits.split(rows, "temporal", np.random.default_rng(0))
+    assert as_pairs(test) == {(0, 1), (1, 0)}
+
+
+def test_rows_of_one_time_stay_in_their_order() -> None:
+    k = np.arange(4000)
+    twice = pd.DataFrame({"user": k % 2000, "item": 0, "timestamp": k % 2000 % 3, "row": k})
+    kept, _ = splits.prepare(twice, core=1)
+    assert (kept["row"] >= 2000).all(), "of a pair that is there twice the later row"
+    rows = pd.DataFrame({"user": k % 40, "item": k % 7, "timestamp": k % 3})
+    train, _ = splits.split(rows, "temporal", np.random.default_rng(0))
+    assert set(train.index) == set(np.lexsort((k, k % 3))[:2400])
+
+
+def test_the_summary_of_a_split() -> None:
+    columns = ["user", "item"]
+    train = pd.DataFrame(
+        [(0, 0), (0, 1), (0, 2), (1, 0), (1, 3), (2, 0), (2, 4), (3, 0)], columns=columns
+    )
+    test = pd.DataFrame([(1, 4), (1, 1), (1, 0)], columns=columns)
+    assert splits.statistics(train, test) == {
+        "users": 4,
+        "items": 5,
+        "train": 8,
+        "test": 3,
+        "density": 11 / 20,
+        "median train per user": 2,
+        "users without test": 3,
+        "top fifth of items, share of train": 0.5,
+        "top fifth of items, share of test": pytest.approx(1 / 3),
+    }
+
+
+@pytest.mark.parametrize("keep", [8, 20, -1])
+def test_a_damaged_file_is_named(keep: int, tmp_path: Path) -> None:
+    """Cut off in its first bytes, in its content, and with a byte that is another."""
+    whole = gzip.compress("\n".join(["user,item", *(f"u{k},i{k}" for k in range(500))]).encode())
+    broken = bytearray(whole if keep < 0 else whole[:keep])
+    if keep < 0:
+        broken[40] ^= 0xFF
+    path = tmp_path / "mine.csv.gz"
+    path.write_bytes(broken)
+    with pytest.raises(DataError, match=r"mine\.csv\.gz: not a table"):
+        splits.read_table(path)
+
+
+def test_times_far_from_ours_are_times(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("user,item,t\na,x,9999-12-31\nb,y,0001-01-01\n")
+    # 2932896 days after 1970 and 719162 before it.
+    times = splits.read_table(path, timestamp="t")["timestamp"]
+    assert times.tolist() == [2932896 * 86400, -719162 * 86400]
+
+
+def test_a_name_of_two_lines(tmp_path: Path) -> None:
+    """A line feed is kept on the whole way; a carriage return alone would be lost on it."""
+    path = tmp_path / "a.csv"
+    path.write_bytes(b'user,item\n"one\rname",x\n')
+    with pytest.raises(DataError, match=r"\('user'|'user' \(user\) holds a carriage return"):
+        splits.read_table(path)
+
+
+def test_other_compressions_are_not_guessed(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv.bz2"
+    path.write_bytes(bz2.compress(b"user,item\na,x\n"))
+    for options in ({}, {"separator": ","}):
+        with pytest.raises(DataError, match=r"a\.csv\.bz2: (give a \.csv|not a table)"):
+            splits.read_table(path, **options)

@@ -24,7 +24,7 @@ from psl.errors import PSLError, RecordError, UnknownNameError
 from psl.experiments import Cell, cells
 from psl.sweep import Board, Event, Job, Settings, execute, local, make_plan
 from psl.sweep.estimate import estimate
-from psl.sweep.watch import names
+from psl.sweep.watch import State, names
 from psl.training import RunConfig, train
 
 TINY: dict[str, Any] = {"epochs": 2, "negatives": 20, "dim": 8}
@@ -386,3 +386,48 @@ def test_ray_shows_no_gpu_to_a_run_that_asks_for_none(tmp_path: Path) -> None:
     shown, _, _ = board([])
     with pytest.raises(PSLError, match="cuda:0 needs a part of a GPU"):
         execute([], shown, engine="ray", settings=Settings(device="cuda:0"), results=tmp_path)
+
+
+def test_the_page_shows_the_last_record_and_its_minutes() -> None:
+    chosen = cells("table1", dataset=["gowalla"], loss=["sl"], backbone=["mf"])
+    (config,) = [c.config for c in chosen if c.config]
+    base = {
+        "run_id": config.run_id,
+        "experiment": "table1",
+        "config": config.as_dict(),
+        "dataset_fingerprint": datasets.get_source("gowalla").fingerprint,
+        "device": "cpu",
+    }
+    new = {"created": "2025", "seconds": 150.0, "metrics": {"recall@20": 0.1111, "ndcg@20": 0.2}}
+    old = {"created": "2024", "seconds": 90.0, "metrics": {"recall@20": 0.3333, "ndcg@20": 0.2}}
+    rows = [base | new, base | old]
+    page = sweep.html("x", make_plan(chosen, rows), None, rows).decode()
+    assert "0.1111" in page and "0.3333" not in page and ">2.5</td>" in page
+
+
+def test_what_is_left_goes_by_the_epochs_of_this_attempt(monkeypatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("psl.sweep.watch.time.monotonic", lambda: now[0])
+    one = job(epochs=20)
+    run_id, state = one.config.run_id, State(one)
+    state.hear(Event(run_id, "started"))
+    now[0] = 4.0
+    state.hear(Event(run_id, "epoch", 11))  # it found ten of them done
+    assert state.remaining() == 36
+    state.hear(Event(run_id, "epoch", 15))
+    state.hear(Event(run_id, "died", retried=True))
+    state.hear(Event(run_id, "started"))
+    now[0] = 10.0
+    state.hear(Event(run_id, "epoch", 12))  # from an earlier state than it had told of
+    assert state.epoch == 12 and state.remaining() == 6 * 8
+
+
+def test_what_a_killed_worker_was_writing_goes_too(tmp_path: Path) -> None:
+    one = job(epochs=1, negatives=5, dim=2)
+    states = tmp_path / "states"
+    states.mkdir()
+    (states / f".{one.config.run_id}.safetensors.1a2b3c4d").touch()
+    sheet = Board([one], Console(file=io.StringIO()))
+    settings = Settings(states, "cpu", threads=1)
+    assert execute([one], sheet, settings=settings, results=tmp_path)
+    assert not list(states.iterdir())

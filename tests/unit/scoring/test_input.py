@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from psl.losses import LOSSES, Batch, PairwiseSoftmaxLoss, get_loss
-from psl.scoring import catalogue_loss, sampled_loss, sampled_scores, unit_rows
+from psl.scoring import catalogue_loss, half_cosine, sampled_loss, sampled_scores, unit_rows
 from scoring_problems import GATHER, KERNELS, PRODUCT, loss_by_name, needs_kernels, problem
 
 
@@ -100,3 +100,19 @@ def test_at_least_one_row_is_taken_at_once(rows: int, dtype: torch.dtype) -> Non
 def test_unit_rows_are_rows_of_a_matrix(shape: tuple[int, ...], dtype: torch.dtype) -> None:
     with pytest.raises(ValueError, match=r"expected rows \(M, d\), got \("):
         unit_rows(torch.ones(shape, dtype=dtype))
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.complex64])
+def test_embeddings_are_floating_point(dtype: torch.dtype) -> None:
+    """Of integers the unit rows would be integers: zeros."""
+    whole, floats = torch.ones(3, 2, dtype=dtype), torch.ones(3, 2)
+    ids = torch.zeros(3, dtype=torch.int64)
+    for call in (
+        lambda: unit_rows(whole),
+        lambda: half_cosine(floats, whole),
+        lambda: sampled_scores(whole, floats, ids.unsqueeze(1)),
+        lambda: catalogue_loss(floats, whole, ids, PairwiseSoftmaxLoss(0.1)),
+        lambda: sampled_loss(whole, whole, ids, ids.unsqueeze(1), PairwiseSoftmaxLoss(0.1)),
+    ):
+        with pytest.raises(ValueError, match="must be of a floating dtype, got"):
+            call()

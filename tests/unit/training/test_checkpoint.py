@@ -139,3 +139,23 @@ def test_checkpoints_of_others_are_refused(tmp_path: Path) -> None:
         checkpoint.write_bytes(content)
         with pytest.raises(TrainingError, match="not a readable checkpoint; delete it"):
             run(checkpoint=checkpoint)
+
+
+def test_the_time_before_a_stop_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint, now = tmp_path / "run.safetensors", [0.0]
+
+    def clock() -> float:
+        now[0] += 100
+        return now[0]
+
+    monkeypatch.setattr("psl.training.loop.time.perf_counter", clock)
+    with pytest.raises(Stop):
+        run(checkpoint=checkpoint, progress=stop_in(3))
+    stopped_at = now[0]
+    assert run(checkpoint=checkpoint).record["seconds"] >= stopped_at
+
+
+def test_a_path_may_be_text(tmp_path: Path) -> None:
+    with pytest.raises(Stop):
+        run(checkpoint=str(tmp_path / "run.safetensors"), progress=stop_in(2))
+    assert same(run(checkpoint=str(tmp_path / "run.safetensors")), run())

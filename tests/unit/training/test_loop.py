@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+from psl import streams
 from psl.errors import TrainingError
 from psl.evaluation import evaluate
 from psl.interactions import Interactions, holdout
+from psl.losses import AdvInfoNCELoss, SLatKLoss
 from psl.streams import numpy_stream
+from psl.training.state import State
 from small_runs import SMALL, data, run, same
 
 
@@ -114,3 +117,64 @@ def test_the_adversary_moves_in_its_epochs_only() -> None:
     five, four = run(plain), run(dataclasses.replace(plain, epochs=4))
     scores = [p["ndcg@20"] for p in five.record["validation_curve"]]
     assert scores[:4] == [p["ndcg@20"] for p in four.record["validation_curve"]]
+
+
+def test_every_stream_is_of_the_seed_and_used_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    data()
+    asked: list[tuple[Any, ...]] = []
+    whole = streams.stream_key
+
+    def spy(root: int, *name: Any) -> int:
+        asked.append((root, *name))
+        return whole(root, *name)
+
+    for module in ("streams", "training.epoch", "negatives"):
+        monkeypatch.setattr(f"psl.{module}.stream_key", spy)
+    noisy = {"setting": "noise", "noise_ratio": 0.1, "backbone": "xsimgcl"}
+    run(dataclasses.replace(SMALL, seed=5, loss="advinfonce", **noisy))
+    drawn = [name for root, *name in asked if root == 5]
+    assert len({tuple(name) for name in drawn}) == len(drawn)
+    parts = {"validation", "init", "order", "negatives", "player", "false negatives", "backbone"}
+    assert {name for name, *_ in drawn} == parts
+    # The negatives' own key is the root of the coin and of which false negative.
+    assert {name for root, name, *_ in asked if root != 5} == {"coin", "which"}
+    # Steps and epochs count from 1, and the third has a second pass: so every record was drawn.
+    first = (["order", 1], ["negatives", 1, 1], ["backbone", 1, 1], ["negatives", 3, 1, 1])
+    assert all(name in drawn for name in first)
+    assert ["order", 0] not in drawn and ["negatives", 1, 0] not in drawn
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(State, "step", lambda self, batch, *_: torch.tensor(1.0))
+    config = dataclasses.replace(SMALL, epochs=1, batch_size=700)  # the last batch is shorter
+    (point,) = run(config).record["validation_curve"]
+    assert point["loss"] == 1
+
+
+def test_a_graph_is_of_the_pairs_that_are_trained_on() -> None:
+    noisy = {"setting": "noise", "noise_ratio": 0.1, "drop_marked": True}
+    config = dataclasses.replace(SMALL, backbone="lightgcn", **noisy)
+    state = State.create(config, data().train, torch.device("cpu"))
+    edges = state.model.graph.to_users.values().numel()
+    assert edges == len(state.pairs) < len(data().train)
+
+
+def test_a_player_looks_before_each_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    monkeypatch.setattr(SLatKLoss, "look", lambda self, epoch, freeze: seen.append(epoch))
+    run(dataclasses.replace(SMALL, loss="sl@20"))
+    assert seen == [1, 2, 3, 4]
+
+
+def test_a_state_takes_its_settings_from_the_configuration(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(
+        AdvInfoNCELoss, "start", lambda self, *sizes, **options: given.update(options)
+    )
+    changes = {"loss": "advinfonce", "init_std": 0.5, "lr": 0.03, "weight_decay": 0.2}
+    config = dataclasses.replace(SMALL, **changes)
+    state = State.create(config, data().train, torch.device("cpu"))
+    assert float(state.model.item.detach().std()) == pytest.approx(0.5, rel=0.1)
+    assert (given["lr"], given["weight_decay"]) == (0.03, 0.2)

@@ -70,3 +70,9 @@ def test_marked_pairs_can_be_dropped_from_the_positives(monkeypatch: pytest.Monk
     assert visited[True].union(marked).fingerprint() == fit.fingerprint()
     assert len(visited[True]) == len(fit) - len(marked)
     assert set(masks) == {fit.fingerprint()}, "what is dropped is masked all the same"
+
+
+def test_a_tenth_of_the_pairs_is_marked() -> None:
+    k = np.arange(16)
+    fit = Interactions.from_pairs(k % 4, k // 4, 4, 9)
+    assert len(NoisyNegatives(fit, 0.5, np.random.default_rng(0)).marked) == 2

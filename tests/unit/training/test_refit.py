@@ -6,10 +6,12 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from psl.errors import TrainingError
+from psl.interactions import Interactions
 from psl.training import RunConfig, refit
 from small_runs import SMALL, Stop, data, run, stop_in
 
@@ -77,3 +79,12 @@ def test_bad_input() -> None:
         refit(SMALL, data(), 0)
     with pytest.raises(TrainingError, match="names amazon-health"):
         refit(RunConfig(dataset="amazon-health"), data(), 1)
+
+
+def test_a_user_of_every_item_is_named() -> None:
+    k = np.arange(12)
+    full = Interactions.from_pairs(k // 4, k % 4, 3, 5)
+    rest = Interactions.from_pairs(np.array([1]), np.array([4]), 3, 5)
+    stored = dataclasses.replace(data(), train=full, test=rest)
+    with pytest.raises(TrainingError, match="user 1 has every item in train or test"):
+        refit(SMALL, stored, 1, device="cpu")

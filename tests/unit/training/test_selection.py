@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from psl.errors import TrainingError
+from psl.errors import DataError, TrainingError
 from psl.evaluation import evaluate
 from psl.interactions import Interactions, holdout
 from psl.streams import numpy_stream
@@ -92,3 +93,24 @@ def test_the_best_epoch_is_kept_and_patience_stops(
 def test_validate_every_validates_the_last_epoch_too() -> None:
     curve = run(dataclasses.replace(SMALL, epochs=5, validate_every=2)).record["validation_curve"]
     assert [p["epoch"] for p in curve] == [2, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("scores", "last"),
+    [([0.1, 0.3, 0.2, 0.2], 8), ([0.1, 0.2, 0.3, 0.4, 0.3, 0.2], 12)],
+)
+def test_patience_counts_validations_and_not_epochs(
+    scores: list[float], last: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = iter([*scores, 0.0])  # the last is the test
+    monkeypatch.setattr("psl.training.loop.evaluate", lambda *_, **__: {"ndcg@20": next(told)})
+    config = dataclasses.replace(SMALL, epochs=40, validate_every=2, patience=2)
+    assert run(config).record["validation_curve"][-1]["epoch"] == last
+
+
+def test_where_nothing_can_be_set_aside_the_reason_is_told() -> None:
+    k = np.arange(9)
+    one_each = Interactions.from_pairs(k, k, 9, 9)
+    alone = dataclasses.replace(data(), train=one_each)
+    with pytest.raises(DataError, match=r"no user has more than 1 interaction.* --core"):
+        train(SMALL, alone, device="cpu")
