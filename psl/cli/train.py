@@ -202,6 +202,9 @@ def train_command(
         words = "--resume in place of --restart" if restart else "--resume"
         say(f"stopped; the same command with {words} goes on after the last whole epoch", err)
         raise typer.Exit(130) from None
+    except OSError as error:  # a full disk; the states are whole, or not there
+        words = "; once that is mended, --resume goes on" if checkpoint.exists() else ""
+        raise PSLError(f"{error}{words}") from error
     for state in (checkpoint, again):
         state.unlink(missing_ok=True)
     if as_json:

@@ -110,6 +110,8 @@ def check_batch(
             "expected users (B, d) and items (I, d), got "
             f"{tuple(users.shape)} and {tuple(items.shape)}"
         )
+    if not items.numel():
+        raise ValueError(f"there is no item to compare with: items is {tuple(items.shape)}")
     if rows < 1:
         raise ValueError(f"rows must be at least 1, got {rows}")
     for part, shape in ((positive, "(B,)"), (columns, "(B, N)")):

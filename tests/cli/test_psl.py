@@ -22,6 +22,7 @@ from psl import __version__, claims, datasets, embeddings, records
 from psl.cli import main, progress
 from psl.errors import DataError
 from psl.evaluation import evaluate
+from psl.files import replace_file
 
 TINY = ("--epochs", "2", "--negatives", "20", "--dim", "8")
 NO_KERNELS = {"PSL_KERNELS": "off"}  # nothing to compile
@@ -449,3 +450,22 @@ def test_content_that_is_not_the_registered_one(psl, monkeypatch: pytest.MonkeyP
     found = dataclasses.replace(datasets.load(), name="gowalla")
     monkeypatch.setattr("psl.cli.data.datasets.load", lambda *_: found)
     assert_refused(psl("data", "check", "gowalla"), "not the registered one")
+
+
+def test_a_full_disk_names_the_file_and_the_remedy(
+    psl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_space(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    def full(path: Path, content: bytes) -> None:
+        with monkeypatch.context() as disk:
+            disk.setattr(os, "fsync", no_space)
+            replace_file(path, content)
+
+    with monkeypatch.context() as small:
+        small.setattr("psl.records.store.replace_file", full)
+        done = psl("train", *TINY, "--json")
+    assert_refused(done, "No space left on device", "results/train.jsonl", "--resume goes on")
+    done = psl("train", *TINY, "--resume", "--json")
+    assert done.returncode == 0 and len(records.read(tmp_path / "results")) == 1

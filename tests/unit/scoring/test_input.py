@@ -116,3 +116,12 @@ def test_embeddings_are_floating_point(dtype: torch.dtype) -> None:
     ):
         with pytest.raises(ValueError, match="must be of a floating dtype, got"):
             call()
+
+
+@pytest.mark.parametrize("shape", [(0, 2), (3, 0)])
+def test_an_empty_catalogue_is_refused(shape: tuple[int, int]) -> None:
+    users, ids = torch.zeros(3, shape[1]), torch.zeros(3, dtype=torch.int64)
+    with pytest.raises(ValueError, match="no item to compare with"):
+        catalogue_loss(users, torch.zeros(shape), ids, PairwiseSoftmaxLoss(0.1))
+    with pytest.raises(ValueError, match="no item to compare with"):
+        sampled_scores(users, torch.zeros(shape), ids.unsqueeze(1))
