@@ -1,9 +1,9 @@
 """The ledger: each statement of the paper with a check that decides it, and a mutant of the check.
 
-``paper/claims.yml`` holds one row a statement; the rows for printed values come from the tables
-themselves.  A row names a check; the check looks at a
-:class:`Subject`, which is the module and the run records, and returns a verdict.  A mutant is the
-same subject with one deliberate mistake: it must turn the row red.
+``paper/claims.yml`` holds one row a statement; the rows for orderings and printed values are made
+from the grid and the tables.  A row names a check; the check looks at a :class:`Subject`, which is
+the module and the run records, and returns a verdict.  A mutant is the same subject with one
+deliberate mistake: it must turn the row red.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import yaml
 
 from psl.claims import pairwise, printed, robustness, sentences, surrogates  # noqa: F401  # register
 from psl.claims.mutants import MUTANTS
+from psl.claims.orderings import ordering_rows
 from psl.claims.power import exchanges
 from psl.claims.subject import CHECKS, STATUSES, Subject, Verdict
 from psl.claims.values import value_rows
@@ -35,11 +36,11 @@ __all__ = [
 
 
 def load_rows() -> list[dict[str, Any]]:
-    """Return the rows of the ledger: statements in the paper's order, then every printed value."""
+    """Return the rows of the ledger: statements, orderings of losses, every printed value."""
     rows: list[dict[str, Any]] = yaml.safe_load(
         (files("psl.paper") / "claims.yml").read_text(encoding="utf-8")
     )
-    rows += value_rows()
+    rows += [*ordering_rows(), *value_rows()]
     for row in rows:
         if row["check"] not in CHECKS:
             raise UnknownNameError("check", row["check"], CHECKS)

@@ -71,7 +71,7 @@ def printed_value(
     How many runs stand behind a printed value is not said; it is taken for one.  It is expected
     within the interval in which one more run of ours would fall, 95 times of 100, and half a unit
     of its last digit.  How far seeds move a run is estimated from every configuration of the same
-    dataset, setting and backbone that has several.  They share their seeds, so as degrees of
+    dataset, setting, backbone and noise that has several.  They share their seeds, so as degrees of
     freedom the different seeds count, less one; below ``ENOUGH`` of them ``tolerance`` stands in.
     """
     source = DATASETS[dataset, stored_setting(setting)]
@@ -110,11 +110,13 @@ def _seeds(subject: Subject, config: RunConfig, metric: str) -> list[dict[int, f
 
     Two that give the same values are one: BSL is SL where their step sizes agree.
     """
-    place = ("dataset", "setting", "backbone", "protocol", "epochs")
+    place = ["dataset", "setting", "backbone", "protocol", "epochs"]
+    place += ["noise_ratio", "drop_marked", "mark_per_user"]  # the more noise, the more a seed does
+    here = config.as_dict()
     groups: dict[str, dict[int, float]] = {}
     for record in by_time(of_registered_data(subject.records)):
         found = record["config"]
-        if all(found[k] == getattr(config, k) for k in place):
+        if all(found.get(k) == here.get(k) for k in place):
             key = repr(sorted((k, v) for k, v in found.items() if k != "seed"))
             groups.setdefault(key, {})[found["seed"]] = record["metrics"][metric]
     return [dict(group) for group in {tuple(sorted(g.items())) for g in groups.values()}]
@@ -122,12 +124,20 @@ def _seeds(subject: Subject, config: RunConfig, metric: str) -> list[dict[int, f
 
 @check
 def better_than(
-    subject: Subject, metric: str, better: str, worse: str, seeds: int, questions: int, **where: Any
+    subject: Subject,
+    metric: str,
+    better: str,
+    worse: str,
+    seeds: int,
+    questions: int,
+    seen: str = "",
+    **where: Any,
 ) -> Verdict:
     """Compare two losses seed by seed; fewer than ``seeds`` pairs decide nothing, nor do more.
 
     A paired t-test at 5 %, divided by the number of ``questions`` asked of the same runs.  The
     number of seeds was fixed before: whoever looks again after every seed finds something at last.
+    ``seen`` says what of the runs was known when the question was asked.
     A record of other data than the registered turns the row red.
     """
     by_loss = {
@@ -142,17 +152,17 @@ def better_than(
     }
     ids = [by_loss[loss][s]["run_id"] for loss in (better, worse) for s in shared]
     if len(shared) < seeds:
-        seen = ""
+        evidence = f"{len(shared)} of {seeds} paired seeds recorded"
         if shared:
             gap = paired_difference(values[better], values[worse])
-            seen = f"; gap so far {gap.mean:+.4f} ({gap.relative:+.1%})"
-        return Verdict("not yet run", f"{len(shared)} of {seeds} paired seeds recorded{seen}", ids)
+            evidence += f"; gap so far {gap.mean:+.4f} ({gap.relative:+.1%})"
+        return Verdict("not yet run", evidence, ids)
     gap = paired_difference(values[better], values[worse], level=1 - 0.05 / questions)
     corrected = min(1.0, questions * gap.p_value)
     evidence = (
         f"paired gap {gap.mean:+.4f} ({gap.relative:+.1%}), corrected for {questions} questions "
         f"from {gap.low:+.4f} to {gap.high:+.4f}, p {corrected:.3f}, {gap.count} seeds"
-    )
+    ) + (f"; {seen}" if seen else "")
     if corrected >= 0.05:
         return Verdict("within noise", evidence, ids)
     return Verdict("reproduced" if gap.mean > 0 else "differs", evidence, ids)

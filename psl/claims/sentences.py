@@ -81,18 +81,27 @@ def printed_range(
     losses: list[str],
     low: float,
     high: float,
+    halves: tuple[float, float],
     over: str = "sl",
     **where: str,
 ) -> Verdict:
-    """Look whether all gains over another loss lie within the printed range, rounding included."""
+    """Look whether all gains over another loss lie in the range of the text, rounded as its ends.
+
+    ``halves`` are half a unit of the last digit of either end.  How many cells lie within the ends
+    themselves is told where it is not all of them.
+    """
     wide = _wide(subject, table, metric, **where)
     if over == "baselines":
         bar = wide.drop(columns=[*PSL, "psl-softplus"], errors="ignore").max(axis=1)
         gains = wide[losses].max(axis=1) / bar - 1
     else:
         gains = pd.concat([_gain(wide, loss, over) for loss in losses])
-    holds = low <= gains.min() and gains.max() <= high
-    return decide(bool(holds), f"{metric}: {gains.min():+.2%} to {gains.max():+.2%}")
+    holds = gains.between(low - halves[0], high + halves[1])
+    strictly = gains.between(low, high)
+    evidence = f"{metric}: {gains.min():+.2%} to {gains.max():+.2%}"
+    if not strictly.all():
+        evidence += f"; {strictly.sum()} of {len(gains)} cells within the ends unrounded"
+    return decide(bool(holds.all()), evidence)
 
 
 @check
