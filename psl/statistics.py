@@ -39,7 +39,11 @@ class PairedDifference:
     mean, low, high : float
         Mean of the differences and its t-interval; NaN bounds for one pair.
     relative : float
-        The mean over the mean of the other loss: the paper's Imp.%, as a fraction.
+        The mean over ``other``: the paper's Imp.%, as a fraction.
+    other : float
+        The mean of the other loss.
+    correlation : float
+        Of the two over the seeds; NaN for fewer than three, or without spread.
     p_value : float
         Two-sided paired t-test against no difference; NaN for one pair.
     count : int
@@ -50,6 +54,8 @@ class PairedDifference:
     low: float
     high: float
     relative: float
+    other: float
+    correlation: float
     p_value: float
     count: int
 
@@ -138,8 +144,12 @@ def paired_difference(
         error = float((a - b).std(ddof=1)) / math.sqrt(a.size)
         t = gap.mean / error if error else 0.0
         p_value = float(2 * special.stdtr(a.size - 1, -abs(t)))
-    relative = gap.mean / float(b.mean()) if b.mean() else math.nan
-    return PairedDifference(gap.mean, gap.low, gap.high, relative, p_value, a.size)
+    level = float(b.mean())
+    relative = gap.mean / level if level else math.nan
+    spread = a.size > 2 and bool(a.std()) and bool(b.std())
+    alike = float(np.corrcoef(a, b)[0, 1]) if spread else math.nan
+    ends = (gap.mean, gap.low, gap.high)
+    return PairedDifference(*ends, relative, level, alike, p_value, a.size)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import ttest_rel
+from scipy.stats import pearsonr, ttest_rel
 
 from psl.statistics import (
     holm,
@@ -130,3 +130,12 @@ def test_holm_is_closed_bonferroni(p: list[float]) -> None:
 def test_holm_leaves_out_what_has_no_value() -> None:
     got = holm([0.01, math.nan, 0.04])
     assert got[0] == pytest.approx(0.02) and math.isnan(got[1]) and got[2] == pytest.approx(0.04)
+
+
+def test_a_pair_says_how_alike_its_sides_are() -> None:
+    a, b = [0.1, 0.3, 0.2, 0.5], [0.2, 0.25, 0.3, 0.4]
+    found = paired_difference(a, b)
+    assert found.correlation == pytest.approx(pearsonr(a, b).statistic)
+    assert found.other == pytest.approx(0.2875)
+    assert math.isnan(paired_difference(a[:2], b[:2]).correlation)
+    assert math.isnan(paired_difference(a, [0.2] * 4).correlation)

@@ -8,7 +8,7 @@ import pytest
 
 from psl import datasets, records, reference
 from psl.experiments import cell
-from psl.tables import overview
+from psl.tables import gains, overview
 
 
 def record(loss: str, seed: int, ndcg: float, **changes) -> dict:
@@ -57,3 +57,45 @@ def test_seeds_may_be_chosen() -> None:
     table = overview("table1", runs, seeds=[1], dataset=["amazon-electronic"], loss=["sl"])
     row = one(table, backbone="mf", metric="ndcg@20")
     assert row["ours"] == 0.06 and row["seeds"] == 1 and math.isnan(row["low"])
+
+
+def test_a_gain_is_on_the_seeds_of_both() -> None:
+    runs = [record("sl", s, v) for s, v in enumerate((0.050, 0.052, 0.054))]
+    runs += [record("psl-relu", s, v) for s, v in ((1, 0.053), (2, 0.056), (7, 0.9))]
+    where = {"dataset": "amazon-electronic", "backbone": "mf"}
+    table = gains("table1", runs, dataset=["amazon-electronic"], backbone=["mf"])
+    row = one(table, loss="psl-relu", metric="ndcg@20")
+    assert row["seeds"] == 2 and row["ours"] == pytest.approx(0.0015 / 0.053)
+    half = 12.706 * 0.0005 / 0.053  # Student's t with one degree of freedom
+    assert row["high"] - row["ours"] == pytest.approx(half, rel=1e-4)
+    assert row["ours"] - row["low"] == pytest.approx(half, rel=1e-4)
+    psl, sl = (
+        reference.reported("table1_iid", loss=loss, metric="ndcg@20", **where)
+        for loss in ("psl-relu", "sl")
+    )
+    assert row["paper"] == pytest.approx(psl / sl - 1)
+    rest = one(table, loss="bpr", metric="ndcg@20")
+    assert rest["seeds"] == 0 and math.isnan(rest["ours"]) and rest["paper"] < 0
+    assert "sl" not in set(table["loss"])
+
+
+def test_gains_are_taken_in_one_place_and_of_one_loss() -> None:
+    noisy = {"setting": "noise", "noise_ratio": 0.5}
+    runs = [record("sl", 0, 0.05), record("sl", 0, 0.02, **noisy)]
+    runs += [record("psl-relu", 0, 0.03, **noisy)]
+    table = gains("noise", runs, dataset=["amazon-electronic"], loss=["psl-relu"])
+    assert set(table["loss"]) == {"psl-relu"} and len(table) == 10
+    row = one(table, noise_ratio=0.5, metric="ndcg@20")
+    assert row["ours"] == pytest.approx(0.5) and row["seeds"] == 1 and math.isnan(row["low"])
+    row = one(
+        gains("noise", runs, over="psl-relu", dataset=["amazon-electronic"], loss=["sl"]),
+        noise_ratio=0.5,
+        metric="ndcg@20",
+    )
+    assert row["ours"] == pytest.approx(-1 / 3)
+
+
+def test_a_gain_of_other_data_does_not_count() -> None:
+    runs = [record("sl", 0, 0.05), {**record("psl-relu", 0, 0.9), "dataset_fingerprint": "f" * 64}]
+    table = gains("table1", runs, dataset=["amazon-electronic"], backbone=["mf"])
+    assert (table["seeds"] == 0).all()
