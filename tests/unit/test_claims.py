@@ -479,3 +479,17 @@ def test_two_losses_that_are_one_count_once() -> None:
     # Of two spreads 1.4 %, of three 1.2 %; one run: 2.776 * sqrt(2) times that.
     assert value(record("sl", paper * 1.05), *others) == "reproduced"
     assert value(record("sl", paper * 1.06), *others) == "differs"
+
+
+def test_a_sigma_that_is_negative_somewhere_is_no_surrogate() -> None:
+    """Between step and exponential right of 0, and below 0 left of -0.6: its logarithm is held."""
+
+    def held(d: torch.Tensor) -> torch.Tensor:
+        return torch.log1p((d - d * d).clamp(min=torch.finfo(d.dtype).eps - 1))
+
+    real = claims.Subject.real(None)
+    swapped = dataclasses.replace(real, log_sigma={**real.log_sigma, "atan": held})
+    for name in ("between-step-and-exp", "powers-between-step-and-exp"):
+        check = claims.CHECKS[name]
+        assert check(real, activation="atan", tolerance=1e-9).status == "verified"
+        assert check(swapped, activation="atan", tolerance=1e-9).status == "differs"
