@@ -29,9 +29,9 @@ def _scaled_records(subject: Subject) -> Subject:
     return dataclasses.replace(subject, records=scaled)
 
 
-def _better_softmax(subject: Subject) -> Subject:
+def _twice_the_softmax(subject: Subject) -> Subject:
     better = [
-        {**r, "metrics": {k: 1.2 * v for k, v in r["metrics"].items()}}
+        {**r, "metrics": {k: 2 * v for k, v in r["metrics"].items()}}
         if r["config"]["loss"] == "sl"
         else r
         for r in subject.records
@@ -137,6 +137,6 @@ MUTANTS: dict[str, Callable[[Subject], Subject]] = {
     "forms-exchanged": _renamed("form", {"outside": "inside", "inside": "outside"}),
     "iid-and-ood-exchanged": _other_table({"table1_iid": "table2_ood", "table2_ood": "table1_iid"}),
     "metrics-at-four-fifths": _scaled_records,
-    "softmax-a-fifth-better": _better_softmax,
+    "softmax-twice-as-good": _twice_the_softmax,
     "shuffled-test-split": _other_data,
 }
