@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 import multiprocessing
 import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,35 +13,7 @@ import pytest
 from psl import records
 from psl.errors import RecordError
 from psl.records import schema
-
-CONFIG = {
-    "dataset": "synthetic",
-    "setting": "iid",
-    "backbone": "mf",
-    "loss": "sl",
-    "protocol": "released",
-    "epochs": 3,
-}
-SAME = {"recall@20": 0.5, "ndcg@20": 0.5}
-OTHER = {"recall@20": 0.5, "ndcg@20": 0.25}
-
-
-def record(seed: int = 0, **changes: Any) -> dict[str, Any]:
-    """A record with nothing but what every record has."""
-    config = {**CONFIG, "seed": seed}
-    return {
-        "run_id": records.run_id(config),
-        "experiment": "test",
-        "config": config,
-        "dataset_fingerprint": "f" * 64,
-        "metrics": SAME,
-        "validation_curve": [],
-        "best_epoch": 3,
-        "seconds": 2.5,
-        "created": "2024-01-01T00:00:00+00:00",
-        "device": "cpu",
-        **changes,
-    }
+from run_records import CONFIG, OTHER, SAME, record, write
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -182,13 +150,6 @@ def test_a_full_disk_keeps_the_old_file(
     assert {p.name for p in tmp_path.iterdir()} <= {"runs.jsonl", ".runs.jsonl.lock"}
 
 
-def write(path: Path, *entries: dict[str, Any]) -> Path:
-    """Write lines as they are, checked by nobody."""
-    path.parent.mkdir(exist_ok=True)
-    path.write_text("".join(json.dumps(e) + "\n" for e in entries))
-    return path
-
-
 def test_schemas(tmp_path: Path) -> None:
     assert records.provenance()["schema"] == records.SCHEMA == 2
     path = write(tmp_path / "runs.jsonl", record(0), record(1, schema=1), record(2, schema=2))
@@ -202,56 +163,6 @@ def test_schemas(tmp_path: Path) -> None:
 def test_of_one_run_the_record_made_last_counts() -> None:
     first, last = (record(device=d, created=t) for d, t in (("gpu", "2024-01-01"), ("cpu", "2025")))
     assert records.by_time([last, first]) == [first, last]
-
-
-def test_merge_takes_each_once_and_by_experiment(tmp_path: Path) -> None:
-    into = tmp_path / "results"
-    records.append(into / "other.jsonl", record(0))  # there, in whichever file
-    first = write(tmp_path / "a" / "x.jsonl", record(0), record(1), record(2, experiment="more"))
-    second = write(tmp_path / "b.jsonl", record(1, created="2025-01-01", seconds=3), record(3))
-    gained = records.merge([first.parent, second], into)
-    assert gained == {into / "more.jsonl": 1, into / "test.jsonl": 2}
-    assert records.read(into / "test.jsonl") == [record(1), record(3)]
-    assert records.read(into / "more.jsonl") == [record(2, experiment="more")]
-    before = {p: p.read_bytes() for p in into.glob("*.jsonl")}
-    assert records.merge([first, second], into) == {}
-    assert {p: p.read_bytes() for p in into.glob("*.jsonl")} == before
-    # Another device is another run, whatever it gave.
-    third = write(tmp_path / "c.jsonl", record(1, device="gpu", metrics=OTHER))
-    assert records.merge([third], into) == {into / "test.jsonl": 1}
-
-
-@pytest.mark.parametrize("between", ["sources", "source and folder"])
-def test_a_conflict_writes_nothing(tmp_path: Path, between: str) -> None:
-    into, other = tmp_path / "results", record(1, metrics=OTHER)
-    records.append(into / "test.jsonl", record(5))
-    first = write(tmp_path / "a.jsonl", record(2, experiment="fresh"), record(1))
-    if between == "sources":
-        second = write(tmp_path / "b.jsonl", other)
-        sources, words = [first, second], r"b\.jsonl:1 and .*a\.jsonl:2"
-    else:
-        records.append(into / "test.jsonl", other)
-        sources, words = [first], r"a\.jsonl:2 and .*results/test\.jsonl:2"
-    before = {p: p.read_bytes() for p in into.glob("*.jsonl")}
-    with pytest.raises(RecordError, match=words + ".*different metrics"):
-        records.merge(sources, into)
-    assert {p: p.read_bytes() for p in into.glob("*.jsonl")} == before
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"experiment": "../x"}, r"a\.jsonl:2: the experiment '../x' is not a file name"),
-        ({"seconds": math.inf}, r"a\.jsonl:2: seconds is not a finite number"),
-        ({"metrics": {}}, r"a\.jsonl:2: its metrics lacks 'recall@20'"),
-        ({"metrics": [0.5]}, r"a\.jsonl:2: its metrics is not a table"),
-    ],
-)
-def test_merge_takes_nothing_malformed(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
-    source = write(tmp_path / "a.jsonl", record(0), record(1, **changes))
-    with pytest.raises(RecordError, match=words):
-        records.merge([source], tmp_path / "results")
-    assert not list(tmp_path.glob("results/*.jsonl"))
 
 
 def test_problems_are_all_named_with_their_line(tmp_path: Path) -> None:
@@ -302,11 +213,6 @@ def test_a_link_and_what_it_leads_to_share_a_lock(tmp_path: Path) -> None:
     assert all(path.is_symlink() for path in links.glob("*.jsonl"))
 
 
-def test_the_run_id_depends_on_content_not_order() -> None:
-    assert records.run_id({"a": 1, "b": 2}) == records.run_id({"b": 2, "a": 1})
-    assert records.run_id({"a": 1}) != records.run_id({"a": 2})
-
-
 @pytest.mark.parametrize(
     "name",
     [
@@ -326,72 +232,6 @@ def test_an_experiment_that_is_no_file_name_of_the_folder(tmp_path: Path, name: 
 def test_an_experiment_has_a_file(tmp_path: Path) -> None:
     for name in ("table1", "my run, second", "größe", "v1.2", "console", "com10", "ü" * 50):
         assert records.file_of(tmp_path, name) == tmp_path / f"{name}.jsonl"
-
-
-def test_the_digest_is_of_places_and_content(tmp_path: Path) -> None:
-    def digest(**files: str) -> str:
-        folder = tmp_path / str(len(list(tmp_path.iterdir())))
-        for name, text in files.items():
-            path = folder / f"{name.replace('__', '/')}.py"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        return records.digest_of(folder)
-
-    first = digest(a__x="1", b__x="2", y="3")
-    assert first == digest(y="3", b__x="2", a__x="1") and len(first) == 16
-    changed = [
-        digest(a__x="1", c__x="2", y="3"),  # in another folder, under the same name
-        digest(a__x="1", b__x="2", z="3"),
-        digest(a__x="1", b__x="2", y="4"),
-        digest(a__x="1", b__x="2"),
-        digest(a__x="1", b__x="2y3", y="3"),
-    ]
-    assert len({first, *changed}) == 6
-
-
-def test_the_digest_is_of_the_code_that_runs(tmp_path: Path) -> None:
-    """A file that is edited, or added, after the import changes nothing in this process."""
-    house = Path(records.__file__).parents[1]
-    shutil.copytree(house, tmp_path / "psl", ignore=shutil.ignore_patterns("__pycache__"))
-    code = (
-        "from pathlib import Path; import psl; from psl import records\n"
-        "before = records.provenance()['code_digest']\n"
-        "path = Path(psl.__file__)\n"
-        "path.write_text(path.read_text() + '# edited')\n"
-        "path.with_name('added.py').write_text('')\n"
-        "print(before, records.provenance()['code_digest'], records.code_digest())"
-    )
-
-    def run() -> list[str]:
-        done = subprocess.run(
-            [sys.executable, "-c", code],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(tmp_path)},
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout.split()
-
-    first, second = run(), run()
-    assert len(set(first)) == 1 == len(set(second)) and first != second
-    assert records.code_digest() == records.provenance()["code_digest"] != second[0]
-
-
-def test_a_merge_waits_for_whoever_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fcntl = pytest.importorskip("fcntl")
-    seen: list[Path] = []
-
-    def spy(path: Path, content: bytes) -> None:
-        with open(path.parent / f".{path.name}.lock") as handle, pytest.raises(BlockingIOError):
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        seen.append(path)
-
-    source = tmp_path / "a.jsonl"
-    records.append(source, record())
-    monkeypatch.setattr("psl.records.store.replace_file", spy)
-    records.merge([source], tmp_path / "results")
-    assert seen == [tmp_path / "results" / "test.jsonl"]
 
 
 def test_a_path_may_be_text(tmp_path: Path) -> None:

@@ -1,0 +1,84 @@
+"""The command as a person uses it: it starts, and bad input is one clear line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from command import assert_refused
+from psl import __version__, claims
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("train", "--dataset", "amazon-helth"), ("did you mean 'amazon-health'", "gowalla")),
+        (("train", "--loss", "psl-rel"), ("did you mean 'psl-relu'", "bpr")),
+        (("train", "--backbone", "mff"), ("did you mean 'mf'",)),
+        (("train", "--tau", "-1"), ("tau must be positive",)),
+        (("train", "--tuned"), ("no tuned hyperparameters",)),
+        (("train", "--device", "abacus"), ("unknown device",)),
+        (("train", "--device", "mps"), ("unknown device 'mps'", "cuda")),
+        (("train", "--experiment", "../../x"), ("the experiment '../../x' is not a file name",)),
+        (("train", "--experiment", ""), ("is not a file name",)),
+        (("train", "--save", "best.pt"), ("--save must end in .safetensors",)),
+        (("train", "--dataset", "gone.zip"), ("gone.zip: no such file", "psl data split")),
+        (("data", "check", "gone.zip"), ("gone.zip: no such file",)),
+        (("data", "fetch", "yelp2018", "--setting", "ood"), ("PSL_DATA_MIRROR",)),
+        (("records", "show"), ("no run record",)),
+    ],
+)
+def test_bad_input_is_one_line_and_status_two(
+    psl, tmp_path: Path, arguments: tuple[str, ...], words: tuple[str, ...]
+) -> None:
+    assert_refused(psl(*arguments, PSL_DATA_MIRROR=""), *words)
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    "command", [[Path(sys.executable).with_name("psl")], [sys.executable, "-m", "psl"]]
+)
+def test_the_installed_command_starts(command: list[str | Path]) -> None:
+    done = subprocess.run([*command, "--help"], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and "claims" in done.stdout
+
+
+def test_narrow_terminals_cut_no_name(psl) -> None:
+    """What a person copies from a table is whole at 80 columns."""
+    listed = psl("data", "list", COLUMNS="80").stdout
+    assert "amazon-electronic" in listed and "movielens-100k" in listed
+    assert "GroupLens: research use" in " ".join(listed.split())
+    whole, short = (psl("claims", *words, COLUMNS="80").stdout for words in (("--all",), ()))
+    for row in claims.load_rows():
+        assert row["id"] in whole
+        waits = row["check"] == "printed-value"  # there is no record in this folder
+        assert (row["id"] in short) != waits
+    assert "552 printed values wait for a run or for data" in short
+
+
+def test_version_and_a_folder_without_records(psl) -> None:
+    assert psl("--version").stdout.strip() == __version__
+    done = psl("claims", "--results", "nosuch")
+    assert done.returncode == 0 and "no run record in nosuch" in done.stderr
+
+
+def test_the_command_starts_without_what_only_posix_has() -> None:
+    code = (
+        "import signal, sys; sys.modules['resource'] = sys.modules['fcntl'] = None\n"
+        "del signal.pthread_sigmask\n"
+        "from psl.cli import main; sys.argv = ['psl', 'data', 'list']; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and "synthetic" in done.stdout, done.stderr
+
+
+def test_types_are_packaged() -> None:
+    """A user's type checker reads the annotations only if the marker is installed."""
+    assert (files("psl") / "py.typed").is_file()
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    assert "py.typed" in project["tool"]["setuptools"]["package-data"]["psl"]

@@ -1,0 +1,55 @@
+"""Small runs of a sweep, a board without a terminal, and what a plan reads of a record."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from psl import datasets
+from psl.sweep import Board, Event, Job
+from psl.training import RunConfig, train
+
+TINY: dict[str, Any] = {"epochs": 2, "negatives": 20, "dim": 8}
+HOPELESS: dict[str, Any] = {"loss": "bpr", "lr": 1e30}  # its loss overflows in the first epoch
+
+
+def job(**changes: Any) -> Job:
+    return Job(RunConfig(**{**TINY, **changes}), "tiny")
+
+
+def board(jobs: list[Job], then: Any = lambda _: None) -> tuple[Board, io.StringIO, list[Event]]:
+    """A board without a terminal, what it printed, and what it heard; ``then`` sees each event."""
+    text, heard = io.StringIO(), []
+
+    class Listening(Board):
+        def hear(self, event: Event) -> None:
+            heard.append(event)
+            super().hear(event)
+            then(event)
+
+    return Listening(jobs, Console(file=text, width=200)), text, heard
+
+
+def alone(run: Job) -> dict[str, float]:
+    """Metrics of the run when nothing interrupts it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return train(run.config, datasets.load(), device="cpu").record["metrics"]
+    finally:
+        torch.set_num_threads(before)
+
+
+def record(config: RunConfig, seconds: float, fingerprint: str = "") -> dict[str, Any]:
+    """What the plan reads of a record; the data is the registered unless said otherwise."""
+    source = datasets.DATASETS.get((config.dataset, datasets.stored_setting(config.setting)))
+    known = source.fingerprint if source else None
+    return {
+        "run_id": config.run_id,
+        "config": config.as_dict(),
+        "dataset_fingerprint": fingerprint or known,
+        "seconds": seconds,
+    }

@@ -1,0 +1,79 @@
+"""Record files of several machines: merged whole, or not at all."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from psl import records
+from psl.errors import RecordError
+from run_records import OTHER, record, write
+
+
+def test_merge_takes_each_once_and_by_experiment(tmp_path: Path) -> None:
+    into = tmp_path / "results"
+    records.append(into / "other.jsonl", record(0))  # there, in whichever file
+    first = write(tmp_path / "a" / "x.jsonl", record(0), record(1), record(2, experiment="more"))
+    second = write(tmp_path / "b.jsonl", record(1, created="2025-01-01", seconds=3), record(3))
+    gained = records.merge([first.parent, second], into)
+    assert gained == {into / "more.jsonl": 1, into / "test.jsonl": 2}
+    assert records.read(into / "test.jsonl") == [record(1), record(3)]
+    assert records.read(into / "more.jsonl") == [record(2, experiment="more")]
+    before = {p: p.read_bytes() for p in into.glob("*.jsonl")}
+    assert records.merge([first, second], into) == {}
+    assert {p: p.read_bytes() for p in into.glob("*.jsonl")} == before
+    # Another device is another run, whatever it gave.
+    third = write(tmp_path / "c.jsonl", record(1, device="gpu", metrics=OTHER))
+    assert records.merge([third], into) == {into / "test.jsonl": 1}
+
+
+@pytest.mark.parametrize("between", ["sources", "source and folder"])
+def test_a_conflict_writes_nothing(tmp_path: Path, between: str) -> None:
+    into, other = tmp_path / "results", record(1, metrics=OTHER)
+    records.append(into / "test.jsonl", record(5))
+    first = write(tmp_path / "a.jsonl", record(2, experiment="fresh"), record(1))
+    if between == "sources":
+        second = write(tmp_path / "b.jsonl", other)
+        sources, words = [first, second], r"b\.jsonl:1 and .*a\.jsonl:2"
+    else:
+        records.append(into / "test.jsonl", other)
+        sources, words = [first], r"a\.jsonl:2 and .*results/test\.jsonl:2"
+    before = {p: p.read_bytes() for p in into.glob("*.jsonl")}
+    with pytest.raises(RecordError, match=words + ".*different metrics"):
+        records.merge(sources, into)
+    assert {p: p.read_bytes() for p in into.glob("*.jsonl")} == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"experiment": "../x"}, r"a\.jsonl:2: the experiment '../x' is not a file name"),
+        ({"seconds": math.inf}, r"a\.jsonl:2: seconds is not a finite number"),
+        ({"metrics": {}}, r"a\.jsonl:2: its metrics lacks 'recall@20'"),
+        ({"metrics": [0.5]}, r"a\.jsonl:2: its metrics is not a table"),
+    ],
+)
+def test_merge_takes_nothing_malformed(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+    source = write(tmp_path / "a.jsonl", record(0), record(1, **changes))
+    with pytest.raises(RecordError, match=words):
+        records.merge([source], tmp_path / "results")
+    assert not list(tmp_path.glob("results/*.jsonl"))
+
+
+def test_a_merge_waits_for_whoever_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    seen: list[Path] = []
+
+    def spy(path: Path, content: bytes) -> None:
+        with open(path.parent / f".{path.name}.lock") as handle, pytest.raises(BlockingIOError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        seen.append(path)
+
+    source = tmp_path / "a.jsonl"
+    records.append(source, record())
+    monkeypatch.setattr("psl.records.store.replace_file", spy)
+    records.merge([source], tmp_path / "results")
+    assert seen == [tmp_path / "results" / "test.jsonl"]

@@ -1,0 +1,83 @@
+"""Ray: two nodes on this machine, and a worker killed on one of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from psl import records
+from psl.errors import PSLError
+from psl.sweep import Event, Settings, execute
+from sweeps import HOPELESS, alone, board, job
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch) -> Iterator[Any]:
+    """Two Ray nodes on this machine, of one CPU each."""
+    ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'psl[ray]'")
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    node = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
+    nodes = Cluster(initialize_head=True, head_node_args=node)
+    try:
+        nodes.add_node(num_cpus=1, object_store_memory=80 * 2**20)
+        ray.init(address=nodes.address, log_to_driver=False, logging_level="ERROR")
+        nodes.wait_for_nodes()
+        yield nodes
+    finally:
+        ray.shutdown()
+        nodes.shutdown()
+
+
+def busy_workers() -> list[psutil.Process]:
+    """Ray's processes below this one that execute a run now."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        try:
+            if "ray::_work" in " ".join(process.cmdline()):
+                found.append(process)
+        except psutil.Error:  # it ended meanwhile
+            continue
+    return found
+
+
+def test_ray_two_nodes_and_a_killed_worker(
+    cluster: Any, tmp_path: Path, settings: Settings
+) -> None:
+    runs = [job(seed=0, epochs=60), job(seed=1, epochs=60), job(seed=2), job(seed=3, **HOPELESS)]
+    killed: list[int] = []
+
+    def kill(event: Event) -> None:
+        # Only after the first whole epochs, when both nodes are at work.
+        busy = busy_workers() if event.kind == "epoch" and not killed else []
+        if len(busy) == 2:
+            killed.append(busy[0].pid)
+            busy[0].kill()
+
+    shown, text, heard = board(runs, kill)
+    on_ray = dataclasses.replace(settings, retries=1)
+    assert not execute(runs, shown, engine="ray", settings=on_ray, results=tmp_path)
+    assert len(killed) == 1, text.getvalue()
+    assert "was lost" in text.getvalue() and "taken up again" in text.getvalue()
+    assert [s.state for s in shown.states.values()] == ["done", "done", "done", "failed"]
+    found = records.read(tmp_path)
+    assert sorted(r["config"]["seed"] for r in found) == [0, 1, 2]
+    (died,) = [e.run_id for e in heard if e.kind == "died"]
+    again = next(run for run in runs if run.config.run_id == died)
+    assert next(r for r in found if r["run_id"] == died)["metrics"] == alone(again)
+    too_much = dataclasses.replace(settings, gpus_per_run=0.5)
+    shown, _, _ = board(runs[2:3])
+    with pytest.raises(PSLError, match="no node has that"):
+        execute(runs[2:3], shown, engine="ray", settings=too_much, results=tmp_path)
+
+
+def test_ray_shows_no_gpu_to_a_run_that_asks_for_none(tmp_path: Path) -> None:
+    shown, _, _ = board([])
+    with pytest.raises(PSLError, match="cuda:0 needs a part of a GPU"):
+        execute([], shown, engine="ray", settings=Settings(device="cuda:0"), results=tmp_path)
