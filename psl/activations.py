@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
+from torch.nn import functional
 
 from psl.errors import UnknownNameError
 
-__all__ = ["ACTIVATIONS", "Activation", "activation_names", "get_activation"]
+__all__ = ["ACTIVATIONS", "Activation", "get_activation", "softplus"]
 
 
 @dataclass(frozen=True)
@@ -38,15 +38,12 @@ class Activation:
         beside its share of the sum.
     domain : float
         ``sigma(d) > 0`` for ``d > domain`` (``-inf`` when positive everywhere).
-    below_exp : bool
-        Whether ``delta <= sigma <= exp`` holds on [-1, 1], the hypothesis of Lemma 4.1.
     """
 
     name: str
     log: Callable[[Tensor], Tensor]
     slope: Callable[[Tensor], Tensor]
     domain: float
-    below_exp: bool
 
     def __call__(self, d: Tensor) -> Tensor:
         """Return ``sigma(d)`` itself; losses use :attr:`log`."""
@@ -67,12 +64,22 @@ def _slope_atan(d: Tensor) -> Tensor:
     return _inverse_one_plus(torch.atan(d)) / (1 + d * d)
 
 
-def _softplus(x: Tensor) -> Tensor:
-    """Return ``log(1 + exp(x))`` to the last digit.
+def softplus(x: Tensor, *, single: float = 20) -> Tensor:
+    """Return ``log(1 + exp(x))`` to the last digit, elementwise; ``x`` is floating point.
 
-    torch takes ``x`` itself above 20, which leaves out 2e-9: too much in float64.
+    Above a threshold torch takes ``x`` itself.  At 20 that leaves out 2e-9: more than float64 may
+    lose, and nothing to float32, whose threshold is ``single``.
     """
-    return softplus(x, threshold=40)
+    return functional.softplus(x, threshold=40 if x.dtype == torch.float64 else single)
+
+
+def _log_softplus(d: Tensor) -> Tensor:
+    """Return ``log(1 + exp(d))`` as an activation takes it.
+
+    Between 20 and 40 the value is the same in float32, but the gradient differs in its last bit
+    from that of a loss: a run of either kind must come out again to the bit.
+    """
+    return softplus(d, single=40)
 
 
 def _log_tanh(d: Tensor) -> Tensor:
@@ -80,27 +87,20 @@ def _log_tanh(d: Tensor) -> Tensor:
 
     It is ``log(2 / (1 + exp(-2 d)))``: positive everywhere, where ``1 + tanh(d)`` rounds to 0.
     """
-    return math.log(2) - _softplus(-2 * d)
+    return math.log(2) - _log_softplus(-2 * d)
 
 
 ACTIVATIONS: dict[str, Activation] = {
     a.name: a
     for a in (
-        Activation("exp", lambda d: d, torch.ones_like, -math.inf, True),
-        Activation("tanh", _log_tanh, lambda d: 2 * torch.sigmoid(-2 * d), -math.inf, True),
-        Activation(
-            "atan", lambda d: _log_one_plus(torch.atan(d)), _slope_atan, -math.tan(1.0), True
-        ),
-        Activation("relu", _log_one_plus, _inverse_one_plus, -1.0, True),
+        Activation("exp", lambda d: d, torch.ones_like, -math.inf),
+        Activation("tanh", _log_tanh, lambda d: 2 * torch.sigmoid(-2 * d), -math.inf),
+        Activation("atan", lambda d: _log_one_plus(torch.atan(d)), _slope_atan, -math.tan(1.0)),
+        Activation("relu", _log_one_plus, _inverse_one_plus, -1.0),
         # Appendix C.2: sigma = exp(d) + 1, hence log sigma is what is called softplus elsewhere.
-        Activation("softplus", _softplus, torch.sigmoid, -math.inf, False),
+        Activation("softplus", _log_softplus, torch.sigmoid, -math.inf),
     )
 }
-
-
-def activation_names() -> tuple[str, ...]:
-    """Return the registered names, in the paper's order."""
-    return tuple(ACTIVATIONS)
 
 
 def get_activation(name: str) -> Activation:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.library import custom_op
 from torch.nn.functional import normalize
 
 from psl.fast import cpu_kernels
@@ -61,7 +64,8 @@ def info_nce(one: Tensor, two: Tensor, tau: float, ids: Tensor | None = None) ->
     repeated[order[1:]] = ids[order[1:]] == ids[order[:-1]]
     if ids.device.type == "cpu":
         return _against_all(u[~repeated], v[~repeated], tau)
-    return _masked(u, v, tau, repeated)
+    value: Tensor = _masked(u, v, tau, repeated)[0]
+    return value
 
 
 def _against_all(u: Tensor, v: Tensor, tau: float) -> Tensor:
@@ -70,9 +74,31 @@ def _against_all(u: Tensor, v: Tensor, tau: float) -> Tensor:
     return value
 
 
+@custom_op("psl::masked_contrast", mutates_args=())
 @in_own_precision
-def _masked(u: Tensor, v: Tensor, tau: float, repeated: Tensor) -> Tensor:
-    """Mask repetitions: a GPU would have to be waited for to learn how many rows are left."""
-    logits = u @ v.T / tau
-    rows = torch.logsumexp(logits.masked_fill(repeated, -torch.inf), dim=1) - logits.diagonal()
-    return torch.where(repeated, 0, rows).sum() / (~repeated).sum()
+def _masked(u: Tensor, v: Tensor, tau: float, repeated: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the contrast without the repetitions (B,), and its gradients in ``u`` and ``v``.
+
+    They are masked: a GPU would have to be waited for to learn how many rows are left.  The
+    gradients are taken here, for autograd would take them in the precision of the process.
+    """
+    logits = (u @ v.T / tau).masked_fill(repeated, -torch.inf)
+    share = (~repeated).to(u.dtype) / (~repeated).sum()
+    rows = torch.logsumexp(logits, dim=1) - logits.diagonal()
+    value = torch.where(repeated, 0, rows * share).sum()
+    weight = torch.softmax(logits, dim=1)
+    weight.diagonal().sub_(1)
+    weight *= (share / tau).unsqueeze(1)
+    return value, weight @ v, weight.T @ u
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    ctx.save_for_backward(*output[1:])
+    ctx.mark_non_differentiable(*output[1:])
+
+
+_masked.register_fake(lambda u, v, *_: tuple(u.new_empty(s) for s in ((), u.shape, v.shape)))
+_masked.register_autograd(
+    lambda ctx, grad, *_: (*(saved * grad for saved in ctx.saved_tensors), None, None),
+    setup_context=_keep,
+)

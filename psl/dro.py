@@ -24,6 +24,7 @@ from psl.derivatives import first_only
 from psl.scoring import at_least_single
 
 __all__ = [
+    "dual",
     "dual_value",
     "multiplier",
     "radius_for_temperature",
@@ -44,7 +45,7 @@ def worst_case(losses: Tensor, tau: Tensor | float) -> Tensor:
         If a temperature is negative.
     """
     losses = _floating(losses)
-    return torch.softmax(_tilt(losses, _like(tau, losses)), dim=-1)
+    return torch.softmax(_tilt(losses, _temperature(tau, losses)), dim=-1)
 
 
 def dual_value(losses: Tensor, eta: Tensor | float, tau: Tensor | float) -> Tensor:
@@ -57,6 +58,15 @@ def dual_value(losses: Tensor, eta: Tensor | float, tau: Tensor | float) -> Tens
     ------
     ValueError
         If a temperature is negative.
+    """
+    losses = _floating(losses)
+    return dual(losses, eta, _temperature(tau, losses))
+
+
+def dual(losses: Tensor, eta: Tensor | float, tau: Tensor | float) -> Tensor:
+    """Return what :func:`dual_value` returns, and ask nothing of the temperature.
+
+    A GPU is not waited for, then; one that is negative counts as the limit at 0.
     """
     losses = _floating(losses)
     t = _like(tau, losses)
@@ -79,9 +89,9 @@ def radius_for_temperature(losses: Tensor, tau: Tensor | float) -> Tensor:
         If a temperature is negative.
     """
     losses = _floating(losses)
-    log_q = torch.log_softmax(_tilt(losses, _like(tau, losses)), dim=-1)
-    # Where q is 0 its logarithm is -inf, and 0 log 0 is 0.
-    return (log_q.exp() * log_q.clamp(min=-1e30)).sum(dim=-1) + math.log(losses.shape[-1])
+    t = _temperature(tau, losses)
+    radius, _ = _radius_and_variance(_tilt(losses, t.masked_fill(t == 0, 1)))
+    return torch.where(t == 0, saturation_radius(losses), radius)
 
 
 def saturation_radius(losses: Tensor) -> Tensor:
@@ -141,13 +151,11 @@ def multiplier(losses: Tensor, eta: Tensor | float, iterations: int = 64) -> Ten
         tau = _solve(losses - losses.amax(dim=-1, keepdim=True), eta, saturated, iterations).exp()
     if torch.is_grad_enabled() and (losses.requires_grad or eta.requires_grad):
         # One Newton step moves the value by nothing and carries the derivative of the root:
-        # d KL / d tau = -Var_q(l) / tau^3.
+        # d KL / d tau = -Var_q(l / tau) / tau.
         tau = tau.masked_fill(saturated, 1)
-        q = worst_case(losses, tau).detach()
-        mean = (q * losses.detach()).sum(dim=-1, keepdim=True)
-        slope = (q * (losses.detach() - mean) ** 2).sum(dim=-1) / tau**3
-        slope = slope.masked_fill(saturated, 1)
-        step = (radius_for_temperature(losses, tau) - eta) / slope
+        radius, variance = _radius_and_variance(_tilt(losses, tau))
+        slope = (variance.detach() / tau).masked_fill(saturated, 1)
+        step = (radius - eta) / slope
         step = first_only(step, "the optimal temperature has a first derivative only")
         tau = tau + (step - step.detach()).masked_fill(saturated, 0)
     return torch.where(saturated, torch.zeros_like(tau), tau)
@@ -167,7 +175,7 @@ def _solve(below: Tensor, eta: Tensor, done: Tensor, iterations: int) -> Tensor:
     variance = ((below - below.mean(dim=-1, keepdim=True)) ** 2).mean(dim=-1)
     at = ((variance / (2 * eta)).log() / 2).clamp(min=low, max=high)
     for _ in range(iterations):
-        radius, variance = _radius_and_variance(below, at)
+        radius, variance = _radius_and_variance(below / at.exp().unsqueeze(-1))
         low = torch.where(radius > eta, at, low)
         high = torch.where(radius > eta, high, at)
         # d log KL / d log tau = -Var_q(l / tau) / KL
@@ -185,20 +193,21 @@ def _solve(below: Tensor, eta: Tensor, done: Tensor, iterations: int) -> Tensor:
 _solve.register_fake(lambda below, eta, done, iterations: torch.empty_like(eta))
 
 
-def _radius_and_variance(below: Tensor, log_tau: Tensor) -> tuple[Tensor, Tensor]:
-    """Return ``KL(q || uniform)`` and ``Var_q(l / tau)`` at each row's temperature, (...).
+def _radius_and_variance(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return ``KL(q || uniform)`` and ``Var_q(x)`` for ``q`` proportional to ``exp(x)``, (...).
 
-    At a high temperature every ``exp(x)`` is near 1, and the digits are in the difference.
+    ``x`` is ``(l - max l) / tau``, shape (..., I).
     """
-    x = below / log_tau.exp().unsqueeze(-1)
-    mean = torch.expm1(x).mean(dim=-1)
+    x = x.clamp(min=torch.finfo(x.dtype).min)  # where q is 0, so is q x
     q = x.exp()
     total = q.sum(dim=-1)
-    q *= x
-    first = q.sum(dim=-1) / total
-    q *= x
-    log_mean = torch.where(mean > -0.5, torch.log1p(mean), total.log() - math.log(below.shape[-1]))
-    return first - log_mean, q.sum(dim=-1) / total - first**2
+    part = q * x
+    first = part.sum(dim=-1) / total
+    # At a high temperature every exp(x) is near 1, and the digits are in the difference.
+    mean = torch.expm1(x).mean(dim=-1)
+    log_mean = total.log() - math.log(x.shape[-1])
+    log_mean = torch.where(mean > -0.5, torch.log1p(mean.clamp(min=-0.5)), log_mean)
+    return first - log_mean, (part * x).sum(dim=-1) / total - first**2
 
 
 def _floating(losses: Tensor) -> Tensor:
@@ -212,6 +221,12 @@ def _like(value: Tensor | float, losses: Tensor) -> Tensor:
     return torch.as_tensor(value, dtype=losses.dtype, device=losses.device)
 
 
+def _temperature(tau: Tensor | float, losses: Tensor) -> Tensor:
+    t = _like(tau, losses)
+    _check(~(t < 0), "a temperature must not be negative")
+    return t
+
+
 def _check(holds: Tensor, words: str) -> None:
     if not torch.compiler.is_compiling() and not bool(holds.all()):
         raise ValueError(words)
@@ -219,7 +234,6 @@ def _check(holds: Tensor, words: str) -> None:
 
 def _tilt(losses: Tensor, tau: Tensor) -> Tensor:
     """Return ``(l - max l) / tau``, and its limit (0 at the maximisers, else -inf) at 0."""
-    _check(~(tau < 0), "a temperature must not be negative")
     below = losses - losses.amax(dim=-1, keepdim=True)
     column = tau.unsqueeze(-1)
     limit = torch.zeros_like(below).masked_fill(below < 0, -math.inf)

@@ -32,9 +32,11 @@ class Embeddings:
 
     Attributes
     ----------
-    users, items : Tensor of float32, shapes (U, d) and (I, d)
-    user_ids, item_ids : list of str or None
+    users : Tensor of float32, shape (U, d)
+    items : Tensor of float32, shape (I, d)
+    user_ids : list of str or None
         Names in the order of the rows, where they are known.
+    item_ids : list of str or None
     about : dict of str
         ``run_id``, ``dataset_fingerprint``, ``best_epoch`` and ``config`` (JSON) of the run;
         ``trained_on``: ``train``, without what was set aside for validation, or ``all`` pairs.

@@ -89,6 +89,8 @@ def evaluate(
         Beyond the end of the catalogue a list has misses.
     rows : int
         Users ranked at once; memory is about ``4 * rows * I`` bytes.
+    device : str or torch.device
+        Where it is ranked: that of the embeddings, which are asked for users there.
 
     Returns
     -------

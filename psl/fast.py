@@ -16,8 +16,11 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
+from psl.errors import UnknownNameError
+
 __all__ = ["cpu_kernels", "gpu_kernels"]
 
+ON, OFF = ("on", "1", "true", "yes"), ("off", "0", "false", "no")
 _forked = False
 
 
@@ -39,6 +42,11 @@ if hasattr(os, "register_at_fork"):
 @cache
 def _load() -> ModuleType | None:
     try:
+        import numba
+
+        # Then nothing is compiled: the kernels would be loops in Python.
+        if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+            return None
         from psl import kernels
     except ImportError:  # the extra `fast` is not installed
         return None
@@ -73,20 +81,29 @@ def _compiles_for(device: torch.device) -> bool:
     return torch.cuda.get_device_capability(device) >= (7, 0)
 
 
+def _wanted() -> bool:
+    """Whether the environment leaves the kernels on; a slip of the pen is not taken for yes."""
+    word = os.environ.get("PSL_KERNELS", "").strip().lower() or "on"
+    if word not in ON + OFF:
+        raise UnknownNameError("value of PSL_KERNELS", word, ON + OFF)
+    return word in ON
+
+
 def _served(tensor: Tensor) -> bool:
     # torch.compile cannot follow a kernel; it calls the operators of torch whole, kernels and all.
     if torch.compiler.is_compiling():
         return False
-    known = tensor.dtype in (torch.float32, torch.int64)
-    return known and os.environ.get("PSL_KERNELS", "on") != "off"
+    return _wanted() and tensor.dtype in (torch.float32, torch.int64)
 
 
 def cpu_kernels(tensor: Tensor) -> ModuleType | None:
     """Return :mod:`psl.kernels` if it can work on this tensor, else ``None``.
 
-    It takes integers and float32 on a CPU.  ``PSL_KERNELS=off`` in the environment turns it off.
-    It does not serve in a process forked from one that has run kernels in OpenMP's threads, as a
-    worker of torch's ``DataLoader``.
+    It takes integers and float32 on a CPU.  ``PSL_KERNELS=off`` in the environment turns it off (0,
+    false and no do too), and so does ``NUMBA_DISABLE_JIT=1``.  It does not serve in a process
+    forked from one that has run kernels in OpenMP's threads, as a worker of torch's ``DataLoader``.
+
+    Raises UnknownNameError for a value of ``PSL_KERNELS`` that says neither on nor off.
     """
     usable = tensor.device.type == "cpu" and not _forked and _served(tensor)
     return _load() if usable else None

@@ -35,14 +35,15 @@ class _Multiply(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, matrix: Tensor, transposed: Tensor, x: Tensor) -> Tensor:
-        ctx.save_for_backward(transposed)
+        ctx.save_for_backward(matrix, transposed)
         out: Tensor = _product(x, matrix)
         return out
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        (transposed,) = ctx.saved_tensors
-        return None, None, _product(grad, transposed)
+        matrix, transposed = ctx.saved_tensors
+        # By the same function, with the blocks in each other's place: it can be derived again.
+        return None, None, _Multiply.apply(transposed, matrix, grad)
 
 
 class Graph:
@@ -109,11 +110,17 @@ def _csr(matrix: csr_matrix) -> Tensor:
             torch.from_numpy(matrix.indices.astype(kind)),
             torch.from_numpy(matrix.data),
             matrix.shape,
+            device="cpu",  # not the process's default, which may be another
             check_invariants=True,
         )
 
 
 def _with_values(block: Tensor, values: Tensor) -> Tensor:
     return torch.sparse_csr_tensor(
-        block.crow_indices(), block.col_indices(), values, block.shape, check_invariants=False
+        block.crow_indices(),
+        block.col_indices(),
+        values,
+        block.shape,
+        device=values.device,
+        check_invariants=False,
     )

@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from psl.errors import DataError
 
@@ -23,11 +25,47 @@ class Interactions:
     items : ndarray of int64, shape (interactions,)
     num_items : int
         Size of the catalogue; items are ``0 .. num_items - 1``.
+
+    Raises
+    ------
+    DataError
+        If the arrays are of another dtype or shape, a user's part does not follow the one before,
+        or a user's items are not in the catalogue, each once, ascending.  Every draw and every hit
+        is found by bisection, which would be wrong without a word.
     """
 
     indptr: np.ndarray
     items: np.ndarray
     num_items: int
+
+    def __post_init__(self) -> None:
+        remedy = "; Interactions.from_pairs builds it from pairs in any order"
+        for name, array in (("indptr", self.indptr), ("items", self.items)):
+            if not isinstance(array, np.ndarray):
+                raise DataError(f"{name} must be an ndarray, got {type(array).__name__}{remedy}")
+            if array.dtype != np.int64 or array.ndim != 1:
+                raise DataError(
+                    f"{name} must be a column of int64, got {array.dtype} {array.shape}: give "
+                    f"{name}.astype(numpy.int64){remedy}"
+                )
+        ends = (self.indptr[0], self.indptr[-1]) if len(self.indptr) else (0, -1)
+        if ends != (0, len(self.items)) or (np.diff(self.indptr) < 0).any():
+            raise DataError(
+                f"indptr must rise from 0 to the number of items, {len(self.items)}{remedy}"
+            )
+        if not len(self.items):
+            return
+        low, high = self.items.min(), self.items.max()
+        if low < 0 or high >= self.num_items:
+            raise DataError(f"an item is not in 0 .. {self.num_items - 1}: {low} to {high}{remedy}")
+        ascends = np.diff(self.items) > 0
+        first = self.indptr[(self.indptr > 0) & (self.indptr < len(self.items))]
+        ascends[first - 1] = True  # from one user to the next it may fall
+        if not ascends.all():
+            raise DataError(
+                "a user's items must ascend, each once (of a scipy matrix: after sum_duplicates "
+                f"and sort_indices){remedy}"
+            )
 
     @classmethod
     def from_pairs(
@@ -91,8 +129,30 @@ class Interactions:
         """Items of one user, ascending."""
         return self.items[self.indptr[user] : self.indptr[user + 1]]
 
+    def mask(self, users: Tensor) -> Tensor:
+        """Return which items these users have, shape (B, num_items), bool, on their device.
+
+        Parameters
+        ----------
+        users : Tensor of int64, shape (B,)
+        """
+        indptr = torch.from_numpy(self.indptr).to(users.device)
+        items = torch.from_numpy(self.items).to(users.device)
+        start, count = indptr[users], indptr[users + 1] - indptr[users]
+        row = torch.repeat_interleave(torch.arange(len(users), device=users.device), count)
+        offset = torch.arange(len(row), device=users.device) - (count.cumsum(0) - count)[row]
+        mask = torch.zeros(len(users), self.num_items, dtype=torch.bool, device=users.device)
+        mask[row, items[start[row] + offset]] = True
+        return mask
+
     def union(self, other: Interactions) -> Interactions:
-        """Return the pairs that are in either set."""
+        """Return the pairs that are in either set.
+
+        Raises
+        ------
+        DataError
+            If the other set is of other users or items, or both are empty.
+        """
         if (self.num_users, self.num_items) != (other.num_users, other.num_items):
             raise DataError("the two sets have different users or items")
         return Interactions.from_pairs(
@@ -103,7 +163,13 @@ class Interactions:
         )
 
     def difference(self, other: Interactions) -> Interactions:
-        """Return the pairs that are not in the other set; DataError if none is left."""
+        """Return the pairs that are not in the other set.
+
+        Raises
+        ------
+        DataError
+            If the other set is of other users or items, or no pair is left.
+        """
         if (self.num_users, self.num_items) != (other.num_users, other.num_items):
             raise DataError("the two sets have different users or items")
         users = self.users
@@ -129,6 +195,16 @@ def holdout(
 
     Users with too few interactions to keep one keep all of them.
 
+    Parameters
+    ----------
+    data : Interactions
+    fraction : float
+        Of a user's interactions, in (0, 1).
+    rng : numpy.random.Generator
+        Stream that chooses them.
+    minimum : int
+        How many are moved at least, of a user who has more.
+
     Returns
     -------
     kept, held : Interactions
@@ -136,12 +212,20 @@ def holdout(
     Raises
     ------
     DataError
-        If that is every user.
+        If the fraction is not between 0 and 1, or nothing is set aside of any user.
     """
+    if not 0 < fraction < 1:
+        raise DataError(f"the fraction to set aside lies between 0 and 1, got {fraction}")
     degrees = data.degrees
     count = np.maximum((fraction * degrees).astype(np.int64), minimum)
     count[count >= degrees] = 0
     if not count.any():
+        most = int(degrees.max(initial=0))
+        if most > minimum:
+            raise DataError(
+                f"no user has enough interactions, {most} at most, for one to be set aside: the "
+                f"fraction is {fraction}"
+            )
         raise DataError(
             f"no user has more than {minimum} interactions: there is none to set aside (a split "
             "with a larger --core keeps users with more)"
@@ -173,10 +257,26 @@ def synthetic(
     proportion to an item exposure that falls off as ``rank ** -skew``.  What is liked but not seen
     is a false negative, by construction.
 
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    num_users, num_items : int
+    relevant, observed : int
+        Items that a user likes, and how many of these are seen.
+    dim : int
+        Size of a taste.
+    skew : float
+        How long the tail is: 0 exposes every item alike.
+
     Returns
     -------
     seen, liked : Interactions
         ``seen`` is a subset of ``liked``.
+
+    Raises
+    ------
+    DataError
+        Unless ``2 <= observed <= relevant <= num_items``.
     """
     if not 2 <= observed <= relevant <= num_items:
         raise DataError("need 2 <= observed <= relevant <= num_items")

@@ -16,19 +16,20 @@ from psl.activations import get_activation
 
 __all__ = ["effective_share", "weight_explorer"]
 
-TAUS = (0.025, 0.03, 0.04, 0.05, 0.065, 0.08, 0.1, 0.125, 0.16, 0.2, 0.25, 0.32, 0.4, 0.5, 0.7, 1.0)
+STOPS = (  # of the temperature
+    *(0.025, 0.03, 0.04, 0.05, 0.065, 0.08, 0.1, 0.125),
+    *(0.16, 0.2, 0.25, 0.32, 0.4, 0.5, 0.7, 1.0),
+)
 
 
 def _grid(points: int = 161) -> torch.Tensor:
-    return torch.linspace(-0.999, 1, points, dtype=torch.float64, requires_grad=True)
+    return torch.linspace(-0.999, 1, points, dtype=torch.float64)
 
 
 def _curve(activation: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Return ``log sigma`` and the logarithm of its slope on the grid."""
-    d = _grid()
-    log = get_activation(activation).log(d)
-    (slope,) = torch.autograd.grad(log.sum(), d)
-    return log.detach(), slope.log()
+    sigma, d = get_activation(activation), _grid()
+    return sigma.log(d), sigma.slope(d).log()
 
 
 def effective_share(activation: str, tau: float) -> float:
@@ -49,7 +50,7 @@ def weight_explorer(
     *,
     reference: str = "sl",
     start: tuple[str, float] = ("psl-relu", 0.2),
-    taus: Sequence[float] = TAUS,
+    taus: Sequence[float] = STOPS,
 ) -> str:
     """Return HTML: surrogate and gradient weights of one loss beside the reference, over tau.
 
@@ -158,7 +159,7 @@ _PAGE = """
         pen = "L";
       });
       out += `<path class="curve" d="${path}" fill="none" stroke-width="2" `
-        + `stroke="${line.colour}" stroke-dasharray="${line.dash}"/>`;
+        + `stroke="${line.colour}"/>`;
     }
     lines.forEach((line, k) => {
       out += `<text x="${left + 8}" y="${top + 14 + 15 * k}" style="fill:${line.colour}">`
@@ -171,7 +172,7 @@ _PAGE = """
     const chosen = [data.curves[pick.value], data.curves[data.reference]];
     const weights = chosen.map((c) => softmax(c, tau));
     const lines = (values) => chosen.map((c, k) => (
-      { values: values[k], label: c.label, colour: c.colour, dash: k ? "5 3" : "" }));
+      { values: values[k], label: c.label, colour: c.colour }));
     draw(surrogate, "log σ(d) / τ, nats", lines(chosen.map((c) => c.log.map((v) => v / tau))),
       -20, 20);
     const scaled = weights.map((w) => w.map((v) => v * w.length));

@@ -11,19 +11,7 @@ from psl.fast import cpu_kernels, gpu_kernels
 from psl.interactions import Interactions, holdout
 from psl.streams import stream_key, uniforms
 
-__all__ = ["NoisyNegatives", "UniformNegatives", "membership"]
-
-
-def membership(data: Interactions, users: Tensor) -> Tensor:
-    """Return the boolean matrix of ``users`` against the catalogue, shape (B, I)."""
-    indptr = torch.from_numpy(data.indptr).to(users.device)
-    items = torch.from_numpy(data.items).to(users.device)
-    start, count = indptr[users], indptr[users + 1] - indptr[users]
-    row = torch.repeat_interleave(torch.arange(len(users), device=users.device), count)
-    offset = torch.arange(len(row), device=users.device) - (count.cumsum(0) - count)[row]
-    mask = torch.zeros(len(users), data.num_items, dtype=torch.bool, device=users.device)
-    mask[row, items[start[row] + offset]] = True
-    return mask
+__all__ = ["NoisyNegatives", "UniformNegatives"]
 
 
 def _check(users: Tensor, num_users: int, key: int) -> None:
@@ -51,6 +39,7 @@ class UniformNegatives:
     train : Interactions
         The positives that are not drawn.
     device : torch.device or str
+        Where the users will lie, and what is drawn.
 
     Raises
     ------
@@ -74,6 +63,10 @@ class UniformNegatives:
 
     def sample(self, users: Tensor, count: int, key: int) -> Tensor:
         """Draw ``count`` negatives for each user, shape (B, count), int64.
+
+        The same key gives the same random numbers, row by row: give every call a key of its own,
+        as ``stream_key(seed, epoch, step)``.  With the step of the epoch alone the negatives of the
+        first epoch would come again in every other.
 
         Parameters
         ----------
@@ -125,6 +118,14 @@ class NoisyNegatives:
     per_user : bool
         Mark ``max(floor(share * n), 1)`` of each user's ``n`` pairs, as validation pairs are set
         aside, in place of a share of all pairs, which passes many users by.
+    device : torch.device or str
+        As of :class:`UniformNegatives`.
+
+    Raises
+    ------
+    DataError
+        If ``ratio`` is outside [0, 1] or ``share`` outside (0, 1), a user has the whole catalogue
+        as positives, or, with ``per_user``, no user has two pairs.
     """
 
     def __init__(
@@ -155,7 +156,7 @@ class NoisyNegatives:
     def sample(self, users: Tensor, count: int, key: int) -> Tensor:
         """Draw ``count`` negatives for each user, shape (B, count), int64.
 
-        Parameters and errors as :meth:`psl.UniformNegatives.sample`; on a GPU it is torch's
+        Key, parameters and errors as :meth:`psl.UniformNegatives.sample`; on a GPU it is torch's
         assertion that a user who does not exist fails.
         """
         drawn = self.uniform.sample(users, count, key)

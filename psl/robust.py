@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from psl.activations import get_activation
 from psl.derivatives import first_only
-from psl.dro import dual_value, multiplier
+from psl.dro import dual, multiplier
 from psl.losses.base import (
     Reduction,
     check_positive,
@@ -72,7 +72,7 @@ def robust_bpr_loss(
     check_positive(eta=eta)
     losses = get_activation(activation).log(negative - positive.unsqueeze(-1))
     tau = multiplier(losses.detach(), eta)
-    return reduce(first_only(dual_value(losses, eta, tau), FIRST_ONLY), reduction)
+    return reduce(first_only(dual(losses, eta, tau), FIRST_ONLY), reduction)
 
 
 class RobustBPRLoss(nn.Module):
@@ -82,7 +82,7 @@ class RobustBPRLoss(nn.Module):
         self, eta: float = 1.0, activation: str = "relu", *, reduction: Reduction = "mean"
     ) -> None:
         super().__init__()
-        check_positive(eta=eta)
+        check_positive(wait=True, eta=eta)
         check_reduction(reduction)
         get_activation(activation)
         self.eta, self.activation = eta, activation

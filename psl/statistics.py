@@ -36,8 +36,11 @@ class PairedDifference:
 
     Attributes
     ----------
-    mean, low, high : float
-        Mean of the differences and its t-interval; NaN bounds for one pair.
+    mean : float
+        Of the differences.
+    low : float
+    high : float
+        The ends of its t-interval; NaN for one pair.
     relative : float
         The mean over ``other``: the paper's Imp.%, as a fraction.
     other : float
@@ -144,12 +147,12 @@ def paired_difference(
         error = float((a - b).std(ddof=1)) / math.sqrt(a.size)
         t = gap.mean / error if error else 0.0
         p_value = float(2 * special.stdtr(a.size - 1, -abs(t)))
-    level = float(b.mean())
-    relative = gap.mean / level if level else math.nan
+    base = float(b.mean())
+    relative = gap.mean / base if base else math.nan
     spread = a.size > 2 and bool(a.std()) and bool(b.std())
     alike = float(np.corrcoef(a, b)[0, 1]) if spread else math.nan
     ends = (gap.mean, gap.low, gap.high)
-    return PairedDifference(*ends, relative, level, alike, p_value, a.size)
+    return PairedDifference(*ends, relative, base, alike, p_value, a.size)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -30,8 +30,9 @@ def numpy_stream(root: int, *name: str | int) -> np.random.Generator:
 def uniforms(key: int, shape: tuple[int, ...], device: torch.device | str = "cpu") -> Tensor:
     """Return numbers uniform on [0, 1), float64, that depend on ``key`` and their place alone.
 
-    Number ``n`` is SplitMix64's output for the state ``key + n``: no state is carried, so the same
-    numbers come out on every device, in any number of threads, and after a resumed run.
+    Number ``n`` is SplitMix64's output for the state ``key + n * 0x9E3779B97F4A7C15``, the ``n``-th
+    from ``key``: no state is carried, so the same numbers come out on every device, in any number
+    of threads, and after a resumed run.
     """
 
     def mix(h: Tensor, shift: int) -> Tensor:

@@ -40,7 +40,7 @@ def exchanges(subject: Subject) -> list[dict[str, Any]]:
             if runs:
                 posing = [r | {"config": own.as_dict() | {"seed": s}} for s, r in runs.items()]
                 verdict = check(replace(subject, records=rest + posing), **arguments)
-                noticed = verdict.status == "differs"
+                noticed = verdict.status != "reproduced"
                 out.append({"id": row["id"], "loss": loss, "noticed": noticed})
     return out
 

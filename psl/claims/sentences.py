@@ -69,7 +69,7 @@ def printed_share(
     bar = others.max(axis=1) if over == "baselines" else wide[over]
     above = (mine.max(axis=1) > bar) if best else mine.gt(bar, axis=0)
     won = above.to_numpy()
-    evidence = f"{won.sum()} of {won.size} cells"
+    evidence = f"above in {won.sum()} of {won.size} cells"
     return decide(bool(won.mean() > more_than), evidence)
 
 
@@ -100,7 +100,7 @@ def printed_range(
     strictly = gains.between(low, high)
     evidence = f"{metric}: {gains.min():+.2%} to {gains.max():+.2%}"
     if not strictly.all():
-        evidence += f"; {strictly.sum()} of {len(gains)} cells within the ends unrounded"
+        evidence += f"; {strictly.sum()} of {len(gains)} cells lie in the range before rounding"
     return decide(bool(holds.all()), evidence)
 
 
@@ -117,7 +117,7 @@ def printed_ndcg_gains_more(
         )
         more += list(ndcg > recall)
     share = sum(more) / len(more)
-    return decide(share > more_than, f"{sum(more)} of {len(more)} cells")
+    return decide(share > more_than, f"larger in NDCG@20 in {sum(more)} of {len(more)} cells")
 
 
 @check
@@ -164,7 +164,10 @@ def printed_decline_as_fast(subject: Subject, loss: str, other: str, metric: str
     """Look whether a loss declines with noise at least as fast as another, on every dataset."""
     decline = _decline(subject, metric).droplevel("metric")
     fast = decline[loss] >= decline[other]
-    words = ", ".join(f"{d} {r[loss]:.1%} / {r[other]:.1%}" for d, r in decline.iterrows())
+    words = ", ".join(
+        f"{d} {r[loss]:.1%} / {r[other]:.1%} ({100 * (r[loss] - r[other]):+.1f} points)"
+        for d, r in decline.iterrows()
+    )
     named = ", ".join(fast.index[fast]) or "none"
     words = f"{metric}, {loss} / {other}: {words}; at least as fast on: {named}"
     return decide(bool(fast.all()), words)

@@ -118,7 +118,7 @@ def data_split(
     rated = f"ratings from {least:g} on, " if rating else ""
     say(f"{len(read):,} rows; {len(rows):,} pairs are left: {rated}no repeats, {core}-core")
     shown = Table(key("of the split"), Column(setting, justify="right"))
-    for name, value in splits.statistics(train_rows, test_rows).items():
+    for name, value in splits.summary(train_rows, test_rows).items():
         shown.add_row(name, f"{value:,.0f}" if value >= 10 or value == 0 else f"{value:.4g}")
     out.print(shown)
     if figure is not None:

@@ -17,7 +17,7 @@ from rich.progress import (
 from rich.progress import Progress as Bars
 
 from psl.cli.console import err, say
-from psl.sweep.watch import LINE_SECONDS, duration
+from psl.clock import LINE_SECONDS, duration
 from psl.training import Progress, RunConfig
 
 __all__ = ["EpochBars", "EpochLines", "watching"]

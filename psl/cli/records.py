@@ -16,7 +16,6 @@ from psl.backbones import BACKBONES
 from psl.cli.console import Device, Results, Several, err, key, out, print_json, say
 from psl.errors import PSLError, RecordError
 from psl.losses import LOSSES
-from psl.sweep.watch import names
 from psl.training import RunConfig, retrace
 from psl.training.device import check_device
 
@@ -71,7 +70,7 @@ def _chosen(
         r
         for r in records.read(results)
         if (not experiment or r["experiment"] in experiment)
-        and all(not names or r["config"][axis] in names for axis, names in asked.items())
+        and all(not given or r["config"][axis] in given for axis, given in asked.items())
     ]
     if not found:
         raise RecordError(f"{results} has no record of what was asked for")
@@ -81,10 +80,10 @@ def _chosen(
 def _table(title: str, some: list[dict[str, Any]]) -> Table:
     """Lay out records of one dataset: eighty columns hold them."""
     told = _told_apart_by([r["config"] for r in some])
-    names = (key(n) for n in ("run", "model", "seed"))
+    keys = (key(n) for n in ("run", "model", "seed"))
     numbers = (Column(n, justify="right", no_wrap=True) for n in ("R@20", "NDCG@20", "min"))
     table = Table(
-        *names,
+        *keys,
         *(n.replace("_", " ") for n in told),
         *numbers,
         title=title,
@@ -147,7 +146,7 @@ def records_retrace(
         results, experiment, dataset=dataset, setting=setting, backbone=backbone, loss=loss
     )
     load = cache(datasets.load)
-    called = names({r["run_id"]: r["config"] for r in chosen})
+    called = records.names({r["run_id"]: r["config"] for r in chosen})
     kinds = ("the same bits", f"within {tolerance:g}", "off by more", "not compared")
     told = dict.fromkeys(kinds, 0)
     with Bars(*Bars.get_default_columns(), console=err, disable=not err.is_terminal) as bars:

@@ -14,10 +14,10 @@ import typer
 
 from psl import experiments, records, sweep
 from psl.cli.console import Device, Results, Several, err, out, print_json, say
+from psl.clock import duration
 from psl.datasets import stored_setting
 from psl.errors import DataError, PSLError, UnknownNameError
 from psl.files import check_writable, replace_file
-from psl.sweep.watch import duration
 from psl.training.device import check_device
 
 

@@ -5,7 +5,7 @@ name, as ``psl run`` takes it.  Nothing here trains.
 """
 
 from psl.experiments.config import cell, cell_command, cell_runs
-from psl.experiments.grid import AXES, EXPERIMENTS, Cell, cells, count_values, runs
+from psl.experiments.grid import AXES, EXPERIMENTS, Cell, cells, count_values
 
 __all__ = [
     "AXES",
@@ -16,5 +16,4 @@ __all__ = [
     "cell_runs",
     "cells",
     "count_values",
-    "runs",
 ]

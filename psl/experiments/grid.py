@@ -12,7 +12,7 @@ from psl.experiments.unprinted import UNPRINTED
 from psl.reference import table
 from psl.training import RunConfig
 
-__all__ = ["AXES", "EXPERIMENTS", "Cell", "cells", "count_values", "runs"]
+__all__ = ["AXES", "EXPERIMENTS", "Cell", "cells", "count_values"]
 
 # Each experiment: what it is, and the packaged tables it fills with the setting of their rows.
 # The order matters: the record of a cell that stands in several lies in the first one's file.
@@ -106,11 +106,6 @@ def cells(
             config, reason = _config(where, seed, protocol)
             out.append(Cell({**where, "seed": seed}, home, config, printed, source, reason))
     return out
-
-
-def runs(experiment: str, **filters: Any) -> list[RunConfig]:
-    """Return the configurations of :func:`cells` that have hyperparameters."""
-    return [c.config for c in cells(experiment, **filters) if c.config is not None]
 
 
 def count_values(chosen: Iterable[Cell]) -> tuple[int, int]:

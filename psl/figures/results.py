@@ -1,28 +1,34 @@
-"""Figures of results: the paper's numbers dashed, ours solid."""
+"""Figures of results: printed numbers dashed, ours solid."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from psl.figures.style import LABELS, colour_of, label_ends, metric_name
+from psl.figures.labels import label_ends
+from psl.figures.style import LABELS, colour_of, line_of, metric_name
 
 __all__ = ["by_seed", "compare", "differences", "over"]
 
 
 def compare(table: pd.DataFrame) -> Figure:
-    """Draw the paper's value (dashed, hollow) beside ours (solid), one panel a metric.
+    """Draw the printed value (dashed) beside ours (solid), one panel a metric.
 
     Parameters
     ----------
     table : DataFrame
-        Columns ``loss``, ``metric``, ``paper``, ``ours``; several rows of one loss and metric,
-        e.g. seeds, are drawn on one line.
+        Columns ``loss``, ``metric``, ``paper``, ``ours``, and where several seeds stand behind a
+        row, ``low`` and ``high``, the interval of their mean; several rows of one loss and metric
+        are drawn on one line.
     """
+    if not {"low", "high"} <= set(table.columns):
+        table = table.assign(low=math.nan, high=math.nan)
     losses = list(dict.fromkeys(table["loss"]))
     metrics = list(dict.fromkeys(table["metric"]))
     figure = Figure(figsize=(6.4, 1.6 + 0.42 * max(len(losses), 1)))
@@ -33,22 +39,30 @@ def compare(table: pd.DataFrame) -> Figure:
     for axes, metric in zip(panels, metrics, strict=True):
         rows = table[table["metric"] == metric]
         at = [losses.index(loss) for loss in rows["loss"]]
-        colours = [colour_of(loss) for loss in rows["loss"]]
         axes.hlines(at, rows["paper"], rows["ours"], color="#bbbbbb", linewidth=1)
-        for y, colour, paper, ours in zip(at, colours, rows["paper"], rows["ours"], strict=True):
-            axes.vlines(paper, y - 0.34, y + 0.34, color=colour, linestyle=(0, (2, 1.2)))
-            axes.plot([ours], [y], "o", color=colour)
+        for y, row in zip(at, rows.itertuples(), strict=True):
+            _draw_result(axes, y, row)
         axes.set_title(metric_name(metric))
         axes.set_yticks(range(len(losses)), [LABELS.get(loss, loss) for loss in losses])
         axes.set_ylim(len(losses) - 0.4, -0.6)
         axes.margins(x=0.12)
         axes.locator_params(axis="x", nbins=4)
-    figure.supxlabel("solid mark: ours;  dashed line: the paper's value", fontsize=10)
+    bars = ";  bar: 95 % interval" if table["low"].notna().any() else ""
+    figure.supxlabel(f"solid mark: ours{bars};  dashed line: printed value", fontsize=10)
     return figure
 
 
+def _draw_result(axes: Axes, y: int, row: Any) -> None:
+    """Draw one row: a mark for ours, a bar for its interval if there is one, a dash for print."""
+    shade = colour_of(row.loss)
+    if math.isfinite(row.low):
+        axes.hlines(y, row.low, row.high, color=shade, linewidth=4, alpha=0.3)
+    axes.plot([row.ours], [y], "o", color=shade)
+    axes.vlines(row.paper, y - 0.36, y + 0.36, color=shade, linestyle=(0, (2, 1.2)))
+
+
 def differences(table: pd.DataFrame, xlabel: str) -> Figure:
-    """Draw a difference for each row with its interval, and the paper's value dashed.
+    """Draw a difference for each row with its interval, and the printed value dashed.
 
     Parameters
     ----------
@@ -60,12 +74,8 @@ def differences(table: pd.DataFrame, xlabel: str) -> Figure:
     figure = Figure(figsize=(6.4, 1.3 + 0.34 * max(len(table), 1)))
     axes = figure.subplots()
     axes.axvline(0, color="#bbbbbb", linewidth=1)
-    numbers = table[["ours", "low", "high", "paper"]].to_numpy(dtype=float)
-    for y, (loss, (ours, low, high, paper)) in enumerate(zip(table["loss"], numbers, strict=True)):
-        shade = colour_of(loss)
-        axes.hlines(y, low, high, color=shade, linewidth=4, alpha=0.3)
-        axes.plot([ours], [y], "o", color=shade)
-        axes.vlines(paper, y - 0.36, y + 0.36, color=shade, linestyle=(0, (2, 1.2)))
+    for y, row in enumerate(table.itertuples()):
+        _draw_result(axes, y, row)
     axes.set_yticks(range(len(table)), list(table["label"]))
     axes.set_ylim(len(table) - 0.4, -0.6)
     axes.set_xlabel(xlabel)
@@ -111,9 +121,10 @@ def over(
     *,
     log: bool = False,
     ticks: Mapping[float, str] | None = None,
+    ylim: tuple[float, float] | None = None,
     ylabel: str = "",
 ) -> Figure:
-    """Draw metrics over what was varied, one panel each: ours solid with its band, paper dashed.
+    """Draw metrics over what was varied, one panel each: ours solid with its band, print dashed.
 
     Parameters
     ----------
@@ -124,7 +135,9 @@ def over(
     log : bool
         Of the horizontal axis.
     ticks : mapping of float to str, optional
-        Places on the horizontal axis and what is written there.
+        Places on the horizontal axis and what is written there; all are shown.
+    ylim : (float, float), optional
+        Of every panel; names are placed within it.
     """
     metrics = list(dict.fromkeys(table["metric"]))
     figure = Figure(figsize=(6.4, 3.6))
@@ -138,6 +151,8 @@ def over(
             end = _over_one(axes, str(loss), rows.sort_values(varied), varied)
             ends += [end] if end else []
         axes.set(title=metric_name(metric), xscale="log" if log else "linear")
+        if ylim:
+            axes.set_ylim(ylim)
         if ticks:
             axes.set_xticks(list(ticks), list(ticks.values()))
             axes.minorticks_off()
@@ -145,7 +160,24 @@ def over(
             label_ends(axes, ends)
     figure.supxlabel(xlabel, fontsize=11)
     panels[0].set_ylabel(ylabel)
+    if ticks:
+        _stagger(figure)
     return figure
+
+
+def _stagger(figure: Figure) -> None:
+    """Write what would touch its left neighbour on the horizontal axis one line lower."""
+    figure.draw_without_rendering()  # texts have a width from here on
+    every = zip(*(axes.get_xticklabels() for axes in figure.axes), strict=True)
+    names, ends = [], [-math.inf] * len(figure.axes)
+    for labels in every:
+        boxes = [label.get_window_extent() for label in labels]
+        lower = any(box.x0 < end + 4 for box, end in zip(boxes, ends, strict=True))
+        if not lower:
+            ends = [box.x1 for box in boxes]
+        names.append("\n" * lower + labels[0].get_text())
+    for axes in figure.axes:
+        axes.set_xticks(axes.get_xticks(), names)
 
 
 def _over_one(
@@ -155,7 +187,7 @@ def _over_one(
     shade, seen = colour_of(loss), rows.dropna(subset=["ours"])
     printed = rows.dropna(subset=["paper"])
     axes.plot(printed[varied], printed["paper"], "--", color=shade, linewidth=1)
-    axes.plot(seen[varied], seen["ours"], "o-", color=shade, markersize=3.5)
+    axes.plot(seen[varied], seen["ours"], marker="o", markersize=3.5, **line_of(loss))
     band = (seen[varied], seen["low"], seen["high"])
     axes.fill_between(*band, color=shade, alpha=0.18, linewidth=0)
     ends = [

@@ -6,7 +6,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from psl.figures.style import COLOURS, name_ends
+from psl.figures.labels import name_ends
+from psl.figures.style import NEUTRALS
 
 __all__ = ["scaling"]
 
@@ -16,7 +17,12 @@ _TITLES = {
     "dim": "dimension d",
     "items": "catalogue |I|",
 }
-_PLAIN, _OURS, _LIMIT = COLOURS["bpr"], COLOURS["psl-relu"], COLOURS["sl"]
+_OURS, _PLAIN, _LIMIT = NEUTRALS[:3]
+_ROADS = (
+    ("gather,\nplain torch", "plain_seconds", _PLAIN),
+    ("ours", "ours_seconds", _OURS),
+    ("arithmetic\nalone", "limit_seconds", _LIMIT),
+)
 
 
 def scaling(table: pd.DataFrame) -> Figure:
@@ -26,8 +32,8 @@ def scaling(table: pd.DataFrame) -> Figure:
     ----------
     table : DataFrame
         Columns ``varied`` (negatives, batch, dim or items), ``size``, ``ours_seconds``,
-        ``plain_seconds`` (NaN where not measured) and ``limit_seconds``, the time in which the
-        machine could do the arithmetic alone.
+        ``plain_seconds``, the plain road *gather* (NaN where not measured), and
+        ``limit_seconds``, the time in which the machine could do the arithmetic alone.
     """
     figure = Figure(figsize=(6.4, 5.4))
     if table.empty:
@@ -42,12 +48,16 @@ def scaling(table: pd.DataFrame) -> Figure:
         axes.plot(rows["size"], 1e3 * rows["limit_seconds"], "--", color=_LIMIT, linewidth=1)
         axes.set(xscale="log", yscale="log", xlabel=title)
         axes.xaxis.set_minor_formatter(NullFormatter())
+        if rows["size"].max() < 1000 * rows["size"].min():  # too few powers of ten
+            axes.set_xticks(sizes := list(rows["size"][::2]), sizes)
+            axes.minorticks_off()
     for axes in panels[::2]:
         axes.set_ylabel("milliseconds")
         axes.yaxis.set_major_formatter("{x:g}")
-    last = table[table["varied"] == "batch"].sort_values("size").iloc[-1]
-    plain = table[table["varied"] == "batch"]["plain_seconds"].max()
-    heights = (("plain", plain, _PLAIN), ("ours", last["ours_seconds"], _OURS))
-    ends = [*heights, ("arithmetic\nalone", last["limit_seconds"], _LIMIT)]
-    name_ends(panels[1], [(n, last["size"], 1e3 * y, shade) for n, y, shade in ends], "right")
+    of_batch = table[table["varied"] == "batch"].sort_values("size")
+    ends = []
+    for name, column, shade in _ROADS:
+        line = of_batch.dropna(subset=[column]).tail(1)
+        ends += [(name, x, 1e3 * y, shade) for x, y in zip(line["size"], line[column], strict=True)]
+    name_ends(panels[1], ends, "right")
     return figure

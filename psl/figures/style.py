@@ -1,10 +1,12 @@
-"""One style for the whole book: colours, names, panels, and names at the ends of lines."""
+"""One style for the whole book: colours, names, panels."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator
 from importlib.resources import as_file, files
+from itertools import cycle
+from typing import Any
 
 import matplotlib.style
 from matplotlib.axes import Axes
@@ -13,16 +15,17 @@ from matplotlib.figure import Figure
 __all__ = [
     "COLOURS",
     "LABELS",
-    "STYLES",
+    "NEUTRALS",
     "colour_of",
-    "label_ends",
+    "line_of",
+    "looks",
     "metric_name",
-    "name_ends",
     "one_panel",
     "use_style",
 ]
 
-# Each has a contrast of at least 4.5 with white, so that a label can wear the colour of its line.
+# A colour means its loss and nothing else. Each, below too, has a contrast of at least 4.5 with
+# white, so that a label can wear the colour of its line.
 COLOURS: dict[str, str] = {
     "bpr": "#6b6b6b",
     "sl": "#1a1a1a",
@@ -35,6 +38,10 @@ COLOURS: dict[str, str] = {
     "bsl": "#7446b0",
     "sl@20": "#54632a",
 }
+
+# For what is no loss: five, and four line styles, so that twenty in turn look different.
+NEUTRALS = ("#41566b", "#86695a", "#4f4766", "#5f7569", "#5f4c3d")
+_LINES = ("-", "--", "-.", ":")
 
 LABELS: dict[str, str] = {
     "bpr": "BPR",
@@ -50,7 +57,6 @@ LABELS: dict[str, str] = {
     "step": "step",
 }
 
-STYLES = {"psl-tanh": "-.", "psl-atan": (0, (6, 1.5)), "psl-softplus": (0, (4, 1, 1, 1, 1, 1))}
 METRICS = {"ndcg": "NDCG", "recall": "Recall", "mrr": "MRR"}
 
 
@@ -66,8 +72,20 @@ def use_style() -> None:
 
 
 def colour_of(name: str) -> str:
-    """Return a loss's colour; grey for any other name."""
-    return COLOURS.get(name, "#444444")
+    """Return a loss's colour; the first neutral one for any other name."""
+    return COLOURS.get(name, NEUTRALS[0])
+
+
+def line_of(name: str) -> dict[str, Any]:
+    """Return how the line of a loss is drawn, the same in every figure: solid."""
+    look = {"color": colour_of(name), "linestyle": ":" if name == "step" else "-"}
+    # The arctangent lies on the tangent nearly everywhere: the one below is broad.
+    return look | ({"linewidth": 4.5, "zorder": 1.9} if name == "psl-tanh" else {})
+
+
+def looks() -> Iterator[tuple[str, str]]:
+    """Yield a colour and a line style for each curve of a family that is no family of losses."""
+    return zip(cycle(NEUTRALS), cycle(_LINES), strict=False)
 
 
 def metric_name(name: str) -> str:
@@ -82,34 +100,3 @@ def one_panel(xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
     axes = figure.subplots()
     axes.set(xlabel=xlabel, ylabel=ylabel)
     return figure, axes
-
-
-def label_ends(axes: Axes, ends: Sequence[tuple[str, float, float]], side: str = "right") -> None:
-    """Write the losses' names at their lines' ends: (loss, x, y)."""
-    name_ends(axes, [(LABELS.get(n, n), x, y, colour_of(n)) for n, x, y in ends], side)
-
-
-def name_ends(axes: Axes, ends: Sequence[tuple[str, float, float, str]], side: str) -> None:
-    """Write names beside the line ends, moved apart where they would overlap."""
-    if not ends:
-        return
-    axes.margins(x=0.02)
-    axes.get_xlim(), axes.get_ylim()  # settles the limits, which the next line reads
-    to_unit = axes.transScale + axes.transLimits
-    height = [float(to_unit.transform((x, y))[1]) for _, x, y, _ in ends]
-    order = sorted(range(len(ends)), key=lambda k: height[k])
-    step, placed = 0.075, [0.0] * len(ends)
-    last = -1.0
-    for k in order:
-        last = placed[k] = max(height[k], last + step)
-    # Pushed over the top: move the stack down again.
-    ceiling = 1.02
-    for k in reversed(order):
-        placed[k] = min(placed[k], ceiling)
-        ceiling = placed[k] - step
-    for (label, _, _, colour), y in zip(ends, placed, strict=True):
-        x, align = (1.015, "left") if side == "right" else (0.0, "left")
-        axes.text(x, y, label, transform=axes.transAxes, color=colour, va="center", ha=align)
-    if side == "left":
-        low, high = axes.get_xlim()
-        axes.set_xlim(low * (low / high) ** 0.22, high)

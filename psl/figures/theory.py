@@ -8,7 +8,8 @@ from itertools import cycle
 import numpy as np
 from matplotlib.figure import Figure
 
-from psl.figures.style import COLOURS, STYLES, colour_of, label_ends, name_ends, one_panel
+from psl.figures.labels import label_ends, name_ends
+from psl.figures.style import NEUTRALS, line_of, looks, one_panel
 
 __all__ = [
     "activations",
@@ -21,8 +22,6 @@ __all__ = [
     "tilts",
     "weights",
 ]
-
-_FURTHER = ("#c0390a", "#2456b4", "#00755a", "#7446b0")
 
 
 def activations(d: np.ndarray, curves: Mapping[str, np.ndarray]) -> Figure:
@@ -67,14 +66,14 @@ def pair_weights(
     upper, lower = figure.subplots(2, 1, sharex=True)
     middle = (edges[1:] + edges[:-1]) / 2
     for (name, density), colour, side in zip(
-        densities.items(), cycle(_FURTHER[:2]), cycle(("right", "left")), strict=False
+        densities.items(), cycle(NEUTRALS), cycle(("right", "left")), strict=False
     ):
         upper.stairs(density, edges, color=colour, fill=True, alpha=0.25)
         upper.stairs(density, edges, color=colour)
         top = int(density.argmax())
         upper.annotate(f" {name} ", (middle[top], density[top]), color=colour, va="bottom", ha=side)
     for loss, y in curves.items():
-        lower.plot(middle, y, color=colour_of(loss), linestyle=STYLES.get(loss, "-"))
+        lower.plot(middle, y, **line_of(loss))
     lower.set(yscale="log", ylim=(1e-3, None))
     lower.yaxis.set_major_formatter("{x:g}")
     label_ends(lower, [(loss, middle[-1], y[-1]) for loss, y in curves.items()])
@@ -99,11 +98,9 @@ def budget(tau: np.ndarray, parts: Mapping[str, np.ndarray]) -> Figure:
     figure, axes = one_panel("temperature τ", "distance, nats")
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
-    grounds = ("#d9d9d9", "#b8c4d6", "#f0c9bb", "#7d7d7d")
-    inks = ("#555555", "#2456b4", "#c0390a", "#1a1a1a")
     low, ends = np.zeros(len(tau)), []
-    for (name, part), ground, ink in zip(parts.items(), cycle(grounds), cycle(inks), strict=False):
-        axes.fill_between(tau, low, low + part, color=ground, linewidth=0)
+    for (name, part), ink in zip(parts.items(), cycle(NEUTRALS), strict=False):
+        axes.fill_between(tau, low, low + part, color=ink, alpha=0.3, linewidth=0)
         axes.plot(tau, low + part, color=ink, linewidth=1)
         ends.append((name, float(tau[-1]), float((low + part / 2)[-1]), ink))
         low = low + part
@@ -141,10 +138,9 @@ def temperatures(
     axes.set_ylim(0, 1.5 * tau.max())
     if level is not None:
         axes.axhline(level, color="#444444", linewidth=1, linestyle="--")
-    colours = ["#1a1a1a", "#c0390a", "#00755a", "#2456b4", "#946200", "#a8417f"]
     starts = []
     for k, (line, label) in enumerate(zip(tau, labels, strict=True)):
-        colour = colours[k % len(colours)]
+        colour = NEUTRALS[k % len(NEUTRALS)]
         axes.plot(eta, line, color=colour)
         axes.axvline(saturation[k], color=colour, linewidth=1, linestyle=(0, (1, 2)))
         starts.append((label, eta[0], line[0], colour))
@@ -166,9 +162,8 @@ def gaps(eta: np.ndarray, routes: Mapping[str, np.ndarray], bounds: Mapping[str,
     """
     figure, axes = one_panel("radius η, nats", "gap, relative to the range of l")
     ends = []
-    colours, markers = ("#1a1a1a", "#2456b4", "#c0390a", "#00755a", "#7446b0"), ("o", "^", "s", "D")
     for (name, gap), colour, marker in zip(
-        routes.items(), cycle(colours), cycle(markers), strict=False
+        routes.items(), cycle(NEUTRALS), cycle("o^sD"), strict=False
     ):
         axes.plot(eta, gap.clip(min=1e-17), marker, color=colour, markersize=2.5, alpha=0.6)
         axes.axhline(bounds[name], color=colour, linestyle="--", linewidth=1)
@@ -191,11 +186,7 @@ def tilts(losses: np.ndarray, ratios: Mapping[str, np.ndarray]) -> Figure:
     """
     figure, axes = one_panel("loss l of an item", "worst-case weight, uniform = 1")
     ends = []
-    styles = ("-", "--", "-.", ":")
-    colours = ("#c0390a", "#2456b4", "#00755a", "#7446b0", "#1a1a1a")
-    for (name, ratio), style, colour in zip(
-        ratios.items(), cycle(styles), cycle(colours), strict=False
-    ):
+    for (name, ratio), (colour, style) in zip(ratios.items(), looks(), strict=False):
         shown = ratio.clip(min=0.01)
         axes.plot(losses, shown, linestyle=style, color=colour)
         ends.append((name, float(losses[-1]), float(shown[-1]), colour))
@@ -221,9 +212,7 @@ def paths(curves: Mapping[str, np.ndarray]) -> Figure:
     along /= np.linalg.norm(along)
     plane = np.stack([along, np.cross(start, along)])
     offsets = cycle(((8, -8), (-8, 8)))
-    for (name, curve), colour, style in zip(
-        curves.items(), cycle(_FURTHER), cycle(("-", "--", "-.", ":")), strict=False
-    ):
+    for (name, curve), (colour, style) in zip(curves.items(), looks(), strict=False):
         x, y = np.degrees(np.arcsin((curve @ plane.T).clip(-1, 1))).T
         axes.plot(x, y, color=colour, linestyle=style)
         # Names in the middle: curves that start together may end together.
@@ -253,12 +242,7 @@ def lines(x: np.ndarray, curves: Mapping[str, np.ndarray], xlabel: str, ylabel: 
     """
     figure, axes = one_panel(xlabel, ylabel)
     ends = []
-    styles = (":", "--", "-", "-.")
-    # The first four are told apart by their style alone; after them another colour comes in.
-    colours = [c for c in (COLOURS["sl"], *_FURTHER) for _ in styles]
-    for (name, y), style, colour in zip(
-        curves.items(), cycle(styles), cycle(colours), strict=False
-    ):
+    for (name, y), (colour, style) in zip(curves.items(), looks(), strict=False):
         axes.plot(x, y, color=colour, linestyle=style)
         ends.append((name, float(x[-1]), float(y[-1]), colour))
     name_ends(axes, ends, "right")
@@ -268,7 +252,6 @@ def lines(x: np.ndarray, curves: Mapping[str, np.ndarray], xlabel: str, ylabel: 
 def _over_difference(d: np.ndarray, curves: Mapping[str, np.ndarray], ylabel: str) -> Figure:
     figure, axes = one_panel("score difference d = f(u, j) − f(u, i)", ylabel)
     for name, y in curves.items():
-        style = ":" if name == "step" else STYLES.get(name, "-")
-        axes.plot(d, y, color=colour_of(name), linestyle=style)
+        axes.plot(d, y, **line_of(name))
     label_ends(axes, [(name, d[-1], y[-1]) for name, y in curves.items()])
     return figure

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from psl.figures.style import COLOURS, STYLES, colour_of, label_ends, name_ends, one_panel
+from psl.figures.labels import label_ends, name_ends
+from psl.figures.style import colour_of, line_of, looks, one_panel
 
 __all__ = ["learning_curves", "popularity", "scalars"]
 
@@ -27,8 +27,7 @@ def popularity(curves: Mapping[str, np.ndarray]) -> Figure:
     """
     figure, axes = one_panel("share of items, most popular first", "share of interactions")
     ends = []
-    marks = [(style, COLOURS[of]) for of in ("sl", "psl-relu") for style in ("-", "--", "-.", ":")]
-    for (name, counts), (style, colour) in zip(curves.items(), cycle(marks), strict=False):
+    for (name, counts), (colour, style) in zip(curves.items(), looks(), strict=False):
         share = np.concatenate([[0.0], np.cumsum(counts) / max(counts.sum(), 1)])
         place = np.linspace(0, 1, len(share))
         axes.plot(place, share, color=colour, linestyle=style)
@@ -55,7 +54,7 @@ def learning_curves(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure
         x = [float(point["epoch"]) for point in points]
         y = [float(point["ndcg@20"]) for point in points]
         if x:
-            axes.plot(x, y, color=colour_of(name), linestyle=STYLES.get(name, "-"))
+            axes.plot(x, y, **line_of(name))
             ends.append((name, x[-1], y[-1]))
         if points and "low" in points[0]:
             low, high = ([float(p[k]) for p in points] for k in ("low", "high"))
@@ -75,11 +74,9 @@ def scalars(paths: Mapping[str, pd.DataFrame]) -> Figure:
     """
     figure = Figure(figsize=(6.4, 3.2))
     panels = figure.subplots(1, len(paths), squeeze=False)[0]
-    shades = ("#1a1a1a", "#c0390a", "#00755a", "#2456b4", "#7446b0", "#946200", "#6b6b6b")
-    marks = [(shade, style) for style in ("-", "--", "-.", ":") for shade in shades]
     for axes, (title, table) in zip(panels, paths.items(), strict=True):
         ends = []
-        for (shade, style), name in zip(cycle(marks), table, strict=False):
+        for (shade, style), name in zip(looks(), table, strict=False):
             axes.plot(table.index, table[name], color=shade, linestyle=style)
             ends.append((str(name), float(table.index[-1]), float(table[name].iloc[-1]), shade))
         axes.set(title=title, xlabel="step")

@@ -17,7 +17,7 @@ from numba import prange
 from torch import Tensor
 
 from psl.kernels.compiling import compiled
-from psl.kernels.maths import HUGE, KINDS, SOURCE, exp, f4, i4, term, u8
+from psl.kernels.maths import HUGE, KINDS, exp, f4, i4, term, u8
 from psl.kernels.sampled import SPARE
 from psl.kernels.threads import use_threads
 
@@ -30,11 +30,10 @@ BLOCK_BYTES, ROWS, MOST_BYTES = 1 << 20, 128, 1 << 25
 @cache
 def _weights(activation: str) -> Any:
     """Compile scores -> loss, and in their place the weight of each item."""
-    kind, source = KINDS.index(activation), SOURCE
+    kind = KINDS.index(activation)
 
     @compiled
     def kernel(score, positive, negative, scale, batch, threads, value, bad):
-        source  # noqa: B018
         (rows, num_items), count = score.shape, negative.shape[1]
         for t in prange(threads):
             times, lanes = np.empty(num_items + SPARE, i4), np.empty(16, f4)

@@ -2,11 +2,16 @@
 
 For a parallel loop numba stores other machine code than the process that compiled it goes on with:
 sums are grouped otherwise, and last digits would tell a first run from a second.
+
+By itself numba looks only at the file of a kernel for whether what it kept is stale.  A kernel here
+calls into other files, and is compiled with the options of this one: it is kept under a digest of
+all of them, and compiled anew when one has changed.
 """
 
 from __future__ import annotations
 
 import atexit
+import hashlib
 import os
 import pickle
 import subprocess
@@ -15,9 +20,11 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from numba import cloudpickle, njit
+from numba.core.caching import FunctionCache
 
 __all__ = ["OPTIONS", "compiled"]
 
@@ -33,8 +40,22 @@ sys.path[:] = pickle.load(sys.stdin.buffer)
 from psl.kernels.compiling import _serve
 _serve(sys.stdin.buffer, sys.stdout.buffer)
 """
-_plain = njit(parallel=True, cache=True, **OPTIONS)
+_FILES = sorted(Path(__file__).parent.glob("*.py"))
+SOURCE = hashlib.sha256(b"".join(path.read_bytes() for path in _FILES)).hexdigest()[:16]
 _one_at_a_time = threading.Lock()
+
+
+class _Cache(FunctionCache):
+    """numba's, with the digest in the key."""
+
+    def _index_key(self, sig, codegen):
+        return (*super()._index_key(sig, codegen), SOURCE)
+
+
+def _cached(function: Callable[..., None]) -> Any:
+    kernel = njit(parallel=True, **OPTIONS)(function)
+    kernel._cache = _Cache(kernel.py_func)
+    return kernel
 
 
 def compiled(function: Callable[..., None]) -> Any:
@@ -42,7 +63,7 @@ def compiled(function: Callable[..., None]) -> Any:
 
     If no child process can be had, this one compiles: the same numbers but for their last digits.
     """
-    kernel = _plain(function)
+    kernel = _cached(function)
     load = kernel.compile
 
     def compile_elsewhere(signature: tuple[Any, ...]) -> Any:
@@ -87,6 +108,6 @@ def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
         except EOFError:
             return
         with suppress(Exception):  # the parent meets the same error, and can say where
-            _plain(function).compile(signature)
+            _cached(function).compile(signature)
         pickle.dump(None, answers)
         answers.flush()

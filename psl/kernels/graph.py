@@ -10,7 +10,6 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import torch
 from numba import prange
 from torch import Tensor
 
@@ -51,6 +50,6 @@ def csr_product(matrix: Tensor, x: Tensor) -> Tensor:
     )
     ends = np.arange(1, threads) * len(columns) // threads
     first = np.concatenate([[0], np.searchsorted(indptr, ends), [len(matrix)]])
-    out = torch.empty(len(matrix), x.shape[1])
+    out = x.new_empty(len(matrix), x.shape[1])
     _product(x.shape[1])(indptr, columns, values, first, x.numpy(), out.numpy())
     return out

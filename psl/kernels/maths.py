@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-from pathlib import Path
 
 import numpy as np
 from numba import njit
@@ -14,7 +12,6 @@ from psl.kernels.compiling import OPTIONS
 __all__ = [
     "HUGE",
     "KINDS",
-    "SOURCE",
     "atan",
     "exp",
     "f4",
@@ -28,10 +25,6 @@ __all__ = [
 f4, i4, u8 = np.float32, np.int32, np.uint64
 inlined = njit(inline="always", **OPTIONS)
 EPS = f4(np.finfo(np.float32).eps)
-# numba keeps what it compiled, and looks only at the file of the kernel for whether it is stale.  A
-# kernel that calls into another file names this digest in its closure, which is part of the key.
-_FILES = sorted(Path(__file__).parent.glob("*.py"))
-SOURCE = hashlib.sha256(b"".join(path.read_bytes() for path in _FILES)).hexdigest()[:16]
 LN2, HUGE = f4(math.log(2)), f4(np.finfo(np.float32).max)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from numba import njit, prange
 from torch import Tensor
 
@@ -15,7 +14,7 @@ __all__ = ["mix_in", "uniform", "uniform_negatives"]
 
 @njit(inline="always")
 def uniform(key, place):
-    """Return SplitMix64's output for the state ``key + place``, as a number in [0, 1)."""
+    """Return SplitMix64's output for the ``place``-th state from ``key``, a number in [0, 1)."""
     h = key + u8(place) * u8(0x9E3779B97F4A7C15)
     h = (h ^ (h >> u8(30))) * u8(0xBF58476D1CE4E5B9)
     h = (h ^ (h >> u8(27))) * u8(0x94D049BB133111EB)
@@ -87,7 +86,7 @@ def uniform_negatives(
 ) -> Tensor:
     """Return items uniform over each user's non-positives, shape (B, count), int64."""
     use_threads()
-    out = torch.empty(len(users), count, dtype=torch.int64)
+    out = users.new_empty(len(users), count)
     _draw(u8(key), indptr.numpy(), positives.numpy(), num_items, users.numpy(), out.numpy())
     return out
 

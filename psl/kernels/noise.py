@@ -11,7 +11,7 @@ from numba import prange
 from torch import Tensor
 
 from psl.kernels.compiling import compiled
-from psl.kernels.maths import SOURCE, f4, u8
+from psl.kernels.maths import f4, u8
 from psl.kernels.negatives import uniform
 from psl.kernels.rows import SHORTEST
 from psl.kernels.threads import use_threads
@@ -21,11 +21,8 @@ __all__ = ["orthant_noise"]
 
 @cache
 def _noise(dim: int) -> Any:
-    source = SOURCE
-
     @compiled
     def kernel(x, key, eps, out):
-        source  # noqa: B018
         for i in prange(x.shape[0]):
             for k in range(dim):
                 out[i, k] = f4(uniform(key, i * dim + k))

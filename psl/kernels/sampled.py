@@ -19,7 +19,7 @@ from numba import prange
 from torch import Tensor
 
 from psl.kernels.compiling import compiled
-from psl.kernels.maths import HUGE, KINDS, SOURCE, exp, f4, i4, inlined, term, u8
+from psl.kernels.maths import HUGE, KINDS, exp, f4, i4, inlined, term, u8
 from psl.kernels.threads import use_threads
 
 __all__ = ["pairwise_softmax", "scatter_scores", "scores"]
@@ -125,14 +125,13 @@ def _largest(x, count):
 @cache
 def _loss(activation: str, dim: int) -> Any:
     """Compile value, users' gradient and the weights of the pairs; a known ``dim`` unrolls."""
-    kind, source = KINDS.index(activation), SOURCE
+    kind = KINDS.index(activation)
 
     @compiled
     def kernel(
         users, items, positive, negative, shift, scale, threads,
         ids, first, weight, pull, grad_users, value, bad,
     ):  # fmt: skip
-        source  # noqa: B018
         (rows, count), num_items = negative.shape, items.shape[0]
         for t in prange(threads):
             at, row = np.empty(first.shape[1] + SPARE, i4), np.empty(count + SPARE, i4)

@@ -16,7 +16,9 @@ HUGE = tl.constexpr(torch.finfo(torch.float32).max)
 LN2 = tl.constexpr(0.6931471805599453)
 HALF_PI = tl.constexpr(1.5707963267948966)
 
-TILE = 4096  # numbers of a block of item rows: 32 registers in each of 128 threads
+# Numbers of a block of item rows: 32 for each of 128 threads.  From d = 512 on it is sixteen rows,
+# which are more.
+TILE = 4096
 
 
 def on(tensor: Tensor) -> AbstractContextManager[object]:

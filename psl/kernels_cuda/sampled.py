@@ -19,6 +19,10 @@ __all__ = ["pairwise_softmax", "scatter_scores", "scores"]
 
 PAIRS = 16  # of one item, added up at once
 COLUMNS = 1024  # of a row, turned into weights at once
+# A block stays in registers while its scores are taken.  By the compiler's count for an H100, with
+# 4 warps a thread takes 96 of them at d = 64, and at d = 2048 all 255 and memory besides; with 8 it
+# is 64, and no memory.  Not timed on a device yet.
+LOSS_WARPS = 8
 
 
 @triton.jit
@@ -168,7 +172,7 @@ def pairwise_softmax(
         _loss[(batch,)](
             users, items, positive, negative, value, grad_users, weight, top, norm,
             len(items), count, dim, scale, scale / max(batch, 1),
-            KIND=activation, BLOCK=block, WIDTH=width,
+            KIND=activation, BLOCK=block, WIDTH=width, num_warps=LOSS_WARPS,
         )  # fmt: skip
         grid = (batch, triton.cdiv(count, COLUMNS))
         _weigh[grid](weight, top, norm, count, scale, KIND=activation, BLOCK=COLUMNS)

@@ -18,16 +18,7 @@ from torch import nn
 
 from psl.errors import UnknownNameError
 from psl.losses.advinfonce import AdvInfoNCELoss, adv_infonce_loss
-from psl.losses.base import (
-    Batch,
-    Embed,
-    Player,
-    Reduction,
-    Turn,
-    check_positive,
-    check_scores,
-    reduce,
-)
+from psl.losses.base import Reduction, check_positive, check_scores, reduce
 from psl.losses.bpr import BPRLoss, bpr_loss
 from psl.losses.bsl import BSLLoss, bsl_loss
 from psl.losses.llpauc import LLPAUCLoss
@@ -37,6 +28,7 @@ from psl.losses.pairwise import (
     pairwise_softmax_loss,
     softmax_loss,
 )
+from psl.losses.player import Batch, Embed, Player, Turn
 from psl.losses.slatk import SLatKLoss, slatk_loss
 
 __all__ = [

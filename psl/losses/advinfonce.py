@@ -9,16 +9,14 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding, normalize
 
 from psl.losses.base import (
-    Batch,
-    Player,
     Reduction,
-    Turn,
     check_at_least,
     check_positive,
     check_scores,
     reduce,
     shown,
 )
+from psl.losses.player import Batch, Player, Turn
 from psl.scoring import sampled_scores
 
 __all__ = ["AdvInfoNCELoss", "adv_infonce_loss"]
@@ -118,7 +116,7 @@ class AdvInfoNCELoss(Player):
         reduction: Reduction = "mean",
     ) -> None:
         super().__init__(reduction)
-        check_positive(tau=tau, adversary_lr=adversary_lr)
+        check_positive(wait=True, tau=tau, adversary_lr=adversary_lr)
         check_at_least(1, interval=interval, dim=dim)
         check_at_least(0, limit=limit)
         self.register_parameter("user", None)

@@ -1,25 +1,17 @@
-"""What all losses share: shapes, reductions, and the small protocol of a loss with state."""
+"""What all losses share: shapes, reductions, settings and how they are checked."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from psl.activations import get_activation
 from psl.scoring import at_least_single
 
 __all__ = [
-    "Batch",
-    "Embed",
-    "Player",
     "Reduction",
-    "Turn",
     "as_number",
     "check_at_least",
     "check_positive",
@@ -28,69 +20,10 @@ __all__ = [
     "forward_is_of",
     "reduce",
     "shown",
-    "softplus",
 ]
 
 Reduction = Literal["mean", "sum", "none"]
-Turn = Literal["model", "player", "both"]
 REDUCTIONS = ("mean", "sum", "none")
-# users (B,) -> their embeddings (B, d) and those of all items (I, d), whose product is the score.
-Embed = Callable[[Tensor], tuple[Tensor, Tensor]]
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Who the scores belong to: ``users (B,)``, ``positive (B,)``, ``negative (B, N)``, int64."""
-
-    users: Tensor
-    positive: Tensor
-    negative: Tensor
-
-
-class Player(nn.Module):
-    """A loss that looks at ids, or holds parameters of its own and moves them in training.
-
-    The trainer calls ``forward(positive, negative, batch)``.  Before the first epoch it calls
-    :meth:`start`, before every epoch :meth:`look`; an epoch is one pass over the data for each
-    entry of :meth:`turns`; after each batch in which the player has its turn comes :meth:`play`.
-    Where only the model has its turn the trainer switches the player's gradients off, and the
-    other way round.  What :meth:`start` creates lies on the CPU until the loss is moved, and
-    ``load_state_dict`` finds its place once :meth:`start` was called.
-    """
-
-    def __init__(self, reduction: Reduction = "mean") -> None:
-        super().__init__()
-        check_reduction(reduction)
-        self.reduction: Reduction = reduction
-        self.optimizers: list[torch.optim.Optimizer] = []
-
-    def start(
-        self,
-        num_users: int,
-        num_items: int,
-        *,
-        lr: float,
-        weight_decay: float,
-        generator: torch.Generator,
-    ) -> None:
-        """Create parameters and optimisers; ``lr`` and ``weight_decay`` are the model's."""
-
-    def look(self, epoch: int, freeze: Callable[[], Embed]) -> None:
-        """Look at the model before epoch 1, 2, ...; ``freeze()`` gives its embeddings."""
-
-    def turns(self, epoch: int) -> tuple[Turn, ...]:
-        """Return whose parameters move in each pass of this epoch (1, 2, ...)."""
-        return ("both" if self.optimizers else "model",)
-
-    def play(self) -> None:
-        """Move the player along its gradients, which are used up, then :meth:`project`."""
-        for optimizer in self.optimizers:
-            optimizer.step()
-        self.zero_grad(set_to_none=True)
-        self.project()
-
-    def project(self) -> None:
-        """Return to the feasible set."""
 
 
 def as_number(value: float | Tensor) -> float | Tensor:
@@ -101,17 +34,19 @@ def as_number(value: float | Tensor) -> float | Tensor:
     return value.reshape(()) if isinstance(value, Tensor) else float(value)
 
 
-def check_positive(**values: float | Tensor) -> None:
+def check_positive(*, wait: bool = False, **values: float | Tensor) -> None:
     """Refuse a number that is not positive and finite, by its name, with a ValueError.
 
-    A tensor of one number, as a temperature that is learned, is read on the host: on a GPU that
-    waits for the device.  While ``torch.compile`` traces it is not read, and not refused.
+    A tensor of one number, as a temperature that is learned, is read where that costs nothing: on
+    a CPU.  With ``wait``, for where a loss is made, it is read on a GPU too, which waits for the
+    device and cannot stand in a CUDA graph.  While ``torch.compile`` traces nothing is read.
     """
     for name, value in values.items():
         if isinstance(value, Tensor):
             if value.numel() != 1:
                 raise ValueError(f"{name} must be one number, got shape {tuple(value.shape)}")
-            if torch.compiler.is_compiling():
+            near = value.device.type == "cpu" or (wait and not value.is_meta)
+            if torch.compiler.is_compiling() or not near:
                 continue
         number = float(value.detach()) if isinstance(value, Tensor) else value
         if not 0 < number < math.inf:  # math.isfinite cannot be traced with a symbolic number
@@ -167,15 +102,6 @@ def shown(loss: nn.Module, *names: str) -> str:
     """Write settings of a loss as ``print`` shows them; one that is learned by its value now."""
     values = ((name, getattr(loss, name)) for name in names)
     return ", ".join(f"{n}={v.item() if isinstance(v, Tensor) else v!r}" for n, v in values)
-
-
-def softplus(x: Tensor) -> Tensor:
-    """Return ``log(1 + exp(x))``, in float64 to the last digit.
-
-    torch takes ``x`` itself above 20; in float32 that is right, and what every recorded run took.
-    """
-    exact = x.dtype == torch.float64
-    return get_activation("softplus").log(x) if exact else functional.softplus(x)
 
 
 def forward_is_of(loss: nn.Module, cls: type[nn.Module]) -> bool:

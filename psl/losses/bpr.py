@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from psl.losses.base import Reduction, check_reduction, check_scores, reduce, shown, softplus
+from psl.activations import softplus
+from psl.losses.base import Reduction, check_reduction, check_scores, reduce, shown
 
 __all__ = ["BPRLoss", "bpr_loss"]
 

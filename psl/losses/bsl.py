@@ -8,8 +8,6 @@ import torch
 from torch import Tensor
 
 from psl.losses.base import (
-    Batch,
-    Player,
     Reduction,
     as_number,
     check_positive,
@@ -18,6 +16,7 @@ from psl.losses.base import (
     reduce,
     shown,
 )
+from psl.losses.player import Batch, Player
 
 __all__ = ["BSLLoss", "bsl_loss"]
 
@@ -121,7 +120,7 @@ class BSLLoss(Player):
         given = tau, tau if tau2 is None else tau2
         # A number of numpy's is a number: it is to be fused as any other.
         self.tau, self.tau2 = (t if isinstance(t, Tensor) else float(t) for t in given)
-        check_positive(tau=self.tau, tau2=self.tau2)
+        check_positive(wait=True, tau=self.tau, tau2=self.tau2)
         self.as_released = as_released
 
     def forward(self, positive: Tensor, negative: Tensor, batch: Batch | None = None) -> Tensor:

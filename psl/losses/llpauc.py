@@ -5,16 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from psl.losses.base import (
-    Batch,
-    Player,
-    Reduction,
-    check_positive,
-    check_scores,
-    reduce,
-    shown,
-    softplus,
-)
+from psl.activations import softplus
+from psl.losses.base import Reduction, check_positive, check_scores, reduce, shown
+from psl.losses.player import Batch, Player
 
 __all__ = ["LLPAUCLoss"]
 

@@ -56,7 +56,8 @@ def pairwise_softmax_loss(
         sum.  An item that ``log_weight`` removes is not counted.
     log_weight : Tensor, broadcastable to (B, N), optional
         Added to each term's logarithm, in its dtype, e.g. minus the log of the sampling
-        probability.  ``-inf`` removes an item; a row needs at least one item left.
+        probability.  ``-inf`` removes an item; a row needs at least one item left.  Floating
+        point: a mask is one of 0 and ``-inf``.
     reduction : {"mean", "sum", "none"}
 
     Returns
@@ -68,8 +69,9 @@ def pairwise_softmax_loss(
     Raises
     ------
     ValueError
-        For wrong shapes, scores that are not floating point, an unknown name or a temperature that
-        is not positive; one that is a tensor is not read while ``torch.compile`` traces.
+        For wrong shapes, scores or weights that are not floating point, an unknown name or a
+        temperature that is not positive.  One in a tensor on a GPU is not read, for that would wait
+        for the device, nor is any while ``torch.compile`` traces.
 
     Examples
     --------
@@ -92,7 +94,10 @@ def pairwise_softmax_loss(
 
 
 def _fitting(log_weight: Tensor, term: Tensor) -> Tensor:
-    """Return the weights in the dtype of the terms; a ValueError if they are more than those."""
+    """Return the weights in the dtype of the terms, or raise a ValueError if they do not fit."""
+    if not log_weight.is_floating_point():
+        what = "a bool mask" if log_weight.dtype == torch.bool else log_weight.dtype
+        raise ValueError(f"log_weight must be floating point, got {what}; use 0 and -inf")
     try:
         fits = torch.broadcast_shapes(log_weight.shape, term.shape) == term.shape
     except RuntimeError:
@@ -113,8 +118,8 @@ def _log_count(term: Tensor, log_weight: Tensor | None) -> Tensor | float:
     return left.clamp(min=1).to(term.dtype).log()
 
 
-def _check_settings(tau: float | Tensor, form: str, correction: str) -> None:
-    check_positive(tau=tau)
+def _check_settings(tau: float | Tensor, form: str, correction: str, *, wait: bool = False) -> None:
+    check_positive(wait=wait, tau=tau)
     if form not in ("outside", "inside"):
         raise ValueError(f"form must be 'outside' or 'inside', got {form!r}")
     if correction not in ("sum", "mean"):
@@ -148,7 +153,8 @@ def softmax_loss(
 class PairwiseSoftmaxLoss(nn.Module):
     """Module form of :func:`pairwise_softmax_loss`, which documents the arguments and errors.
 
-    A temperature that is an ``nn.Parameter`` becomes one of the module's.
+    A temperature that is an ``nn.Parameter`` becomes one of the module's.  It is checked when the
+    module is made, wherever it lies, and later as the function checks it.
     """
 
     def __init__(
@@ -161,7 +167,7 @@ class PairwiseSoftmaxLoss(nn.Module):
         reduction: Reduction = "mean",
     ) -> None:
         super().__init__()
-        _check_settings(tau, form, correction)
+        _check_settings(tau, form, correction, wait=True)
         check_reduction(reduction)
         get_activation(activation)
         # A number of numpy's is a number: it is to be fused as any other.

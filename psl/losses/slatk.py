@@ -8,9 +8,6 @@ import torch
 from torch import Tensor
 
 from psl.losses.base import (
-    Batch,
-    Embed,
-    Player,
     Reduction,
     check_at_least,
     check_positive,
@@ -18,6 +15,7 @@ from psl.losses.base import (
     reduce,
     shown,
 )
+from psl.losses.player import Batch, Embed, Player
 
 __all__ = ["SLatKLoss", "slatk_loss"]
 
@@ -108,7 +106,7 @@ class SLatKLoss(Player):
         super().__init__(reduction)
         self.tau, self.k = tau, k
         self.tau_weight, self.refresh = tau_weight, refresh
-        check_positive(tau=self.tau, tau_weight=self.tau_weight)
+        check_positive(wait=True, tau=self.tau, tau_weight=self.tau_weight)
         check_at_least(1, refresh=self.refresh, k=self.k)
         self.register_buffer("quantile", None)
 

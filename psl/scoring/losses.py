@@ -80,8 +80,12 @@ def catalogue_loss(
 
     Parameters
     ----------
-    users, items, positive, rows
-        As in :func:`sampled_loss`, scale included; memory is ``rows * I`` numbers.
+    users, items, positive
+        As in :func:`sampled_loss`, scale included.
+    rows : int
+        Rows scored at once without the kernels, at least 1: memory is a few times ``rows * I``
+        numbers.  The kernels choose for themselves, and take 32 MiB at most on a CPU and 512 MiB on
+        a GPU, or one row where that is more.
     loss : module
         One with an attribute ``fused``: SL, and PSL in its outside form.
 

@@ -40,7 +40,20 @@ def fused_softmax(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the mean of (4.1) over the batch, and its gradients in users and items.
 
-    ``negative`` without columns stands for every item of the catalogue, once.
+    Parameters
+    ----------
+    users, items : Tensor, shapes (B, d) and (I, d)
+        Of one floating dtype, at least float32.
+    positive, negative : Tensor of int64, shapes (B,) and (B, N)
+        Item ids; N = 0 stands for every item of the catalogue, once.
+    tau : float
+    activation : str
+    rows : int
+        As in :func:`psl.catalogue_loss`.
+
+    Returns
+    -------
+    tuple of Tensor, shapes (), (B, d) and (I, d)
     """
     users, items, positive, negative = packed(users, items, positive, negative)
     on_gpu = gpu_kernels(users)
@@ -94,10 +107,8 @@ def _keep_gradients(ctx: Any, inputs: tuple[Any, ...], output: Rows) -> None:
 
 
 def _softmax_gradients(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-    users, items = ctx.saved_tensors
-    # The usual case: the loss itself was asked to go back.  A GPU is not waited for to learn it.
-    if not (type(grad) is Tensor and grad.device.type == "cpu" and float(grad) == 1):
-        users, items = users * grad, items * grad
+    # Times 1 too: what goes out may be changed in place, and what was saved may be asked for again.
+    users, items = (saved * grad for saved in ctx.saved_tensors)
     if torch.is_grad_enabled() and type(grad) is Tensor:  # create_graph=True, and nobody traces
         users, items = constants(FIRST_ONLY, users, items)
     return users, items, None, None, None, None, None

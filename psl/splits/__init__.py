@@ -2,6 +2,6 @@
 
 from psl.splits.reading import read_table
 from psl.splits.splitting import SPLITS, k_core, prepare, split
-from psl.splits.writing import statistics, write_archive
+from psl.splits.writing import summary, write_archive
 
-__all__ = ["SPLITS", "k_core", "prepare", "read_table", "split", "statistics", "write_archive"]
+__all__ = ["SPLITS", "k_core", "prepare", "read_table", "split", "summary", "write_archive"]

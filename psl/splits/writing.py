@@ -12,10 +12,10 @@ import pandas as pd
 from psl.files import replace_file
 from psl.splits.reading import COLUMNS
 
-__all__ = ["statistics", "write_archive"]
+__all__ = ["summary", "write_archive"]
 
 
-def statistics(train: pd.DataFrame, test: pd.DataFrame) -> dict[str, float]:
+def summary(train: pd.DataFrame, test: pd.DataFrame) -> dict[str, float]:
     """Return counts, density, and how much of each side belongs to train's top fifth of items."""
     users, items = train["user"].nunique(), train["item"].nunique()
     popular = train["item"].value_counts(sort=False)
@@ -40,6 +40,15 @@ def write_archive(
 
     Users and items that the split left without a training row are taken out and the ids numbered
     anew, so the names in the lists are those of the ids in the tables.
+
+    Parameters
+    ----------
+    path : Path
+        A file that is there is replaced; folders above it are made.
+    train, test : DataFrame
+        As :func:`split` gives them: columns ``user`` and ``item``, of numbers.
+    names : dict
+        ``"user"`` and ``"item"``: the names by number, as :func:`prepare` gives them.
     """
     sheets = {}
     for column in COLUMNS:
@@ -60,6 +69,6 @@ def write_archive(
 
         for name, sheet in sorted(sheets.items()):
             put(f"{name}.tsv", sheet.to_csv(sep="\t", index=False, lineterminator="\n"))
-        summary = statistics(train, test)
-        put("summary.txt", "".join(f"{key}: {value:g}\n" for key, value in summary.items()))
+        lines = (f"{key}: {value:g}\n" for key, value in summary(train, test).items())
+        put("summary.txt", "".join(lines))
     replace_file(path, content.getvalue())

@@ -7,9 +7,9 @@ from html import escape
 from typing import Any
 
 from psl.experiments import Cell
-from psl.records import METRICS, by_time, of_registered_data
+from psl.records import METRICS, by_time, names, of_registered_data
 from psl.sweep.plan import Plan
-from psl.sweep.watch import Board, names
+from psl.sweep.watch import Board
 
 __all__ = ["html"]
 

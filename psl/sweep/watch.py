@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Column, Table
 
-from psl.records import METRICS, differing
+from psl.clock import LINE_SECONDS, duration
+from psl.records import METRICS, names
 from psl.sweep.jobs import Event, Job
 from psl.training import RunConfig
 
-__all__ = ["Board", "State", "duration", "names"]
+__all__ = ["Board", "State"]
 
-LINE_SECONDS = 60.0  # without a terminal, a run in progress is mentioned this often
 ORDER = ("running", "died", "failed", "waiting", "done", "stopped")
 
 
@@ -125,8 +124,8 @@ class Board:
     def count(self) -> str:
         """Return how many runs are in each state, in words."""
         states = [s.state for s in self.states.values()]
-        names = [*ORDER, *sorted(set(states) - set(ORDER))]
-        return ", ".join(f"{states.count(name)} {name}" for name in names if name in states)
+        order = [*ORDER, *sorted(set(states) - set(ORDER))]
+        return ", ".join(f"{states.count(name)} {name}" for name in order if name in states)
 
     def table(self) -> Table:
         """Draw the runs that matter most, as many as the terminal has room for."""
@@ -153,34 +152,6 @@ class Board:
 
     def _line(self, text: str) -> None:
         self.console.print(text, soft_wrap=True, highlight=False, markup=False)
-
-
-def names(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Name runs in words, by their ids; where two have one name, all that differs is added."""
-    alike: dict[str, list[str]] = {}
-    for run_id, c in configs.items():
-        words = [c["dataset"], c["setting"], f"{c['noise_ratio']:g}" if "noise_ratio" in c else ""]
-        words += [c["backbone"], c["loss"], c.get("form", ""), f"seed {c['seed']}"]
-        alike.setdefault(" ".join(filter(None, words)), []).append(run_id)
-    out = {}
-    for name, ids in alike.items():
-        group = [configs[run_id] for run_id in ids]
-        told = differing(group)
-        for run_id, c in zip(ids, group, strict=True):
-            apart = (f"{key.replace('_', ' ')} {c[key]}" for key in told if key in c)
-            out[run_id] = ", ".join([name, *apart])
-    return out
-
-
-def duration(seconds: float) -> str:
-    """Return a time in the unit a person would use."""
-    if seconds < 99.5:
-        return f"{seconds:.0f} s"
-    if seconds < 99.5 * 60:
-        return f"{seconds / 60:.0f} min"
-    if seconds < 99.5 * 3600:
-        return f"{seconds / 3600:.1f} h"
-    return f"{seconds / 86400:.1f} days"
 
 
 def _place(config: RunConfig) -> str:

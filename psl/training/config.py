@@ -44,24 +44,32 @@ class RunConfig:
 
     Attributes
     ----------
-    dataset, setting, backbone, loss : str
-        Names as in the paper's tables; the setting is iid, ood or noise.
+    dataset : str
+    setting : {"iid", "ood", "noise"}
+    backbone : str
+    loss : str
+        Names as in the paper's tables.
     tau : float
         Temperature on the f = cos/2 scale; ignored by ``bpr`` and ``llpauc``.
-    lr, weight_decay : float
-        Adam's step size and its (coupled) L2 coefficient.
+    lr : float
+        Adam's step size.
+    weight_decay : float
+        Its (coupled) L2 coefficient.
     seed : int
         Root of every random stream: validation split, initial values, order, negatives.
     protocol : {"released", "clean"}
         ``"released"`` does as the public code: at test only the positives trained on are masked,
         and in the setting ood the best epoch is chosen *on the test set*, there being no other.
         ``"clean"`` masks validation positives too and always selects on a part of the train set.
-    epochs, batch_size, dim : int
+    epochs : int
+    batch_size : int
+    dim : int
+        Of the embeddings.
     negatives : int
         Items drawn for each positive (a loss may fix its own number).  0 draws none: SL and PSL
         against the whole catalogue, the positive too, as (4.1) is printed.
     validate_every : int
-        Epochs between validations; the best NDCG@20 keeps its parameters, later ties win.
+        Epochs between validations; the best ``NDCG@20`` keeps its parameters, later ties win.
     patience : int
         Stop after this many validations without a new best; 0 never stops early.
     init_std : float
@@ -74,11 +82,19 @@ class RunConfig:
     mark_per_user : bool
         For the setting noise: a tenth of each user's pairs is marked, and at least one, in place of
         a tenth of all pairs, which leaves many users without any.
-    tau2, alpha, beta, form, tau_weight, refresh : optional
-        Of the losses that have them: BSL's temperature of the negatives; LLPAUC's two parts;
-        ``"inside"`` for the other form of PSL; SL@K's temperature of the weight, on the scale
-        f = cos/2, and the epochs from one quantile to the next.
-    layers, contrast_weight : optional
+    tau2 : float, optional
+        BSL's temperature of the negatives.
+    alpha : float, optional
+    beta : float, optional
+        LLPAUC's two parts.
+    form : {"inside"}, optional
+        The other form of PSL.
+    tau_weight : float, optional
+        Temperature of the weight in ``SL@K``, on the scale f = cos/2.
+    refresh : int, optional
+        Epochs from one quantile of ``SL@K`` to the next.
+    layers : int, optional
+    contrast_weight : float, optional
         Of the graph backbones; the paper's values where they are not given.
     as_released : bool
         Loss and backbone as in the paper's public code where that differs from their authors'.

@@ -26,8 +26,10 @@ class Retraced:
     ----------
     epoch : int
         Of the validation.
-    recorded, now : dict
+    recorded : dict
         ``loss``, the mean of the epoch, and ``ndcg@20`` on the validation part.
+    now : dict
+        The same.
     device : str
         Where it was trained now, in the words of a record.
     """

@@ -55,7 +55,7 @@ class State:
         loss: Any = spec.build(config.tau, **_given(config, spec.options))
         loss.reduction = "none"
         sampled = config.setting == "noise" or getattr(loss, "fused", None) is None
-        if config.negatives == 0 and sampled:
+        if (spec.negatives or config.negatives) == 0 and sampled:
             raise TrainingError(
                 f"{config.loss} ({config.setting}) needs sampled negatives: negatives must be at "
                 "least 1; SL and PSL without noise can take the whole catalogue"

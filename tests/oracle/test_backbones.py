@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from process_defaults import other_defaults
 from psl.backbones import BACKBONES, LightGCN, MatrixFactorization, XSimGCL, get_backbone
 from psl.contrast import _masked, gaussian_noise, info_nce, orthant_noise
 from psl.errors import UnknownNameError
@@ -78,6 +79,51 @@ def test_one_propagation_is_the_product_with_the_normalised_adjacency(
     (expected * weight.double()).sum().backward()
     assert torch.allclose(torch.cat([u.grad, v.grad]).double(), x.grad, atol=1e-6)
     assert not got[USERS - 1].any() and not got[-4:].any(), "no edge, no message"
+
+
+@pytest.mark.parametrize("road", ["on", "off"])
+def test_a_second_derivative_passes_through_the_graph(
+    road: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a penalty on the gradient asks for it."""
+    monkeypatch.setenv("PSL_KERNELS", road)
+    graph, a, results = Graph(data()), adjacency(), []
+    table = torch.randn(USERS + ITEMS, DIM, generator=torch.Generator().manual_seed(1))
+    for dtype in (torch.float32, torch.float64):
+        x = table.to(dtype).requires_grad_()
+        exact = dtype == torch.float64
+        y = a @ x if exact else torch.cat(graph.propagate(*x.split([USERS, ITEMS])))
+        (first,) = torch.autograd.grad(y.pow(3).sum(), x, create_graph=True)
+        results.append((first, *torch.autograd.grad(first.square().sum(), x)))
+    for one, two in zip(*results, strict=True):
+        assert torch.allclose(one.double(), two, rtol=1e-5, atol=1e-5)
+
+
+def test_propagation_passes_gradgradcheck() -> None:
+    graph, g = Graph(data()).to("cpu", torch.float64), torch.Generator().manual_seed(1)
+    tables = [
+        torch.randn(rows, 2, dtype=torch.float64, generator=g).requires_grad_()
+        for rows in (USERS, ITEMS)
+    ]
+    assert torch.autograd.gradcheck(graph.propagate, tables, fast_mode=True)
+    assert torch.autograd.gradgradcheck(graph.propagate, tables, fast_mode=True)
+
+
+@pytest.mark.parametrize("road", ["on", "off"])
+def test_the_graph_stays_on_its_device_and_in_its_dtype(
+    road: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the process makes its tensors of by default."""
+    monkeypatch.setenv("PSL_KERNELS", road)
+    x = torch.randn(USERS, DIM), torch.randn(ITEMS, DIM)
+    expected = Graph(data()).propagate(*x)
+    with other_defaults():
+        graph = Graph(data())
+        got = graph.propagate(*x)
+        wide = graph.to("cpu", torch.float64).propagate(*x)
+    for one, two, three in zip(expected, got, wide, strict=True):
+        assert two.dtype == torch.float32 and torch.equal(one, two)
+        assert torch.allclose(one.double(), three, atol=1e-6)
 
 
 def test_tables_of_another_size_are_refused() -> None:
@@ -325,7 +371,7 @@ def test_masking_repetitions_is_leaving_them_out() -> None:
     results = []
     for masked in (False, True):
         u, v = (torch.nn.functional.normalize(x, dim=1) for x in rows)
-        value = _masked(u, v, 0.2, repeated) if masked else info_nce(*rows, 0.2, ids)
+        value = _masked(u, v, 0.2, repeated)[0] if masked else info_nce(*rows, 0.2, ids)
         results.append((value.detach(), *torch.autograd.grad(value, rows)))
     for one, two in zip(*results, strict=True):
         assert torch.allclose(one, two, rtol=1e-12, atol=1e-14)

@@ -71,10 +71,36 @@ def test_saturation(copies: int) -> None:
     assert float(dro.worst_case(losses, 1e-9).max()) == pytest.approx(1 / copies)
 
 
-def test_constant_losses_have_nothing_to_shift() -> None:
-    losses = torch.full((7,), 0.3, dtype=torch.float64)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_constant_losses_have_nothing_to_shift(dtype: torch.dtype) -> None:
+    losses = torch.full((1007,), 0.3, dtype=dtype)
     assert float(dro.temperature_for_radius(losses, 0.5)) == 0
-    assert torch.allclose(dro.worst_case(losses, 0.0), torch.full_like(losses, 1 / 7))
+    assert torch.allclose(dro.worst_case(losses, 0.0), torch.full_like(losses, 1 / 1007))
+    for tau in (0.0, 1e-30, 0.1, 10.0):
+        assert float(dro.radius_for_temperature(losses, tau)) == 0
+
+
+@pytest.mark.parametrize(("tau", "digits"), [(0.1, 1e-6), (3.0, 1e-4), (30.0, 1e-3), (100.0, 1e-2)])
+def test_a_high_temperature_keeps_the_radius_in_float32(tau: float, digits: float) -> None:
+    """It is about Var(l) / (2 tau^2): next to nothing beside log I, from which it was taken."""
+    g = torch.Generator().manual_seed(0)
+    losses = 0.2 * torch.randn(4, 1000, generator=g)
+    exact = dro.radius_for_temperature(losses.double(), tau)
+    single = dro.radius_for_temperature(losses, tau).double()
+    assert ((single - exact).abs() < digits * exact).all()
+    assert torch.allclose(exact, losses.double().var(dim=1) / (2 * tau**2), rtol=0.1) or tau < 1
+
+
+def test_a_radius_has_a_gradient_where_some_items_have_no_mass() -> None:
+    losses = torch.tensor([0.0, -math.inf, -1.0, -200.0], requires_grad=True)
+    tau = torch.tensor([0.0, 0.3, 1e-40])
+    radius = dro.radius_for_temperature(losses, tau)
+    q = torch.softmax(torch.tensor([0.0, -1 / 0.3]), 0)
+    assert radius.tolist() == pytest.approx(
+        [math.log(4), float((q * (4 * q).log()).sum()), math.log(4)], rel=1e-6
+    )
+    (slope,) = torch.autograd.grad(radius.sum(), losses)
+    assert torch.isfinite(slope).all() and float(slope.sum()) == pytest.approx(0, abs=1e-6)
 
 
 def test_a_batch_is_its_rows() -> None:

@@ -17,6 +17,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
+from process_defaults import other_defaults
 from psl.activations import ACTIVATIONS
 from psl.losses import PairwiseSoftmaxLoss, pairwise_softmax_loss
 from psl.scoring import sampled_loss, unit_rows
@@ -208,10 +209,48 @@ def test_every_activation_of_the_module_has_a_kernel(name: str) -> None:
         assert math.isclose(slope, float(x.grad), rel_tol=2e-6, abs_tol=1e-30)
 
 
-def test_what_was_compiled_is_not_used_after_its_mathematics_changed(tmp_path: Path) -> None:
-    """numba looks at the file of a kernel only; the mathematics live in another."""
+def copied(folder: Path) -> Path:
+    """Copy the package, and return where the copy has its kernels."""
     package = Path(str(kernels.__file__)).parent
-    shutil.copytree(package.parent, tmp_path / "psl", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(package.parent, folder / "psl", ignore=shutil.ignore_patterns("__pycache__"))
+    return folder / "psl" / "kernels"
+
+
+COMPILED = """
+import torch
+from psl import kernels
+from psl.kernels import compiling
+
+stored, store = [], compiling._store
+compiling._store = lambda function, *rest: (stored.append(function), store(function, *rest))
+kernels.unit_rows(torch.ones(2, 2)), kernels.csr_product(torch.eye(2).to_sparse_csr(), torch.eye(2))
+print(*(function.__module__ for function in stored))
+"""
+
+
+def test_what_was_compiled_is_not_used_after_the_options_changed(tmp_path: Path) -> None:
+    """numba looks at the file of a kernel only; what it is compiled with stands in another."""
+
+    def compiled() -> list[str]:
+        run = subprocess.run(
+            [sys.executable, "-c", COMPILED],
+            cwd=tmp_path,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        return run.stdout.split()
+
+    path = copied(tmp_path) / "compiling.py"
+    both = ["psl.kernels.rows", "psl.kernels.graph"]
+    assert compiled() == both and compiled() == []
+    path.write_text(path.read_text().replace('"nsz", "arcp"', '"nsz"'))
+    assert compiled() == both
+
+
+def test_what_was_compiled_is_not_used_after_its_mathematics_changed(tmp_path: Path) -> None:
+    """The mathematics live in another file than the kernels."""
+    path = copied(tmp_path) / "maths.py"
     code = (
         "import torch, psl.kernels as k;"
         "print(float(k.pairwise_softmax(torch.ones(1, 2), torch.ones(2, 2), torch.tensor([0]),"
@@ -225,7 +264,6 @@ def test_what_was_compiled_is_not_used_after_its_mathematics_changed(tmp_path: P
         return float(run.stdout)
 
     assert value() == 0
-    path = tmp_path / "psl" / "kernels" / "maths.py"
     path.write_text(path.read_text().replace("return d, f4(1)", "return d + f4(1), f4(1)"))
     assert value() == 1
 
@@ -287,6 +325,34 @@ def test_a_kernel_that_does_not_compile_leaves_the_child_to_the_next() -> None:
     assert [pickle.load(answers) for _ in range(2)] == [None, None]
     with pytest.raises(numba.TypingError, match="no_such_attribute"):
         compiling.compiled(wrong)(np.ones(3))
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support")
+def test_defaults_of_the_process_do_not_reach_the_kernels() -> None:
+    """An output of another dtype or device than the inputs' would be written beyond its end."""
+    users, items, positive, negative = inputs = tables()
+    weight, ids = torch.ones(negative.shape), torch.arange(34)
+    graph = torch.eye(900).to_sparse_csr()
+
+    def outputs() -> list[torch.Tensor]:
+        drawn = kernels.uniform_negatives(5, ids, ids, 900, positive % 33, 7)
+        return [
+            *(x for road in ROADS.values() for x in road(*inputs, 0.1, "relu")),
+            kernels.scores(users, items, negative),
+            *kernels.scatter_scores(users, items, negative, weight),
+            *kernels.unit_rows(items),
+            kernels.unit_rows_backward(items, *kernels.unit_rows(items)),
+            kernels.csr_product(graph, items),
+            kernels.orthant_noise(items, 5, 0.1),
+            drawn.clone(),
+            kernels.mix_in(1, 2, 0.5, ids, ids, positive % 33, drawn),
+        ]
+
+    expected = outputs()
+    with other_defaults():
+        got = outputs()
+    for one, two in zip(expected, got, strict=True):
+        assert one.dtype == two.dtype and torch.equal(one, two)
 
 
 def test_starting_the_kernels_leaves_torchs_number_of_threads_alone() -> None:

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from psl.errors import DataError
 from psl.fast import cpu_kernels
 from psl.interactions import Interactions
-from psl.negatives import NoisyNegatives, UniformNegatives, membership
+from psl.negatives import NoisyNegatives, UniformNegatives
 from psl.streams import stream_key, uniforms
 
 needs_kernels = pytest.mark.skipif(cpu_kernels(torch.zeros(1)) is None, reason="numba is missing")
@@ -30,12 +30,6 @@ def data(items: int = 20) -> Interactions:
 
 def draw(key: int, count: int, users: list[int], of: Interactions | None = None) -> torch.Tensor:
     return UniformNegatives(of or data()).sample(torch.tensor(users), count, key)
-
-
-def test_membership_is_the_set() -> None:
-    mask = membership(data(), torch.tensor([3, 0, 3, 4]))
-    for row, user in enumerate([3, 0, 3, 4]):
-        assert mask[row].nonzero().flatten().tolist() == data().of(user).tolist()
 
 
 @pytest.mark.parametrize("road", ROADS)
@@ -146,6 +140,14 @@ def test_uniforms_are_splitmix64() -> None:
     assert got.tolist() == [(x >> 11) / 2**53 for x in expected]
 
 
+def test_number_n_is_the_first_of_the_nth_state() -> None:
+    key = stream_key(0, "a")
+    for n, number in enumerate(uniforms(key, (50,)).tolist()):
+        state = (key + n * 0x9E3779B97F4A7C15) % 2**64
+        signed = state - 2**64 if state >= 2**63 else state
+        assert uniforms(signed, (1,)).item() == number
+
+
 def test_uniforms_are_uniform_and_keys_differ() -> None:
     many = uniforms(stream_key(0, "a"), (200, 500))
     assert float(many.min()) >= 0 and float(many.max()) < 1
@@ -163,8 +165,8 @@ def test_false_negatives_come_at_their_rate(ratio: float) -> None:
     assert all(np.isin(sampler.marked.of(u), train.of(u)).all() for u in range(50))
     users = torch.arange(50)
     drawn = sampler.sample(users, 400, 11)
-    false = membership(sampler.marked, users).gather(1, drawn)
-    positive = membership(train, users).gather(1, drawn)
+    false = sampler.marked.mask(users).gather(1, drawn)
+    positive = train.mask(users).gather(1, drawn)
     # Nothing but a marked item is ever a positive, and who has none keeps the uniform draw.
     assert torch.equal(false, positive)
     has = torch.from_numpy(sampler.marked.degrees > 0)

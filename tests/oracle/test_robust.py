@@ -157,3 +157,24 @@ def test_module_and_refusals() -> None:
         RobustBPRLoss(1.0, "relux")
     with pytest.raises(ValueError, match=r"\(B, N\)"):
         robust_bpr_loss(p, n[0])
+
+
+def test_the_loss_asks_nothing_of_the_temperature_that_it_solved(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each question is one more wait for a GPU."""
+    p, n = (x.requires_grad_() for x in scores())
+    asked = robust_bpr_loss(p, n, 0.4)
+    tau = dro.temperature_for_radius(get_activation("relu").log(n - p[:, None]).detach(), 0.4)
+
+    def ask(*_: object) -> None:
+        raise AssertionError("asked")
+
+    monkeypatch.setattr(dro, "_check", ask)
+    value = robust_bpr_loss(p, n, 0.4)
+    value.backward()
+    assert torch.equal(value, asked)
+    losses = get_activation("relu").log(n - p[:, None])
+    assert torch.equal(dro.dual(losses, 0.4, tau).mean(), asked)
+    with pytest.raises(AssertionError, match="asked"):
+        dro.dual_value(losses, 0.4, tau)

@@ -1,8 +1,7 @@
 """The GPU kernels against float64 torch: in Triton's interpreter everywhere, on a GPU if asked.
 
 The interpreter runs a kernel on a CPU, and is chosen when Triton is imported: the kernels run in a
-process of their own.  What the interpreter does not show, whether a kernel compiles, is asked of
-the compiler, which needs no GPU either.
+process of their own.  Whether a kernel compiles is asked in ``test_triton_compiles.py``.
 """
 
 from __future__ import annotations
@@ -295,55 +294,3 @@ def test_the_operators_take_this_road(road: Road, request: pytest.FixtureRequest
     if "cuda" in request.node.callspec.params.values():
         pytest.skip("in test_gpu.py")
     road(exec, OPERATORS, {})  # it changes that process: the last test to use it
-
-
-# --- the compiler -------------------------------------------------------------------------------
-
-F, L, I = "*fp32", "*i64", "i32"  # noqa: E741
-EMBEDDINGS = {"BLOCK": 64, "WIDTH": 64}
-LOSS = [F, F, L, L, F, F, F, F, F, I, I, I, "fp32", "fp32"]
-SOURCES: list[tuple[str, str, list[str], dict[str, Any]]] = [
-    *(("sampled", "_loss", LOSS, {"KIND": name, **EMBEDDINGS}) for name in ACTIVATIONS),
-    ("sampled", "_weigh", [F, F, F, I, "fp32"], {"KIND": "atan", "BLOCK": 1024}),
-    ("sampled", "_spread", [F, F, L, L, F, I, I], {"BLOCK": 16, "WIDTH": 64}),
-    ("sampled", "_scores", [F, F, L, F, I, I, I], EMBEDDINGS),
-    ("sampled", "_gather", [F, L, F, F, I, I, I], EMBEDDINGS),
-    ("catalogue", "_count", [L, "*i32", I, I], {"BLOCK": 1024}),
-    *(
-        (
-            "catalogue",
-            "_weights",
-            [F, "*i32" if counted else L, L, F, I, "fp32", "fp32"],
-            {"KIND": "tanh", "COUNTED": counted, "BLOCK": 2048},
-        )
-        for counted in (True, False)
-    ),
-    ("negatives", "_draw", ["i64", L, L, L, L, I, I, I, I], {"BLOCK": 512}),
-]  # fmt: skip
-
-
-@pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") == "1", reason="Triton only interprets")
-@pytest.mark.parametrize(("module", "name", "types", "constants"), SOURCES)
-def test_it_compiles(
-    module: str,
-    name: str,
-    types: list[str],
-    constants: dict[str, Any],
-    tmp_path_factory: pytest.TempPathFactory,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """To machine code of an A100 and an H100, with the types that the functions pass."""
-    from triton.backends.compiler import GPUTarget
-    from triton.compiler import ASTSource
-
-    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path_factory.mktemp("triton")))
-    kernel = getattr(pytest.importorskip(f"psl.kernels_cuda.{module}"), name)
-    given = iter(types)
-    signature = {x: "constexpr" if x in constants else next(given) for x in kernel.arg_names}
-    assert next(given, None) is None
-    for capability in (80, 90):
-        source = ASTSource(kernel, signature, constants)
-        code = triton.compile(source, target=GPUTarget("cuda", capability, 32)).asm
-        assert code["cubin"]
-        # Sums of floats in an order of their own would not give the same bits twice.
-        assert not any(".f32" in line for line in code["ptx"].splitlines() if "atom." in line)

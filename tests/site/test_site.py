@@ -129,6 +129,79 @@ def test_page(browser, bases: dict[str, str], way: str, name: str) -> None:
         assert seen["heading"] == 1
 
 
+PHONE = """() => ({
+  wide: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+  beside: [...document.querySelectorAll('div.math:has(.eqno)')].filter(e =>
+    e.querySelector('.eqno').getBoundingClientRect().top
+      < e.querySelector('mjx-container').getBoundingClientRect().bottom - 1
+  ).map(e => e.id),
+})"""
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if name != "index.html"])
+def test_page_on_a_phone(browser, bases: dict[str, str], name: str) -> None:
+    page = browser.new_page(viewport={"width": 420, "height": 900})
+    try:
+        page.goto(bases["file"] + name, wait_until="load")
+        settle(page)
+        seen = page.evaluate(PHONE)
+    finally:
+        page.close()
+    assert seen["wide"] <= 1, "the page scrolls sideways"
+    assert not seen["beside"], "a number cuts its formula off"
+
+
+# Luminance by WCAG of what is seen behind an element: the first ground that is not transparent.
+DARK = """() => {
+  const light = c => c.map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92
+    : ((v + 0.055) / 1.055) ** 2.4).reduce((a, v, k) => a + v * [0.2126, 0.7152, 0.0722][k], 0);
+  const numbers = c => c.match(/[\\d.]+/g).map(Number);
+  const ground = e => {
+    for (; e; e = e.parentElement) {
+      const c = numbers(getComputedStyle(e).backgroundColor);
+      if (c.length < 4 || c[3] > 0.5) return c.slice(0, 3);
+    }
+    return [255, 255, 255];
+  };
+  const contrast = e => {
+    const two = [numbers(getComputedStyle(e).color).slice(0, 3), ground(e)].map(light);
+    return (Math.max(...two) + 0.05) / (Math.min(...two) + 0.05);
+  };
+  const texts = '.cell_output td, .cell_output td a, .cell_output th, .psl-explorer .said, '
+    + 'figcaption p';
+  return {
+    theme: document.documentElement.dataset.theme,
+    faint: [...document.querySelectorAll(texts)].filter(e => e.innerText.trim())
+      .filter(e => contrast(e) < 4.5).map(e => e.innerText.slice(0, 40)),
+    dimmed: [...document.querySelectorAll('.cell_output img, .psl-explorer svg')].filter(e => {
+      const style = getComputedStyle(e);
+      return style.filter !== 'none' || style.backgroundColor !== 'rgb(255, 255, 255)';
+    }).length,
+  };
+}"""
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if name.startswith("notebooks/")])
+def test_page_in_the_dark(browser, bases: dict[str, str], name: str) -> None:
+    page = browser.new_page()
+    page.add_init_script("localStorage.setItem('mode', 'dark')")
+    try:
+        page.goto(bases["file"] + name, wait_until="load")
+        seen = page.evaluate(DARK)
+    finally:
+        page.close()
+    assert seen == {"theme": "dark", "faint": [], "dimmed": 0}
+
+
+def test_pages_name_the_licence_and_write_to_nobody() -> None:
+    chapters = [name for name in PAGES if name.startswith(("book/", "notebooks/"))]
+    assert chapters
+    for name in chapters:
+        text = (SITE / name).read_text("utf-8")
+        assert "CC BY 4.0" in text.partition('<footer class="bd-footer-content">')[2], name
+        assert "mailto:" not in text, f"{name}: a metric with an @ needs double backticks"
+
+
 @pytest.mark.parametrize("way", ["http", "file"])
 def test_search_finds_a_word(browser, bases: dict[str, str], way: str) -> None:
     page = browser.new_page()
@@ -159,7 +232,7 @@ def test_size_stays_small() -> None:
 
 def test_the_explorer_moves_and_says_what_the_module_computes(browser, bases) -> None:
     """Offline, a key on the slider redraws the curves; the shares are the module's."""
-    from psl.interactive import TAUS, effective_share
+    from psl.interactive import STOPS, effective_share
 
     context = browser.new_context(offline=True)
     page = context.new_page()
@@ -175,7 +248,7 @@ def test_the_explorer_moves_and_says_what_the_module_computes(browser, bases) ->
     box.locator("input").focus()
     for key in ("Home", "ArrowRight", "End"):
         page.keyboard.press(key)
-        tau = TAUS[{"Home": 0, "ArrowRight": 1, "End": -1}[key]]
+        tau = STOPS[{"Home": 0, "ArrowRight": 1, "End": -1}[key]]
         seen.append(curves())
         assert box.locator("output").inner_text() == f"τ = {tau:g}"
         said = box.locator(".said").inner_text()

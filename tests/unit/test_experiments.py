@@ -16,7 +16,7 @@ from psl import experiments, records, reference
 from psl.backbones import BACKBONES
 from psl.cli import app
 from psl.errors import PSLError, RecordError, UnknownNameError
-from psl.experiments import cells, count_values, runs
+from psl.experiments import cells, count_values
 from psl.losses import LOSSES, AdvInfoNCELoss, LLPAUCLoss, SLatKLoss
 from psl.training import RunConfig
 
@@ -46,6 +46,10 @@ def rows(*names: str) -> pd.DataFrame:
     out["form"] = out["form"].fillna("outside") if "form" in out else "outside"
     out["noise_ratio"] = out["noise_ratio"].fillna(0.0) if "noise_ratio" in out else 0.0
     return out
+
+
+def runs(name: str, **filters: Any) -> list[RunConfig]:
+    return [c.config for c in cells(name, **filters) if c.config is not None]
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from psl import fast
+from psl.errors import PSLError
 
 ROOT = Path(__file__).parents[2]
 UNCACHED = """
@@ -45,6 +47,48 @@ def test_without_a_folder_for_the_cache_there_are_no_kernels(tmp_path: Path) -> 
     )
     assert run.returncode == 0, run.stderr
     assert run.stdout.count("set NUMBA_CACHE_DIR") == 1, run.stdout
+
+
+def test_where_numba_does_not_compile_there_are_no_kernels() -> None:
+    code = """
+import torch
+from psl import fast, half_cosine
+assert fast.cpu_kernels(torch.zeros(1)) is None
+half_cosine(torch.eye(2), torch.eye(2))
+"""
+    env = {**os.environ, "NUMBA_DISABLE_JIT": "1", "PSL_KERNELS": "on"}
+    run = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize("word", ["off", "OFF", "0", "false", "No", " off "])
+def test_the_environment_turns_the_kernels_off(word: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PSL_KERNELS", word)
+    assert fast.cpu_kernels(torch.zeros(1)) is None
+
+
+@pytest.mark.parametrize("word", ["on", "On", "1", "true", "YES", "", None])
+def test_the_environment_leaves_the_kernels_on(
+    word: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("numba", reason="numba is missing")
+    if word is None:
+        monkeypatch.delenv("PSL_KERNELS", raising=False)
+    else:
+        monkeypatch.setenv("PSL_KERNELS", word)
+    assert fast.cpu_kernels(torch.zeros(1)) is not None
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_word_that_says_neither_is_refused(
+    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where no kernel would have served."""
+    monkeypatch.setenv("PSL_KERNELS", "offf")
+    with pytest.raises(
+        PSLError, match=r"unknown value of PSL_KERNELS 'offf'; did you mean 'off'\?"
+    ):
+        fast.cpu_kernels(torch.zeros(1, dtype=dtype))
 
 
 @pytest.mark.parametrize("version", ["2.0.0", "2.3.1+git"])

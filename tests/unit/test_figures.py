@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from itertools import pairwise
 from math import nan
 
 import numpy as np
@@ -12,7 +13,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 from psl import figures
-from psl.figures.style import COLOURS, LABELS
+from psl.figures.style import COLOURS, LABELS, NEUTRALS
 from psl.losses import LOSSES
 
 ROWS = [
@@ -39,7 +40,24 @@ def drawn(figure: Figure) -> None:
 def test_every_loss_has_a_readable_colour_of_its_own_and_a_name() -> None:
     assert set(LOSSES) <= set(COLOURS) and set(LOSSES) <= set(LABELS)
     assert len(set(COLOURS.values())) == len(COLOURS)
-    assert min(map(contrast_with_white, COLOURS.values())) >= 4.5
+    assert not set(NEUTRALS) & set(COLOURS.values())
+    assert min(map(contrast_with_white, (*COLOURS.values(), *NEUTRALS))) >= 4.5
+
+
+def test_a_loss_looks_the_same_in_every_figure() -> None:
+    curve, points = np.linspace(1, 2, 3), [{"epoch": e, "ndcg@20": e / 10} for e in (1, 2)]
+    rows = [(loss, "ndcg@20", x, nan, x, nan, nan) for loss in LOSSES for x in (1.0, 2.0)]
+    table = pd.DataFrame(rows, columns=TABLE.columns)
+    for figure in (
+        figures.activations(curve, dict.fromkeys(LOSSES, curve)),
+        figures.learning_curves(dict.fromkeys(LOSSES, points)),
+        figures.over(table, "ratio", "p"),
+    ):
+        lines = [line for line in figure.axes[0].lines if len(line.get_xdata())]
+        assert [to_hex(line.get_color()) for line in lines] == [COLOURS[x] for x in LOSSES]
+        assert {line.get_linestyle() for line in lines} == {"-"}, "dashed is the paper's"
+        widths = [line.get_linewidth() for line in lines]
+        assert widths[list(LOSSES).index("psl-tanh")] == max(widths)
 
 
 def test_over_draws_the_paper_dashed_and_ours_solid() -> None:
@@ -70,6 +88,27 @@ def test_over_takes_places_and_a_logarithmic_axis() -> None:
     assert axes.get_xscale() == "log"
     assert [t.get_text() for t in axes.get_xticklabels()] == ["10", "all"]
     drawn(figure)
+
+
+def test_every_tick_that_is_asked_for_is_written_and_none_lies_on_another() -> None:
+    table = TABLE.assign(ratio=TABLE["ratio"].replace({0.1: 10, 0.5: 1200}))
+    ticks = {x: f"{x:,}" for x in (10, 30, 100, 300, 1000)} | {1200: "all"}
+    figure = figures.over(table, "ratio", "negatives", log=True, ticks=ticks)
+    drawn(figure)
+    for axes in figure.axes:
+        labels = axes.get_xticklabels()
+        assert [t.get_text().strip() for t in labels] == [*ticks.values()]
+        lower = [t for t in labels if "\n" in t.get_text()]
+        boxes = [t.get_window_extent() for t in labels if t not in lower]
+        assert len(lower) == 1, "only what would touch is a line lower"
+        assert all(one.x1 < other.x0 for one, other in pairwise(boxes))
+
+
+def test_over_takes_limits_and_names_stand_by_the_ends_within_them() -> None:
+    figure = figures.over(TABLE, "ratio", "p", ylim=(0.3, 0.6))
+    assert {axes.get_ylim() for axes in figure.axes} == {(0.3, 0.6)}
+    (name,) = figure.axes[1].texts  # ends at 0.7
+    assert name.get_position()[1] == 1
 
 
 def test_by_seed_draws_every_run_and_joins_those_of_a_seed() -> None:
@@ -136,14 +175,6 @@ def test_a_family_draws_every_curve_and_names_it(name: str, count: int) -> None:
     drawn(figure)
 
 
-def test_names_at_the_ends_do_not_lie_on_one_another() -> None:
-    same = {loss: [{"epoch": e, "ndcg@20": 0.5} for e in (1, 2)] for loss in LOSSES}
-    figure = figures.learning_curves(same)
-    drawn(figure)
-    heights = sorted(t.get_position()[1] for t in figure.axes[0].texts)
-    assert len(heights) == len(LOSSES) and min(np.diff(heights)) > 0.05
-
-
 def test_compare_draws_the_paper_dashed_and_each_run_as_a_mark() -> None:
     rows = [("sl", 0.5, 0.4), ("sl", 0.5, 0.45), ("psl-relu", 0.6, 0.7)]
     table = pd.DataFrame(rows, columns=["loss", "paper", "ours"]).assign(metric="ndcg@20")
@@ -152,6 +183,35 @@ def test_compare_draws_the_paper_dashed_and_each_run_as_a_mark() -> None:
     assert marks == [(0.4, 0), (0.45, 0), (0.7, 1)]
     dashed = [c.get_segments()[0] for c in axes.collections[1:]]
     assert [(s[0][0], s[:, 1].mean()) for s in dashed] == [(0.5, 0), (0.5, 0), (0.6, 1)]
+
+
+def test_compare_draws_an_interval_where_there_is_one() -> None:
+    rows = [("sl", 0.5, 0.4, 0.3, 0.45), ("psl-relu", 0.6, 0.7, nan, nan)]
+    table = pd.DataFrame(rows, columns=["loss", "paper", "ours", "low", "high"])
+    figure = figures.compare(table.assign(metric="ndcg@20"))
+    _, *drawn_lines = figure.axes[0].collections  # the first joins print and ours
+    bars = [c.get_segments()[0] for c in drawn_lines if np.ptp(c.get_segments()[0][:, 1]) == 0]
+    assert [bar.tolist() for bar in bars] == [[[0.3, 0], [0.45, 0]]]
+    assert "95 % interval" in figure.get_supxlabel()
+    bare = figures.compare(table.drop(columns=["low", "high"]).assign(metric="ndcg@20"))
+    assert "interval" not in bare.get_supxlabel()
+
+
+def test_scaling_names_the_roads_and_marks_sizes() -> None:
+    sizes = {"negatives": (64, 128, 4096), "batch": (64, 128, 4096), "dim": (16, 64, 256)}
+    rows = [
+        (varied, size, 0.01 * size, nan if size == 4096 else size, 0.001 * size)
+        for varied, some in (sizes | {"items": (1000, 30_000, 1_000_000)}).items()
+        for size in some
+    ]
+    columns = ["varied", "size", "ours_seconds", "plain_seconds", "limit_seconds"]
+    figure = figures.scaling(pd.DataFrame(rows, columns=columns))
+    drawn(figure)
+    names = figure.axes[1].texts
+    assert [t.get_text().split()[0] for t in names] == ["gather,", "ours", "arithmetic"]
+    assert [t.xy[0] for t in names] == [128, 4096, 4096], "where each line ends"
+    assert [t.get_text() for t in figure.axes[2].get_xticklabels()] == ["16", "256"]
+    assert not {to_hex(line.get_color()) for line in figure.axes[0].lines} & {*COLOURS.values()}
 
 
 def test_differences_draw_interval_mark_and_paper() -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+import torch
+from scipy.sparse import csr_matrix
 
 from psl import datasets
 from psl.errors import DataError
@@ -90,6 +94,80 @@ def test_every_kind_of_integer_is_an_id() -> None:
         assert Interactions.from_pairs(ids, ids, 4, 6).items.dtype == np.int64
     with pytest.raises(DataError, match="is not below 4"):  # it does not wrap around
         Interactions.from_pairs(np.array([2**63 + 1], dtype=np.uint64), np.array([0]), 4, 6)
+
+
+def column(*numbers: int) -> np.ndarray:
+    return np.array(numbers, dtype=np.int64)
+
+
+WELL = {"indptr": column(0, 0, 3, 5, 5), "items": column(1, 3, 4, 0, 2), "num_items": 6}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"indptr": [0, 3, 5]}, "indptr must be an ndarray, got list"),
+        ({"indptr": WELL["indptr"].astype(np.int32)}, r"int32 .*indptr.astype\(numpy.int64\)"),
+        ({"items": WELL["items"].astype(np.float64)}, "items must be a column of int64"),
+        ({"items": WELL["items"][None]}, "items must be a column of int64"),
+        ({"indptr": column()}, "indptr must rise from 0"),
+        ({"indptr": column(1, 3, 5)}, "indptr must rise from 0"),
+        ({"indptr": column(0, 3, 4)}, "to the number of items, 5"),
+        ({"indptr": column(0, 3, 9)}, "to the number of items, 5"),
+        ({"indptr": column(0, 4, 3, 5)}, "indptr must rise from 0"),
+        ({"indptr": column(0, 9, 5)}, "indptr must rise from 0"),
+        ({"items": column(-1, 3, 4, 0, 2)}, r"not in 0 \.\. 5: -1 to 4"),
+        ({"num_items": 4}, r"not in 0 \.\. 3: 0 to 4"),
+        ({"items": column(3, 1, 4, 0, 2)}, "must ascend.*sort_indices"),
+        ({"items": column(1, 3, 3, 0, 2)}, "each once.*sum_duplicates"),
+        ({"items": column(1, 3, 4, 2, 0)}, "must ascend"),
+        ({"indptr": column(0, 0, 5)}, "must ascend"),
+    ],
+)
+def test_what_bisection_would_be_wrong_on_is_refused(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(DataError, match=f"{words}.*from_pairs builds it"):
+        Interactions(**{**WELL, **changes})
+
+
+def test_a_table_of_ones_own_is_taken_as_it_is() -> None:
+    built = Interactions.from_pairs(column(1, 1, 1, 2, 2), column(1, 3, 4, 0, 2), 4, 6)
+    assert Interactions(**WELL).fingerprint() == built.fingerprint()
+    # A user's first item may be larger than, equal to or smaller than the last of the one before.
+    for last in (1, 4, 5):
+        assert len(Interactions(column(0, 2, 2, 3), column(0, 4, last), 6)) == 3
+    assert len(Interactions(column(0, 0), column(), 6)) == len(Interactions(column(0), column(), 0))
+    matrix = csr_matrix((np.ones(5), np.array([4, 1, 3, 2, 0]), np.array([0, 0, 3, 5, 5])), (4, 6))
+    parts = [x.astype(np.int64) for x in (matrix.indptr, matrix.indices)]
+    with pytest.raises(DataError, match="of a scipy matrix"):
+        Interactions(*parts, 6)
+    matrix.sort_indices()
+    parts = [x.astype(np.int64) for x in (matrix.indptr, matrix.indices)]
+    assert Interactions(*parts, 6).fingerprint() == built.fingerprint()
+
+
+def test_the_mask_is_the_set() -> None:
+    data = pairs((3, 0), (3, 5), (0, 2), (1, 1))
+    mask = data.mask(torch.tensor([3, 0, 3, 2]))
+    assert mask.dtype == torch.bool and mask.shape == (4, 6)
+    for row, user in enumerate([3, 0, 3, 2]):
+        assert mask[row].nonzero().flatten().tolist() == data.of(user).tolist()
+
+
+@pytest.mark.parametrize("fraction", [1.0, 0.0, -1.0, 1.5, float("nan")])
+def test_a_fraction_that_is_none_is_refused(fraction: float) -> None:
+    """Of 1 nobody would keep a pair, and the error would speak of users of one pair."""
+    data = pairs((0, 1), (0, 2), (0, 3))
+    with pytest.raises(DataError, match=f"between 0 and 1, got {fraction}"):
+        holdout(data, fraction, np.random.default_rng(0))
+
+
+def test_where_nothing_is_set_aside_the_reason_is_the_right_one() -> None:
+    data = pairs((0, 1), (0, 2), (0, 3), (1, 1))
+    rng = np.random.default_rng(0)
+    with pytest.raises(DataError, match=r"no user has more than 3 interactions.*--core"):
+        holdout(data, 0.9, rng, minimum=3)
+    with pytest.raises(DataError, match=r"3 at most, for one to be set aside.* 0\.2"):
+        holdout(data, 0.2, rng, minimum=0)
 
 
 @pytest.mark.parametrize("fraction", [0.1, 0.2, 0.5])

@@ -9,7 +9,7 @@ import re
 import pytest
 
 from psl.figures import COLOURS, LABELS
-from psl.interactive import TAUS, effective_share, weight_explorer
+from psl.interactive import STOPS, effective_share, weight_explorer
 
 
 def test_effective_share_against_integrals() -> None:
@@ -29,7 +29,7 @@ def test_the_page_holds_the_modules_curves_and_nothing_foreign() -> None:
     found = re.search(r'<script type="application/json">(.*?)</script>', html, re.DOTALL)
     assert found is not None
     data = json.loads(found.group(1))
-    assert data["taus"] == list(TAUS) and data["d"][0] == -0.999 and data["d"][-1] == 1
+    assert data["taus"] == list(STOPS) and data["d"][0] == -0.999 and data["d"][-1] == 1
     relu = data["curves"]["psl-relu"]
     for d, log in zip(data["d"], relu["log"], strict=True):
         assert log == pytest.approx(math.log1p(d), abs=1e-3 if d < -0.99 else 1e-4)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from psl import RobustBPRLoss, reference, robust_bpr_loss
+from psl import RobustBPRLoss, losses, reference, robust_bpr_loss
+from psl.activations import get_activation, softplus
 from psl.errors import UnknownNameError
 from psl.losses import (
     LOSSES,
@@ -22,10 +23,12 @@ from psl.losses import (
     SLatKLoss,
     SoftmaxLoss,
     adv_infonce_loss,
+    base,
     bpr_loss,
     bsl_loss,
     get_loss,
     pairwise_softmax_loss,
+    player,
     slatk_loss,
     softmax_loss,
 )
@@ -198,6 +201,48 @@ def test_a_temperature_is_one_number() -> None:
         PairwiseSoftmaxLoss(torch.ones(2))
 
 
+def test_a_temperature_that_is_not_on_the_host_is_not_read() -> None:
+    """A tensor of the device meta has no number: whoever reads it fails, as a CUDA graph would."""
+    p, n, tau = (torch.zeros(s, device="meta") for s in ((3,), (3, 4), ()))
+    for value in (
+        pairwise_softmax_loss(p, n, tau),
+        softmax_loss(p, n, tau),
+        bsl_loss(p, n, tau, tau),
+        PairwiseSoftmaxLoss(torch.nn.Parameter(tau))(p, n),
+        BSLLoss(tau, tau)(p, n),
+    ):
+        assert value.is_meta and value.shape == ()
+    with pytest.raises(ValueError, match="tau must be one number"):
+        pairwise_softmax_loss(p, n, p)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("loss", [PairwiseSoftmaxLoss, SoftmaxLoss, BSLLoss])
+def test_a_learned_temperature_is_checked_once_and_fits_a_cuda_graph(loss: Any) -> None:
+    for wrong in (-1.0, 0.0, math.nan):
+        with pytest.raises(ValueError, match="tau must be positive"):
+            loss(torch.tensor(wrong, device="cuda"))
+    made, p, n = loss(torch.nn.Parameter(torch.tensor(0.2, device="cuda"))), P.cuda(), N.cuda()
+    stream = torch.cuda.Stream()
+    with torch.cuda.stream(stream):
+        expected = made(p, n)
+    stream.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        got = made(p, n)
+    graph.replay()
+    torch.cuda.synchronize()
+    assert torch.allclose(got, expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.int64, torch.uint8])
+def test_a_mask_is_no_weight(dtype: torch.dtype) -> None:
+    """True would be one nat more for an item, and False would leave it in."""
+    what = "a bool mask" if dtype == torch.bool else "torch."
+    with pytest.raises(ValueError, match=f"floating point, got {what}.*use 0 and -inf"):
+        pairwise_softmax_loss(P, N, log_weight=torch.ones(4, dtype=dtype))
+
+
 @pytest.mark.parametrize("kind", [np.float32, np.float64, int])
 def test_a_number_of_numpy_is_a_number(kind: Any) -> None:
     tau = kind(1) if kind is int else kind(0.1)
@@ -342,6 +387,22 @@ def test_bpr_has_all_its_digits_in_float64() -> None:
     assert torch.equal(bpr_loss(p.float(), d.float()), single), "as recorded runs took it"
 
 
+def test_one_softplus_keeps_the_bits_of_losses_and_of_activations() -> None:
+    """Torch's thresholds of 20 and 40 give one value in float32, and two gradients."""
+    steps = torch.arange(0, 1 << 24, 97)  # every 97th number from 15 to 60
+    x = (torch.tensor(15.0).view(torch.int32) + steps).int().view(torch.float32)
+    x = torch.cat([x[x < 60], -x[x < 60], torch.linspace(-1, 1, 1001)]).requires_grad_()
+    weight = torch.rand(len(x), generator=torch.Generator().manual_seed(0))
+
+    def bits(value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return value.detach(), torch.autograd.grad((value * weight).sum(), x)[0]
+
+    at_20, at_40 = (bits(torch.nn.functional.softplus(x, 1, t)) for t in (20, 40))
+    assert torch.equal(at_20[0], at_40[0]) and not torch.equal(at_20[1], at_40[1])
+    for got, expected in ((softplus(x), at_20), (get_activation("softplus").log(x), at_40)):
+        assert all(torch.equal(a, b) for a, b in zip(bits(got), expected, strict=True))
+
+
 def test_llpauc_has_all_its_digits_in_float64() -> None:
     """Its hinge is softplus(5 x) / 5: x = 4.2 is enough."""
     loss = LLPAUCLoss(1.0, 1.0, 1.0).double()
@@ -373,3 +434,9 @@ def test_the_first_tables_of_the_adversary(released: bool, std: float) -> None:
     loss.start(400, 400, lr=0.1, weight_decay=0.0, generator=generator)
     for table in (loss.user, loss.item):
         assert float(table.detach().std()) == pytest.approx(std, rel=0.05)
+
+
+def test_the_protocol_of_a_player_has_a_room_of_its_own() -> None:
+    for name in ("Batch", "Embed", "Player", "Turn"):
+        assert getattr(losses, name) is getattr(player, name)
+        assert name in losses.__all__ and not hasattr(base, name)

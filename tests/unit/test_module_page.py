@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from importlib import import_module
 from pathlib import Path
@@ -22,6 +23,17 @@ def test_what_is_named_is_public_and_says_what_it_does(kind: str, path: str) -> 
     entry = getattr(import_module(module), name)
     assert isinstance(entry, type) == (kind in ("class", "exception"))
     assert entry.__doc__ and len(entry.__doc__) > 20
+
+
+@pytest.mark.parametrize("path", [path for kind, path in NAMED if kind == "class"])
+def test_an_attribute_has_a_line_of_its_own(path: str) -> None:
+    """Sphinx takes the first names of ``a, b : int`` for a part of the type."""
+    module, name = path.rsplit(".", 1)
+    doc = inspect.getdoc(getattr(import_module(module), name)) or ""
+    section = re.search(r"^Attributes\n-+\n(.*?)(?:\n\n|\Z)", doc, re.MULTILINE | re.DOTALL)
+    if section is not None:
+        fields = [line for line in section[1].splitlines() if not line.startswith(" ")]
+        assert not [field for field in fields if "," in field.partition(" : ")[0]]
 
 
 def test_nothing_of_the_front_door_is_missing() -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.library import opcheck
 
-from psl.contrast import orthant_noise
+from psl.contrast import _masked, orthant_noise
 from psl.dro import saturation_radius
 from psl.interactions import Interactions
 from psl.losses import PairwiseSoftmaxLoss, get_loss
@@ -44,6 +44,8 @@ def test_operators_are_what_torch_expects(dtype: torch.dtype, columns: bool) -> 
     opcheck(ops.unit_rows.default, (users,))
     unit = (users.detach(), items.detach()[:5], users.detach()[:, 0])
     opcheck(ops.unit_rows_backward.default, unit)
+    other = unit[1].clone().requires_grad_()
+    opcheck(ops.masked_contrast.default, (users, other, 0.1, positive == positive[0]))
     below = items.detach() - items.detach().amax(dim=1, keepdim=True)
     eta = torch.full((19,), 0.3, dtype=dtype)
     opcheck(ops.log_temperature.default, (below, eta, eta >= saturation_radius(below), 64))
@@ -151,6 +153,7 @@ ROADS: dict[str, Callable[..., Tensor]] = {
     "catalogue": lambda u, v, p, _: catalogue_loss(u, v, p, PairwiseSoftmaxLoss(0.3)),
     "factor": lambda *a: sampled_loss(*a, get_loss("bsl").build(0.3, 0.2, as_released=True)),
     "scores": lambda *a: sampled_loss(*a, get_loss("bpr").build(0.3)),
+    "contrast": lambda u, v, p, _: _masked(unit_rows(u), unit_rows(v[:5]), 0.3, p == p[0])[0],
     "unit": lambda u, v, *_: (unit_rows(u).sum() + unit_rows(v).sum()).exp(),
 }
 

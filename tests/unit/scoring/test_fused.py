@@ -101,3 +101,20 @@ def test_a_learned_temperature_gets_its_gradient() -> None:
     ]
     assert tau.grad is not None
     assert float(tau.grad) == pytest.approx((ends[0] - ends[1]) / 2e-5, rel=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_gradient_that_is_changed_in_place_is_the_callers_own(dtype: torch.dtype) -> None:
+    """As by clipping, between two backward passes of one loss."""
+    users, items, positive, negative = problem(*PRODUCT, dtype=dtype)
+    inputs = users.requires_grad_(), items.requires_grad_()
+    for value in (
+        sampled_loss(*inputs, positive, negative, SoftmaxLoss(0.2)),
+        catalogue_loss(*inputs, positive, SoftmaxLoss(0.2)),
+    ):
+        first = torch.autograd.grad(value, inputs, retain_graph=True)
+        before = [g.clone() for g in first]
+        for gradient in first:
+            gradient.zero_()
+        again = torch.autograd.grad(value, inputs)
+        assert all(torch.equal(a, b) and a.any() for a, b in zip(again, before, strict=True))

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from psl.contrast import _masked
 from psl.losses import get_loss
 from psl.scoring import catalogue_loss, half_cosine, sampled_loss, sampled_scores
 from psl.scoring.precision import in_own_precision
@@ -112,6 +114,39 @@ def test_no_operator_heeds_the_switch_for_fewer_digits(device: str, asked: str) 
         operator(SimpleNamespace(device=torch.device(device)))
     assert seen[0] in ("ieee", "none", "highest")
     assert switches() == before and torch.get_float32_matmul_precision() == asked
+
+
+class Calls(TorchDispatchMode):
+    """Note what torch is asked for; inside an operator of its own nothing is seen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.names.append(str(func.overloadpacket))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.usefixtures("restored")
+def test_the_contrast_of_a_gpu_heeds_no_switch_on_its_way_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Forth it is an operator; back there is no product left to take in the process's digits."""
+    torch.set_float32_matmul_precision("medium")
+    u, v = (torch.randn(8, 4).requires_grad_() for _ in "uv")
+    softmax, within = torch.softmax, []
+
+    def spy(*args: Any, **kwargs: Any) -> Tensor:
+        within.append(switches()[-1])
+        return softmax(*args, **kwargs)
+
+    monkeypatch.setattr(torch, "softmax", spy)
+    with Calls() as calls:
+        _masked(u, v, 0.1, torch.arange(8) == 3)[0].backward()
+    assert "psl.masked_contrast" in calls.names
+    assert not [name for name in calls.names if name.endswith("mm")]
+    assert len(within) == 1 and within[0] in ("ieee", "none", "highest")
 
 
 @pytest.mark.skipif(not RENAMED, reason="torch has one switch only")

@@ -81,7 +81,7 @@ def test_popularity_makes_test_even_over_items() -> None:
     # Items with rows enough are drawn equally often, however popular they are.
     rich = rows["item"].value_counts().sort_index().to_numpy() > 30
     assert rich.sum() > 5 and chisquare(counts[rich]).pvalue > 1e-3
-    stats = splits.statistics(train, test)
+    stats = splits.summary(train, test)
     assert (
         stats["top fifth of items, share of test"]
         < 0.7 * stats["top fifth of items, share of train"]
@@ -172,7 +172,7 @@ def test_the_summary_of_a_split() -> None:
         [(0, 0), (0, 1), (0, 2), (1, 0), (1, 3), (2, 0), (2, 4), (3, 0)], columns=columns
     )
     test = pd.DataFrame([(1, 4), (1, 1), (1, 0)], columns=columns)
-    assert splits.statistics(train, test) == {
+    assert splits.summary(train, test) == {
         "users": 4,
         "items": 5,
         "train": 8,

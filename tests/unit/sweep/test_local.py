@@ -20,7 +20,6 @@ from psl import records, sweep
 from psl.errors import PSLError, RecordError, UnknownNameError
 from psl.experiments import cells
 from psl.sweep import Board, Event, Job, Settings, execute, local
-from psl.sweep.watch import names
 from sweeps import HOPELESS, alone, board, job
 
 
@@ -142,9 +141,9 @@ def test_an_experiment_that_is_no_file_name_starts_nothing(
 def test_runs_of_a_sweep_have_names_of_their_own() -> None:
     """What differs is in the name, also in the live table; what does not is left out."""
     some = [c.config for c in cells("sensitivity", dataset="amazon-health", loss="sl")]
-    called = names({config.run_id: config.as_dict() for config in some})
+    called = records.names({config.run_id: config.as_dict() for config in some})
     assert len(set(called.values())) == len(some) > 5
-    plain = names({str(s): dataclasses.replace(some[0], seed=s).as_dict() for s in (0, 1)})
+    plain = records.names({str(s): dataclasses.replace(some[0], seed=s).as_dict() for s in (0, 1)})
     assert plain == {str(s): f"amazon-health iid mf sl seed {s}" for s in (0, 1)}
     console = Console(file=io.StringIO(), width=200, height=40, force_terminal=True)
     shown = Board([Job(config, "sensitivity") for config in some], console)

@@ -101,7 +101,7 @@ def test_the_whole_catalogue_in_place_of_a_sample() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"loss": "llpauc"}, {"loss": "bpr"}, {"setting": "noise", "noise_ratio": 0.1}]
+    "changes", [{"loss": "llpauc"}, {"loss": "bsl"}, {"setting": "noise", "noise_ratio": 0.1}]
 )
 def test_who_needs_a_sample_says_so(changes: dict[str, Any]) -> None:
     with pytest.raises(TrainingError, match="needs sampled negatives"):
@@ -178,3 +178,9 @@ def test_a_state_takes_its_settings_from_the_configuration(
     state = State.create(config, data().train, torch.device("cpu"))
     assert float(state.model.item.detach().std()) == pytest.approx(0.5, rel=0.1)
     assert (given["lr"], given["weight_decay"]) == (0.03, 0.2)
+
+
+def test_bpr_draws_one_negative_whatever_is_asked_for() -> None:
+    bpr = dataclasses.replace(SMALL, loss="bpr", epochs=1)
+    none, one = (run(dataclasses.replace(bpr, negatives=n)).record["metrics"] for n in (0, 1))
+    assert none == one

@@ -11,7 +11,7 @@ import torch
 
 from psl.evaluation import evaluate
 from psl.interactions import Interactions, holdout
-from psl.negatives import NoisyNegatives, membership
+from psl.negatives import NoisyNegatives
 from psl.streams import numpy_stream
 from psl.training.state import State
 from small_runs import SMALL, data, run
@@ -24,7 +24,7 @@ def test_noise_puts_positives_among_the_negatives(monkeypatch: pytest.MonkeyPatc
         seen: list[torch.Tensor] = []
 
         def step(self: Any, batch: Any, *_: Any, into: list[torch.Tensor] = seen) -> torch.Tensor:
-            into.append(membership(fit, batch.users).gather(1, batch.negative))
+            into.append(fit.mask(batch.users).gather(1, batch.negative))
             return torch.zeros(())
 
         monkeypatch.setattr(State, "step", step)
@@ -61,10 +61,10 @@ def test_marked_pairs_can_be_dropped_from_the_positives(monkeypatch: pytest.Monk
         )
         visited[drop] = Interactions.from_pairs(users, items, fit.num_users, fit.num_items)
         if drop:  # the only false negatives are marked ones: the others are never drawn
-            hits = membership(fit, batch_users := torch.cat([b.users for b in seen])).gather(
-                1, negative := torch.cat([b.negative for b in seen])
-            )
-            assert torch.equal(hits, membership(marked, batch_users).gather(1, negative))
+            batch_users = torch.cat([b.users for b in seen])
+            negative = torch.cat([b.negative for b in seen])
+            hits = fit.mask(batch_users).gather(1, negative)
+            assert torch.equal(hits, marked.mask(batch_users).gather(1, negative))
             assert hits.any()
     assert visited[False].fingerprint() == fit.fingerprint()
     assert visited[True].union(marked).fingerprint() == fit.fingerprint()
