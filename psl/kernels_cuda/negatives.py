@@ -22,7 +22,7 @@ def _draw(
     """Draw ranks among a user's non-positives and shift each past the positives below it."""
     place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     real = place < length
-    # SplitMix64's output for the state key + place, as a number in [0, 1).
+    # The place-th output of SplitMix64 from the state key, as a number in [0, 1).
     h = key.to(tl.uint64) + place.to(tl.uint64) * 0x9E3779B97F4A7C15
     h = (h ^ (h >> 30)) * 0xBF58476D1CE4E5B9
     h = (h ^ (h >> 27)) * 0x94D049BB133111EB
