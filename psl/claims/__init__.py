@@ -50,7 +50,7 @@ def load_rows() -> list[dict[str, Any]]:
 
 
 def assess(subject: Subject) -> list[dict[str, Any]]:
-    """Run every check; return the rows with ``status``, ``evidence`` and ``runs``."""
+    """Run every check; return the rows with ``status``, ``evidence``, ``runs`` and ``p_value``."""
     out = []
     for row in load_rows():
         verdict = CHECKS[row["check"]](subject, **row.get("arguments", {}))

@@ -184,5 +184,5 @@ def better_than(
         f"from {gap.low:+.4f} to {gap.high:+.4f}, p {corrected:.3f}, {gap.count} seeds"
     ) + (f"; {seen}" if seen else "")
     if corrected >= 0.05:
-        return Verdict("within noise", evidence, ids)
-    return Verdict("reproduced" if gap.mean > 0 else "differs", evidence, ids)
+        return Verdict("within noise", evidence, ids, gap.p_value)
+    return Verdict("reproduced" if gap.mean > 0 else "differs", evidence, ids, gap.p_value)

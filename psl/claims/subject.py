@@ -71,11 +71,15 @@ class Subject:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The outcome of a check: a status and the numbers behind it."""
+    """The outcome of a check: a status and the numbers behind it.
+
+    ``p_value`` is that of a test, not corrected for any other; None where there is none.
+    """
 
     status: str
     evidence: str
     runs: list[str] = field(default_factory=list)
+    p_value: float | None = None
 
 
 Check = Callable[..., Verdict]

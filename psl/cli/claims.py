@@ -41,7 +41,8 @@ def claims_command(
         return
     rows = claims.assess(subject)
     if as_json:
-        wanted = ("id", "section", "kind", "statement", "status", "check", "evidence", "runs")
+        about = ("id", "section", "kind", "statement", "status", "check")
+        wanted = (*about, "evidence", "runs", "p_value")
         print_json(
             [
                 {k: r[k] for k in wanted}
@@ -54,10 +55,10 @@ def claims_command(
         )
         return
     table = Table("claim and evidence", key("status"), show_lines=True)
-    waits = ("not yet run", "not computable here")
+    waits, of_runs = ("not yet run", "not computable here"), ("printed-value", "better-than")
     folded = 0
     for r in rows:
-        if not every and r["check"] == "printed-value" and r["status"] in waits:
+        if not every and r["check"] in of_runs and r["status"] in waits:
             folded += 1
             continue
         table.add_row(Text(r["id"]).append(f"\n{r['evidence']}", style="dim"), r["status"])
@@ -65,5 +66,5 @@ def claims_command(
     counts = {s: sum(r["status"] == s for r in rows) for s in claims.STATUSES}
     say(", ".join(f"{n} {s}" for s, n in counts.items() if n))
     if folded:
-        wait = f"{folded} printed values wait for a run or for data"
+        wait = f"{folded} values and orderings wait for a run or for data"
         say(f"{wait} and are not shown: --all, --json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from scipy.stats import ttest_rel
 
 from ledger import WHERE, other_data, record, subject
 from psl import claims
@@ -59,6 +60,11 @@ def test_six_questions_ask_for_more_than_one() -> None:
         for q in (1, 6, 60)
     ]
     assert asked == ["reproduced", "reproduced", "within noise"]
+    once, often = (
+        claims.CHECKS["better-than"](subject(*rows), questions=q, **alike, **WHERE).p_value
+        for q in (1, 60)
+    )
+    assert once == often == pytest.approx(ttest_rel([0.05 + g for g in gaps], [0.05] * 5).pvalue)
 
 
 def test_seeds_beyond_those_that_were_planned_change_nothing() -> None:
