@@ -4,7 +4,8 @@ Every comparison gets the same embeddings and the same sampled negatives, and th
 compared first.  Times are taken in turns, so that both sides see the same machine; memory is what
 one pass adds to a process of its own.
 
-Run: ``python -m benchmarks [--only case curves trainer library] [--output FILE] [--device cuda]``.
+Run: ``python -m benchmarks [--only case curves trainer packed library] [--output FILE]
+[--device cuda]``.
 """
 
 from __future__ import annotations
@@ -24,13 +25,14 @@ from rich.table import Table
 from benchmarks.curves import curves
 from benchmarks.library import bpr_epoch, lightgcn_step
 from benchmarks.measure import in_turns, machine, peak_bytes
+from benchmarks.packed import packed
 from benchmarks.problem import Problem, Size
 from benchmarks.roads import ROADS, ours
 from benchmarks.trainer import epochs, evaluation
 from psl.files import replace_file
 from psl.records import provenance
 
-PARTS = ("case", "curves", "trainer", "library")
+PARTS = ("case", "curves", "trainer", "packed", "library")
 out = Console(stderr=True)
 
 
@@ -57,15 +59,18 @@ def case(size: Size, device: str, repeat: int) -> dict[str, Any]:
 
 
 def _memory(road: str, size: Size, device: str) -> int:
-    """Measure one road in a process of its own."""
+    """Measure one road, on a CPU in a process of its own."""
+    if device != "cpu":
+        return _memory_of(road, size, device)
     words = [f"--{k}={v}" for k, v in size.as_dict().items() if k != "users"]
     command = [sys.executable, "-m", "benchmarks", *words, "--device", device, "--memory-of", road]
     return int(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
 def _memory_of(road: str, size: Size, device: str) -> int:
-    problem = Problem(size, device)
-    Problem(Size(2, size.negatives, size.items, size.dim), device).gradient(ROADS[road])  # compiles
+    problem = Problem(size, device, replayed=False)
+    few = Size(2, size.negatives, size.items, size.dim)
+    Problem(few, device, replayed=False).gradient(ROADS[road])  # compiles
     return peak_bytes(lambda: problem.gradient(ROADS[road]), problem.device)
 
 
@@ -76,7 +81,7 @@ def show(result: dict[str, Any]) -> None:
         if "plain_bytes" in row:
             sides = [f"{row[k] / 2**20:,.0f} MiB" for k in ("plain_bytes", "ours_bytes")]
         else:
-            sides = [f"{row[k] * 1e3:,.1f} ms" for k in ("plain_seconds", "ours_seconds")]
+            sides = [f"{row[k] * 1e3:,.2f} ms" for k in ("plain_seconds", "ours_seconds")]
         table.add_row(name, *sides, f"{row['ratio']:.1f}")
     out.print(
         f"{m['device']}, {m['threads']} threads: {m['flops_per_second'] / 1e9:.0f} GFLOP/s, "
@@ -84,7 +89,12 @@ def show(result: dict[str, Any]) -> None:
     )
     out.print(table)
     for e in result.get("epochs", []):
-        out.print(f"epoch {e['backbone']} {e['loss']}: {e['seconds']:.2f} s ({e['steps']} steps)")
+        out.print(
+            f"epoch {e['dataset']} {e['backbone']} {e['loss']}: {e['seconds']:.2f} s "
+            f"({e['steps']} steps)"
+        )
+    for p in result.get("packed", []):
+        out.print(f"{p['processes']} at once: {p['epochs_per_second']:.1f} epochs a second")
     if "evaluation" in result:
         out.print("evaluation: {users:,} users in {seconds:.2f} s".format(**result["evaluation"]))
 
@@ -124,6 +134,8 @@ def main() -> None:
     if "trainer" in a.only:
         result["epochs"] = epochs(a.device, told)
         result["evaluation"] = evaluation(a.device, a.repeat)
+    if "packed" in a.only and a.device != "cpu":
+        result["packed"] = packed(a.device, told)
     if "library" in a.only and a.device == "cpu":
         found = [lightgcn_step(a.repeat), bpr_epoch(told)]
         result["libraries"] = [x for x in found if x is not None]

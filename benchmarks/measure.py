@@ -16,6 +16,7 @@ import torch
 from psl.fast import cpu_kernels, gpu_kernels
 
 CALLS = 20  # of a GPU's work for one wait: in training, too, nobody waits after a step
+WARM_UP = 3  # calls after which a GPU's work is recorded
 
 
 def seconds(work: Callable[[], object], device: torch.device) -> float:
@@ -32,9 +33,15 @@ def seconds(work: Callable[[], object], device: torch.device) -> float:
     return (time.perf_counter() - begin) / CALLS
 
 
+def warm_up(work: Callable[[], object], device: torch.device) -> None:
+    """Call until nothing is compiled or recorded any more."""
+    for _ in range(WARM_UP if device.type == "cuda" else 1):
+        work()
+
+
 def median_seconds(work: Callable[[], object], device: torch.device, repeat: int) -> float:
-    """Time calls after one that compiles; return the median."""
-    work()
+    """Time calls after those that compile; return the median."""
+    warm_up(work, device)
     return statistics.median(seconds(work, device) for _ in range(repeat))
 
 
@@ -47,6 +54,8 @@ def in_turns(
     finds the other's data in the caches.
     """
     pairs = []
+    for way in (plain, ours):
+        warm_up(way, device)
     for _ in range(repeat):
         plain()
         first = seconds(plain, device)
@@ -86,21 +95,26 @@ def machine(device: torch.device) -> dict[str, Any]:
     """Describe the machine and measure its two limits: arithmetic and memory traffic.
 
     Arithmetic is a single-precision product of square matrices, 2048 rows on a CPU and 8192 on a
-    GPU, which a smaller one does not fill; traffic is a copy of 256 MiB, read and written.  Both
-    are what the machine gives to torch, not what its maker prints.
+    GPU, which a smaller one does not fill; traffic is a copy of 256 MiB, read and written, and on a
+    GPU also one of 16 MiB, which stays in its cache.  All are what the machine gives to torch, not
+    what its maker prints.
     """
     rows = 8192 if device.type == "cuda" else 2048
     a, b = (torch.randn(rows, rows, device=device) for _ in range(2))
-    long = torch.empty(2**26, device=device)
-    other = torch.empty_like(long)
+
+    def copied(mebibytes: int) -> float:
+        long = torch.zeros(mebibytes << 18, device=device)
+        other = torch.empty_like(long)
+        return 2 * (mebibytes << 20) / median_seconds(lambda: other.copy_(long), device, 5)
+
     product = median_seconds(lambda: a @ b, device, 5)
-    copy = median_seconds(lambda: other.copy_(long), device, 5)
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
         "threads": torch.get_num_threads(),
         "kernels": (gpu_kernels(a) or cpu_kernels(a)) is not None,
         "flops_per_second": 2 * rows**3 / product,
-        "bytes_per_second": 2 * long.numel() * 4 / copy,
+        "bytes_per_second": copied(256),
+        "cache_bytes_per_second": copied(16) if device.type == "cuda" else None,
         "spin_count": os.environ.get("GOMP_SPINCOUNT", "not set"),
     }
 

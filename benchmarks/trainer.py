@@ -1,9 +1,9 @@
-"""An epoch and an evaluation of the trainer, on data of amazon-electronic's size."""
+"""An epoch and an evaluation of the trainer, on data of the size of two of the paper's datasets."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,34 +15,45 @@ from psl.evaluation import evaluate
 from psl.interactions import Interactions
 from psl.training import Progress, RunConfig, train
 
-USERS, ITEMS, TRAIN, TEST = 13_455, 8_360, 182_398, 52_123
+# Users, items, training pairs, test pairs.
+SIZES = {
+    "amazon-electronic": (13_455, 8_360, 182_398, 52_123),
+    "gowalla": (29_858, 40_988, 810_128, 217_336),
+}
+USERS, ITEMS, *_ = SIZES["amazon-electronic"]
 CASES = (
-    ("mf", "bpr"),
-    ("mf", "sl"),
-    ("mf", "psl-relu"),
-    ("lightgcn", "psl-relu"),
-    ("xsimgcl", "psl-relu"),
+    ("amazon-electronic", "mf", "bpr"),
+    ("amazon-electronic", "mf", "sl"),
+    ("amazon-electronic", "mf", "psl-relu"),
+    ("amazon-electronic", "lightgcn", "psl-relu"),
+    ("amazon-electronic", "xsimgcl", "psl-relu"),
+    ("gowalla", "mf", "psl-relu"),
 )
 
 
-def likeness() -> Dataset:
+def likeness(name: str = "amazon-electronic") -> Dataset:
     """Make random data with as many users, items and pairs, popular items included."""
-    rng = np.random.default_rng(0)
-    weight = 1 / np.arange(10, ITEMS + 10)
+    (num_users, num_items, *counts), rng = SIZES[name], np.random.default_rng(0)
+    weight = 1 / np.arange(10, num_items + 10)
 
     def pairs(count: int) -> Interactions:
-        users = np.concatenate([np.arange(USERS), rng.integers(0, USERS, count - USERS)])
+        users = np.concatenate(
+            [np.arange(num_users), rng.integers(0, num_users, count - num_users)]
+        )
         return Interactions.from_pairs(
-            users, rng.choice(ITEMS, count, p=weight / weight.sum()), USERS, ITEMS
+            users, rng.choice(num_items, count, p=weight / weight.sum()), num_users, num_items
         )
 
-    return Dataset("of amazon-electronic's size", "iid", pairs(TRAIN), pairs(TEST))
+    return Dataset(f"of {name}'s size", "iid", *(pairs(count) for count in counts))
 
 
-def epochs(device: str, told: Callable[[str], object]) -> list[dict[str, Any]]:
+def epochs(
+    device: str, told: Callable[[str], object], cases: Sequence[tuple[str, str, str]] = CASES
+) -> list[dict[str, Any]]:
     """Time the second epoch of each case, without validation."""
-    data, out, place = likeness(), [], torch.device(device)
-    for backbone, loss in CASES:
+    out, place = [], torch.device(device)
+    for name, backbone, loss in cases:
+        data = likeness(name)
         config = RunConfig(
             dataset=data.name, backbone=backbone, loss=loss, epochs=2, validate_every=2
         )
@@ -60,8 +71,9 @@ def epochs(device: str, told: Callable[[str], object]) -> list[dict[str, Any]]:
         train(config, data, device=device, progress=watch)
         # Ends of: last step of epoch 1, epoch 1, last step of epoch 2, ...
         spent = ends[2] - ends[1]
-        out.append({"backbone": backbone, "loss": loss, "steps": steps, "seconds": spent})
-        told(f"epoch {backbone} {loss}: {spent:.2f} s")
+        made = {"dataset": name, "backbone": backbone, "loss": loss}
+        out.append({**made, "steps": steps, "seconds": spent})
+        told(f"epoch {name} {backbone} {loss}: {spent:.2f} s")
     return out
 
 

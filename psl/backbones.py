@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding
 
 from psl.contrast import gaussian_noise, info_nce, orthant_noise
 from psl.errors import UnknownNameError
 from psl.graph import Graph
 from psl.interactions import Interactions
-from psl.scoring import half_cosine
+from psl.scoring import half_cosine, lookup
 from psl.streams import stream_key
 
 __all__ = [
@@ -47,6 +46,7 @@ class MatrixFactorization(nn.Module):
     ------
     UnknownNameError
         If ``score`` is none of the two.
+
     """
 
     def __init__(
@@ -82,18 +82,28 @@ class MatrixFactorization(nn.Module):
     def embed(self, users: Tensor) -> tuple[Tensor, Tensor]:
         """Return embeddings of ``users`` (B, d) and of all items (I, d), ready to be multiplied."""
         all_users, items = self.tables()
-        return self.scale(embedding(users, all_users), items)
+        return self.scale(lookup(users, all_users), items)
+
+    def noise_keys(self, key: int) -> list[int]:
+        """Return the keys of all noise that a training step draws; here there is none."""
+        return []
+
+    @property
+    def replayable(self) -> bool:
+        """Whether a step depends on tensors alone, given its noise keys in one."""
+        return True
 
     def forward(
-        self, users: Tensor, positive: Tensor, key: int
+        self, users: Tensor, positive: Tensor, key: int | Tensor
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Embed a training batch; the third value is the model's own loss, to be added.
 
         Parameters
         ----------
         users, positive : Tensor of int64, shape (B,)
-        key : int
-            Decides the model's own noise in this step, as :func:`psl.streams.stream_key` gives it.
+        key : int, or Tensor of int64
+            Decides the model's own noise in this step, as :func:`psl.streams.stream_key` gives it;
+            or what :meth:`noise_keys` makes of it, on the model's device.
         """
         return (*self.embed(users), None)
 
@@ -195,17 +205,28 @@ class XSimGCL(LightGCN):
         )
         self.weight, self.eps, self.tau, self.as_released = weight, eps, tau, as_released
 
-    def _layers(self, key: int | None) -> list[tuple[Tensor, Tensor]]:
+    def noise_keys(self, key: int) -> list[int]:
+        """Return a key for the users and one for the items of each propagation."""
+        sides = [(layer, side) for layer in range(self.layers) for side in ("users", "items")]
+        return [stream_key(key, *names) for names in sides]
+
+    @property
+    def replayable(self) -> bool:
+        """Not as released: a generator takes its seed from a number."""
+        return not self.as_released
+
+    def _layers(self, key: int | Tensor | None) -> list[tuple[Tensor, Tensor]]:
         """Return the tables after each propagation, with noise if there is a key for it."""
+        keys = self.noise_keys(key) if isinstance(key, int) else key
         users: Tensor = self.user
         items: Tensor = self.item
-        noise = gaussian_noise if self.as_released else orthant_noise
+        noise: Callable[..., Tensor] = gaussian_noise if self.as_released else orthant_noise
         out: list[tuple[Tensor, Tensor]] = []
         for layer in range(self.layers):
             users, items = self.graph.propagate(users, items)
-            if key is not None:
-                users = users + noise(users, stream_key(key, layer, "users"), self.eps)
-                items = items + noise(items, stream_key(key, layer, "items"), self.eps)
+            if keys is not None:
+                users = users + noise(users, keys[2 * layer], self.eps)
+                items = items + noise(items, keys[2 * layer + 1], self.eps)
             out.append((users, items))
         return out
 
@@ -219,16 +240,16 @@ class XSimGCL(LightGCN):
         return self._mean(self._layers(None))
 
     def forward(
-        self, users: Tensor, positive: Tensor, key: int
+        self, users: Tensor, positive: Tensor, key: int | Tensor
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Embed a training batch with noise, and contrast the last layer with the first."""
         layers = self._layers(key)
         first, final = layers[0], self._mean(layers)
         contrast = final[0].new_zeros(())
         for side, ids in enumerate((users, positive)):
-            pair = embedding(ids, final[side]), embedding(ids, first[side])
+            pair = lookup(ids, final[side]), lookup(ids, first[side])
             contrast = contrast + info_nce(*pair, self.tau, None if self.as_released else ids)
-        u, v = self.scale(embedding(users, final[0]), final[1])
+        u, v = self.scale(lookup(users, final[0]), final[1])
         return u, v, self.weight * contrast
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.library import custom_op
 from torch.nn.functional import normalize
 
-from psl.fast import cpu_kernels
+from psl.fast import cpu_kernels, gpu_kernels
 from psl.scoring.precision import in_own_precision
 from psl.scoring.softmax import fused_softmax
 from psl.scoring.unit import unit_rows
@@ -21,14 +21,15 @@ ROWS = 128  # at once, where there is no kernel
 
 
 @torch.no_grad()
-def orthant_noise(x: Tensor, key: int, eps: float) -> Tensor:
+def orthant_noise(x: Tensor, key: int | Tensor, eps: float) -> Tensor:
     r"""Return vectors of length ``eps`` that point into the orthants of the rows of ``x`` (M, d).
 
     Each is ``sign(x) * n * eps`` with ``n`` uniform on :math:`[0, 1)^d` and then of length 1; it is
     zero where ``x`` is.  The draws depend on ``key`` and their place alone: the same on every
-    device.  No gradient passes: the derivative of the sign is 0.
+    device.  No gradient passes: the derivative of the sign is 0.  A key in a tensor () may change
+    between the replays of a CUDA graph.
     """
-    kernels = cpu_kernels(x)
+    kernels = gpu_kernels(x) or (None if isinstance(key, Tensor) else cpu_kernels(x))
     if kernels is not None:
         out: Tensor = kernels.orthant_noise(x.contiguous(), key, eps)
         return out

@@ -11,7 +11,7 @@ import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
-from psl.fast import cpu_kernels
+from psl.fast import cpu_kernels, gpu_kernels
 from psl.interactions import Interactions
 from psl.scoring.precision import in_own_precision
 
@@ -23,7 +23,7 @@ def _product(x: Tensor, matrix: Tensor) -> Tensor:
     if x.ndim != 2 or len(x) != matrix.shape[1]:  # a kernel sees addresses, no shapes
         raise ValueError(f"expected embeddings ({matrix.shape[1]}, d), got {tuple(x.shape)}")
     x = x.contiguous()
-    kernels = cpu_kernels(x)
+    kernels = gpu_kernels(x) or cpu_kernels(x)
     if kernels is not None:
         out: Tensor = kernels.csr_product(matrix, x)
         return out

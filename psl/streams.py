@@ -27,7 +27,9 @@ def numpy_stream(root: int, *name: str | int) -> np.random.Generator:
     return np.random.default_rng(stream_key(root, *name))
 
 
-def uniforms(key: int, shape: tuple[int, ...], device: torch.device | str = "cpu") -> Tensor:
+def uniforms(
+    key: int | Tensor, shape: tuple[int, ...], device: torch.device | str = "cpu"
+) -> Tensor:
     """Return numbers uniform on [0, 1), float64, that depend on ``key`` and their place alone.
 
     Number ``n`` is SplitMix64's output for the state ``key + n * 0x9E3779B97F4A7C15``, the ``n``-th

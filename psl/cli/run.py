@@ -18,7 +18,7 @@ from psl.clock import duration
 from psl.datasets import stored_setting
 from psl.errors import DataError, PSLError, UnknownNameError
 from psl.files import check_writable, replace_file
-from psl.training.device import check_device
+from psl.training.device import check_device, on_gpu
 
 
 def run_command(
@@ -71,7 +71,7 @@ def run_command(
     )
     check_device(device)
     known = records.read(results) if any(results.glob("*.jsonl")) else []
-    plan = sweep.make_plan(cells, known)
+    plan = sweep.make_plan(cells, known, gpu=on_gpu(device))
     if as_json:
         print_json(_as_json(plan))
     else:

@@ -1,8 +1,7 @@
 """The softmax losses against the whole catalogue, or against much of it, on a GPU.
 
 Three dense matrix products cost less than gathering a thousand rows for each user, unless the
-catalogue is far larger than the sample.  A row's draws are then a number for each item, and with
-every number 1 the same code is the loss over the full catalogue (equation 4.1 as printed).
+catalogue is far larger than the sample.  What is gathered then are scores.
 """
 
 from __future__ import annotations
@@ -16,70 +15,61 @@ from psl.kernels_cuda.maths import HUGE, flaw, on, term
 
 __all__ = ["catalogue_softmax"]
 
-MOST_BYTES = 512 << 20  # of scores and numbers of draws at once
-DRAWS, COLUMNS = 1024, 2048
-
-
-@triton.jit
-def _count(negative, times, num_items, count, BLOCK: tl.constexpr):
-    """Count a row's draws of each item; whole numbers, so that the order of adding is no matter.
-
-    The last column, beyond the catalogue, counts the ids outside it.
-    """
-    b = tl.program_id(0).to(tl.int64)
-    j = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
-    drawn = j < count
-    ids = tl.load(negative + b * count + j, mask=drawn, other=0)
-    ids = tl.where((ids >= 0) & (ids < num_items), ids, num_items)
-    tl.atomic_add(times + b * (num_items + 1) + ids, 1, mask=drawn, sem="relaxed")
+MOST_BYTES = 512 << 20  # of scores and weights at once
+COLUMNS = 1024  # of a row, visited at once
 
 
 @triton.jit
 def _weights(
-    score, times, positive, value, num_items, scale, share,
-    KIND: tl.constexpr, COUNTED: tl.constexpr, BLOCK: tl.constexpr,
+    score, weight, positive, negative, value, num_items, count, scale, share,
+    KIND: tl.constexpr, DRAWN: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Turn a row's scores, in place, into what each item weighs in the gradient; take its loss."""
+    """Take a row's loss, and from its scores what each item weighs in the gradient.
+
+    With DRAWN the row's items are those of ``negative``, and ``weight`` is zero before.  Else they
+    are the whole catalogue, and ``weight`` may be ``score`` itself.
+    """
     b = tl.program_id(0).to(tl.int64)
     score += b * num_items
-    times += b * (num_items + 1)
+    weight += b * num_items
     mine = tl.load(positive + b)
     known = (mine >= 0) & (mine < num_items)
     own = tl.load(score + mine, mask=known, other=0.0)
-    if COUNTED:
-        known = known & (tl.load(times + num_items) == 0)
     broken = tl.where(known & (tl.abs(own) <= HUGE), 0.0, float("nan"))
     top, total, pulled = -float("inf"), 0.0, 0.0
-    for start in range(0, num_items, BLOCK):
+    for start in range(0, count, BLOCK):
         j = start + tl.arange(0, BLOCK)
-        s = tl.load(score + j, mask=j < num_items, other=0.0)
-        if COUNTED:
-            n = tl.load(times + j, mask=j < num_items, other=0).to(tl.float32)
-        else:
-            n = tl.where(j < num_items, 1.0, 0.0)
-        drawn = n > 0.0
-        broken += flaw(drawn & ~(tl.abs(s) <= HUGE))
+        there = j < count
+        ids = tl.load(negative + b * count + j, mask=there, other=0) if DRAWN else j
+        inside = (ids >= 0) & (ids < num_items)
+        s = tl.load(score + ids, mask=there & inside, other=0.0)
+        # A score that is not a number must not hide behind a maximum that ignores it.
+        broken += flaw(there & ~(inside & (tl.abs(s) <= HUGE)))
         log_sigma, slope = term(s - own, KIND)
-        x = tl.where(drawn, log_sigma * scale, -float("inf"))
+        x = tl.where(there, log_sigma * scale, -float("inf"))
         higher = tl.maximum(top, tl.max(x, axis=0))
-        base = tl.where(higher > -float("inf"), higher, 0.0)  # nothing drawn as yet: no inf - inf
-        shrink, e = tl.exp(top - base), tl.exp(x - base) * n
+        shrink, e = tl.exp(top - higher), tl.exp(x - higher)
         total = total * shrink + tl.sum(e, axis=0)
-        pulled = pulled * shrink + tl.sum(tl.where(drawn, e * slope, 0.0), axis=0)
+        pulled = pulled * shrink + tl.sum(e * slope, axis=0)
         top = higher
     tl.store(value + b, top + tl.log(total) + broken)
     norm = share / total + broken
-    for start in range(0, num_items, BLOCK):
+    for start in range(0, count, BLOCK):
         j = start + tl.arange(0, BLOCK)
-        s = tl.load(score + j, mask=j < num_items, other=0.0)
-        if COUNTED:
-            n = tl.load(times + j, mask=j < num_items, other=0).to(tl.float32)
-        else:
-            n = tl.where(j < num_items, 1.0, 0.0)
+        there = j < count
+        ids = tl.load(negative + b * count + j, mask=there, other=0) if DRAWN else j
+        there = there & (ids >= 0) & (ids < num_items)
+        s = tl.load(score + ids, mask=there, other=0.0)
         log_sigma, slope = term(s - own, KIND)
-        w = tl.where(n > 0.0, tl.exp(log_sigma * scale - top) * n * slope, 0.0)
-        w = (w - tl.where(j == mine, pulled, 0.0)) * norm
-        tl.store(score + j, w, mask=j < num_items)
+        w = tl.exp(log_sigma * scale - top) * slope * norm
+        if DRAWN:
+            # An item that was drawn twice adds the same number twice: no order gives other bits.
+            tl.atomic_add(weight + ids, w, mask=there, sem="relaxed")
+        else:
+            tl.store(weight + ids, w, mask=there)
+    tl.debug_barrier()  # the row's other threads have added what they have
+    pull = tl.load(weight + mine, mask=known, other=0.0) - pulled * norm
+    tl.store(weight + mine, pull, mask=known)
 
 
 def catalogue_softmax(
@@ -93,25 +83,23 @@ def catalogue_softmax(
     batch, num_items, count = len(users), len(items), negative.shape[1]
     value, grad_users = users.new_empty(batch), torch.empty_like(users)
     grad_items = torch.zeros_like(items)
-    row_bytes = 8 * num_items + 4 if count else 4 * num_items
-    step = max(min(MOST_BYTES // row_bytes, batch), 1)
+    step = max(min(MOST_BYTES // ((8 if count else 4) * num_items), batch), 1)
     room = users.new_empty(step, num_items)
-    times = positive.new_empty(step, num_items + 1, dtype=torch.int32) if count else positive
-    block = min(triton.next_power_of_2(num_items), COLUMNS)
+    others = torch.empty_like(room) if count else room
+    block = min(triton.next_power_of_2(count or num_items), COLUMNS)
     scale = 1 / tau
     with on(users):
         for start in range(0, batch, step):
             part = slice(start, start + step)
             u = users[part]
-            score = torch.mm(u, items.T, out=room[: len(u)])
+            score, weight = torch.mm(u, items.T, out=room[: len(u)]), others[: len(u)]
             if count:
-                times.zero_()
-                grid = (len(u), triton.cdiv(count, DRAWS))
-                _count[grid](negative[part], times, num_items, count, BLOCK=DRAWS)
+                weight.zero_()
             _weights[(len(u),)](
-                score, times, positive[part], value[part], num_items, scale, scale / batch,
-                KIND=activation, COUNTED=count > 0, BLOCK=block, num_warps=8,
+                score, weight, positive[part], negative[part], value[part],
+                num_items, count or num_items, scale, scale / batch,
+                KIND=activation, DRAWN=count > 0, BLOCK=block, num_warps=4,
             )  # fmt: skip
-            torch.mm(score, items, out=grad_users[part])
-            grad_items.addmm_(score.T, u)
+            torch.mm(weight, items, out=grad_users[part])
+            grad_items.addmm_(weight.T, u)
     return value, grad_users, grad_items

@@ -9,16 +9,14 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-__all__ = ["EPS", "HALF_PI", "HUGE", "LN2", "flaw", "on", "term", "tile"]
+__all__ = ["EPS", "HALF_PI", "HUGE", "LN2", "blocks", "flaw", "on", "term", "uniform", "warps"]
 
 EPS = tl.constexpr(torch.finfo(torch.float32).eps)
 HUGE = tl.constexpr(torch.finfo(torch.float32).max)
 LN2 = tl.constexpr(0.6931471805599453)
 HALF_PI = tl.constexpr(1.5707963267948966)
 
-# Numbers of a block of item rows: 32 for each of 128 threads.  From d = 512 on it is sixteen rows,
-# which are more.
-TILE = 4096
+EACH = 1024  # numbers of a block that a warp holds: 32 for each of its threads
 
 
 def on(tensor: Tensor) -> AbstractContextManager[object]:
@@ -26,16 +24,35 @@ def on(tensor: Tensor) -> AbstractContextManager[object]:
     return torch.cuda.device(tensor.device) if tensor.is_cuda else nullcontext()
 
 
-def tile(dim: int) -> tuple[int, int]:
-    """Return the rows and the columns, powers of two, of a block of embeddings."""
+def blocks(dim: int, rows: int) -> tuple[int, int]:
+    """Return the rows and the columns, powers of two, of a block of embeddings.
+
+    ``rows`` is their number at d = 64, where few warps with many rows in flight were the fastest on
+    an H200; of wider rows there are fewer, down to eight.
+    """
     width = max(triton.next_power_of_2(dim), 16)
-    return max(TILE // width, 16), width
+    return min(max(64 * rows // width, 8), 4 * rows), width
+
+
+def warps(rows: int, width: int) -> int:
+    """Return how many warps hold a block in their registers."""
+    return min(max(rows * width // EACH, 1), 32)
 
 
 @triton.jit
 def flaw(bad):
     """Return NaN if anything in ``bad`` is true, else 0: what is added to a row's loss."""
     return tl.sum(tl.where(bad, float("nan"), 0.0), axis=0)
+
+
+@triton.jit
+def uniform(key, place):
+    """Return the ``place``-th output of SplitMix64 from the state ``key``, in [0, 1)."""
+    h = key.to(tl.uint64) + place.to(tl.uint64) * 0x9E3779B97F4A7C15
+    h = (h ^ (h >> 30)) * 0xBF58476D1CE4E5B9
+    h = (h ^ (h >> 27)) * 0x94D049BB133111EB
+    h = h ^ (h >> 31)
+    return (h >> 11).to(tl.float64) * 1.1102230246251565e-16  # 2^-53
 
 
 @triton.jit

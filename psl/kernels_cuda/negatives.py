@@ -7,7 +7,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from psl.kernels_cuda.maths import on
+from psl.kernels_cuda.maths import on, uniform
 
 __all__ = ["uniform_negatives"]
 
@@ -22,17 +22,11 @@ def _draw(
     """Draw ranks among a user's non-positives and shift each past the positives below it."""
     place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     real = place < length
-    # The place-th output of SplitMix64 from the state key, as a number in [0, 1).
-    h = key.to(tl.uint64) + place.to(tl.uint64) * 0x9E3779B97F4A7C15
-    h = (h ^ (h >> 30)) * 0xBF58476D1CE4E5B9
-    h = (h ^ (h >> 27)) * 0x94D049BB133111EB
-    h = h ^ (h >> 31)
-    uniform = (h >> 11).to(tl.float64) * 1.1102230246251565e-16  # 2^-53
     user = tl.load(users + place // count, mask=real, other=0)
     known = (user >= 0) & (user < num_users)
     first = tl.load(indptr + user, mask=known, other=0)
     last = tl.load(indptr + user + 1, mask=known, other=0)
-    rank = (uniform * (num_items - (last - first)).to(tl.float64)).to(tl.int64)
+    rank = (uniform(key, place) * (num_items - (last - first)).to(tl.float64)).to(tl.int64)
     # How many positives have at most `rank` non-positives below them.
     low, high = first, last
     span = tl.max(last - first, axis=0)

@@ -13,25 +13,25 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from psl.kernels_cuda.maths import HUGE, flaw, on, term, tile
+from psl.kernels_cuda.maths import HUGE, blocks, flaw, on, term, warps
 
 __all__ = ["pairwise_softmax", "scatter_scores", "scores"]
 
-PAIRS = 16  # of one item, added up at once
+ITEMS = 32  # of a row, visited at once; they stay in registers while their scores are taken
+PAIRS = 8  # of one item, added up at once
 COLUMNS = 1024  # of a row, turned into weights at once
-# A block stays in registers while its scores are taken.  By the compiler's count for an H100, with
-# 4 warps a thread takes 96 of them at d = 64, and at d = 2048 all 255 and memory besides; with 8 it
-# is 64, and no memory.  Not timed on a device yet.
-LOSS_WARPS = 8
 
 
 @triton.jit
 def _loss(
-    users, items, positive, negative, value, grad_users, weight, top_of, norm_of,
-    num_items, count, dim, scale, share,
+    users, items, positive, negative, value, grad_users, weight, keys, top_of, norm_of,
+    num_items, lowest, count, dim, scale, share,
     KIND: tl.constexpr, BLOCK: tl.constexpr, WIDTH: tl.constexpr,
 ):  # fmt: skip
-    """Take a row's loss and its user's gradient; leave the differences d in ``weight``."""
+    """Take a row's loss and its user's gradient.
+
+    It leaves the differences d in ``weight``, and in ``keys`` what the pairs are sorted by.
+    """
     b = tl.program_id(0).to(tl.int64)
     k = tl.arange(0, WIDTH)
     real = k < dim
@@ -43,12 +43,15 @@ def _loss(
     broken = tl.where(known & (tl.abs(own) <= HUGE), 0.0, float("nan"))
     top, total, pulled = -float("inf"), 0.0, 0.0
     acc = tl.zeros((WIDTH,), tl.float32)
-    differences = weight + b * (count + 1) + 1
+    first = b * (count + 1)
+    tl.store(keys + first, tl.where(known, mine, num_items) + lowest)
+    differences, others = weight + first + 1, keys + first + 1
     for start in range(0, count, BLOCK):
         j = start + tl.arange(0, BLOCK)
         drawn = j < count
         ids = tl.load(negative + b * count + j, mask=drawn, other=0)
         inside = (ids >= 0) & (ids < num_items)
+        tl.store(others + j, tl.where(inside, ids, num_items) + lowest, mask=drawn)
         rows = tl.load(
             items + ids[:, None] * dim + k[None, :],
             mask=(drawn & inside)[:, None] & real[None, :],
@@ -71,7 +74,7 @@ def _loss(
     norm = share / total + broken
     tl.store(value + b, top + tl.log(total) + broken)
     tl.store(grad_users + b * dim + k, (acc - pulled * mine_row) * norm, mask=real)
-    tl.store(weight + b * (count + 1), -pulled * norm)
+    tl.store(weight + first, -pulled * norm)
     tl.store(top_of + b, top)
     tl.store(norm_of + b, norm)
 
@@ -160,35 +163,37 @@ def pairwise_softmax(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the loss of each row (B,) and the gradients of its mean, (B, d) and (I, d).
 
-    Memory beyond inputs and outputs is some 60 bytes a pair: ids, weights, and sorting them.
+    Memory beyond inputs and outputs is some 40 bytes a pair: ids, weights, and sorting them.
     """
     (batch, dim), count = users.shape, negative.shape[1]
-    block, width = tile(dim)
+    block, width = blocks(dim, ITEMS)
     value, grad_users = users.new_empty(batch), torch.empty_like(users)
     weight = users.new_empty(batch, count + 1)
+    kind, lowest = _keys(len(items))
+    keys = weight.new_empty(weight.shape, dtype=kind)
     top, norm = users.new_empty(batch), users.new_empty(batch)
     scale = 1 / tau
     with on(users):
         _loss[(batch,)](
-            users, items, positive, negative, value, grad_users, weight, top, norm,
-            len(items), count, dim, scale, scale / max(batch, 1),
-            KIND=activation, BLOCK=block, WIDTH=width, num_warps=LOSS_WARPS,
+            users, items, positive, negative, value, grad_users, weight, keys, top, norm,
+            len(items), lowest, count, dim, scale, scale / max(batch, 1),
+            KIND=activation, BLOCK=block, WIDTH=width, num_warps=warps(block, width),
         )  # fmt: skip
         grid = (batch, triton.cdiv(count, COLUMNS))
         _weigh[grid](weight, top, norm, count, scale, KIND=activation, BLOCK=COLUMNS)
-    columns = torch.cat([positive.unsqueeze(1), negative], dim=1)
-    return value, grad_users, _items_gradient(users, items, columns, weight)
+    return value, grad_users, _items_gradient(users, items, keys, weight)
 
 
 def scores(users: Tensor, items: Tensor, columns: Tensor) -> Tensor:
     """Return the inner products of each row with its own items, shape (B, M)."""
     (batch, dim), count = users.shape, columns.shape[1]
-    block, width = tile(dim)
+    block, width = blocks(dim, ITEMS)
     out = users.new_empty(columns.shape)
     with on(users):
         _scores[(batch, triton.cdiv(count, block))](
-            users, items, columns, out, len(items), count, dim, BLOCK=block, WIDTH=width
-        )
+            users, items, columns, out, len(items), count, dim,
+            BLOCK=block, WIDTH=width, num_warps=warps(block, width),
+        )  # fmt: skip
     return out
 
 
@@ -197,28 +202,43 @@ def scatter_scores(
 ) -> tuple[Tensor, Tensor]:
     """Return the gradients of ``(weight * scores).sum()`` in users (B, d) and items (I, d)."""
     (batch, dim), count = users.shape, columns.shape[1]
-    block, width = tile(dim)
+    block, width = blocks(dim, ITEMS)
     grad_users = torch.empty_like(users)
     with on(users):
         _gather[(batch,)](
-            items, columns, weight, grad_users, len(items), count, dim, BLOCK=block, WIDTH=width
-        )
-    return grad_users, _items_gradient(users, items, columns, weight)
+            items, columns, weight, grad_users, len(items), count, dim,
+            BLOCK=block, WIDTH=width, num_warps=warps(block, width),
+        )  # fmt: skip
+    kind, lowest = _keys(len(items))
+    # What is outside stays outside: the key beyond the last stands for it.
+    known = torch.where((columns >= 0) & (columns < len(items)), columns, len(items))
+    return grad_users, _items_gradient(users, items, (known + lowest).to(kind), weight)
 
 
-def _items_gradient(users: Tensor, items: Tensor, columns: Tensor, weight: Tensor) -> Tensor:
+def _keys(num_items: int) -> tuple[torch.dtype, int]:
+    """Return the shortest type for every id and one more, and the key of id 0 in it.
+
+    A sort takes its time by the bits of a key.
+    """
+    short = torch.iinfo(torch.int16)
+    if num_items <= short.max - short.min:
+        return torch.int16, short.min
+    return torch.int32, 0
+
+
+def _items_gradient(users: Tensor, items: Tensor, keys: Tensor, weight: Tensor) -> Tensor:
     """Return the weighted sum of users for each item, (I, d).
 
     The sort is stable, so the order of an item's pairs is that of the batch.
     """
-    grad_items, width = torch.empty_like(items), tile(items.shape[1])[1]
-    ids = columns.flatten().clamp(-1, len(items)).to(torch.int32)  # what is outside stays outside
-    ids, order = ids.sort(stable=True)
-    every = torch.arange(len(items) + 1, dtype=torch.int32, device=ids.device)
+    grad_items, (pairs, width) = torch.empty_like(items), blocks(items.shape[1], PAIRS)
+    ids, order = keys.flatten().sort(stable=True)
+    kind, lowest = _keys(len(items))
+    every = torch.arange(lowest, lowest + len(items) + 1, device=ids.device).to(kind)
     first = torch.searchsorted(ids, every)  # an id outside the table is in nobody's run
     with on(users):
         _spread[(len(items),)](
-            users, weight, order, first, grad_items, columns.shape[1], items.shape[1],
-            BLOCK=PAIRS, WIDTH=width, num_warps=2,
+            users, weight, order, first, grad_items, keys.shape[1], items.shape[1],
+            BLOCK=pairs, WIDTH=width, num_warps=warps(pairs, width),
         )  # fmt: skip
     return grad_items

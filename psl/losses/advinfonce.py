@@ -6,7 +6,7 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding, normalize
+from torch.nn.functional import normalize
 
 from psl.losses.base import (
     Reduction,
@@ -17,7 +17,7 @@ from psl.losses.base import (
     shown,
 )
 from psl.losses.player import Batch, Player, Turn
-from psl.scoring import sampled_scores
+from psl.scoring import lookup, sampled_scores
 
 __all__ = ["AdvInfoNCELoss", "adv_infonce_loss"]
 
@@ -166,7 +166,7 @@ class AdvInfoNCELoss(Player):
         if batch is not None:
             if self.user is None or self.item is None:
                 raise RuntimeError("AdvInfoNCELoss has no adversary yet: call start(...) first")
-            users, items = embedding(batch.users, self.user), self.item
+            users, items = lookup(batch.users, self.user), self.item
             if self.as_released:
                 users, items = normalize(users, dim=1), normalize(items, dim=1)
             hardness = sampled_scores(users, items, batch.negative)

@@ -4,6 +4,7 @@ Everything here is a custom operator of torch, with a plain road in torch for ev
 dtype, and a fast one where it serves: the numba kernels on a CPU, the Triton kernels on a GPU.
 """
 
+from psl.scoring.lookup import lookup
 from psl.scoring.losses import catalogue_loss, sampled_loss
 from psl.scoring.precision import at_least_single
 from psl.scoring.sampled import sampled_scores
@@ -13,6 +14,7 @@ __all__ = [
     "at_least_single",
     "catalogue_loss",
     "half_cosine",
+    "lookup",
     "sampled_loss",
     "sampled_scores",
     "unit_rows",

@@ -62,8 +62,8 @@ def fused_softmax(
         check_ids(items, positive, negative)
         value, u, v = _softmax_rows(users, items, positive, negative, tau, activation, rows)
     else:
-        # A GPU gathers slowly, for what its matrix products cost.
-        most = (64 if on_gpu else 2) * negative.shape[1]
+        # Measured: on an H200 from 64 to 4096 draws and 1024 to 8192 rows, on a CPU at 1000 draws.
+        most = 8 * negative.shape[1] + 2000 if on_gpu else 2 * negative.shape[1]
         dense = negative.shape[1] == 0 or len(items) <= most
         kernel = kernels.catalogue_softmax if dense else kernels.pairwise_softmax
         value, u, v = kernel(users, items, positive, negative, tau, activation)

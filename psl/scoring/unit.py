@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.library import custom_op
 
-from psl.fast import cpu_kernels
+from psl.fast import cpu_kernels, gpu_kernels
 from psl.scoring.precision import at_least_single, in_own_precision, packed
 
 __all__ = ["half_cosine", "unit_rows"]
@@ -68,7 +68,7 @@ def half_cosine(users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
 def _unit(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return the rows, and the factors (M,) that made them so."""
     x = x.contiguous()
-    kernels = cpu_kernels(x)
+    kernels = gpu_kernels(x) or cpu_kernels(x)
     if kernels is not None:
         out: tuple[Tensor, Tensor] = kernels.unit_rows(x)
         return out
@@ -80,7 +80,7 @@ def _unit(x: Tensor) -> tuple[Tensor, Tensor]:
 @in_own_precision
 def _unit_backward(grad: Tensor, out: Tensor, inverse: Tensor) -> Tensor:
     grad, out, inverse = packed(grad, out, inverse)
-    kernels = cpu_kernels(out)
+    kernels = gpu_kernels(out) or cpu_kernels(out)
     if kernels is not None:
         grad_x: Tensor = kernels.unit_rows_backward(grad, out, inverse)
         return grad_x

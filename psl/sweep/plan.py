@@ -44,18 +44,22 @@ class Plan:
         return sum(s for s in known if s is not None), known.count(None)
 
 
-def make_plan(cells: Sequence[Cell], records: Sequence[dict[str, Any]]) -> Plan:
+def make_plan(
+    cells: Sequence[Cell], records: Sequence[dict[str, Any]], *, gpu: bool = False
+) -> Plan:
     """Sort cells by what is to happen to them.
 
-    A record of other data than the registered does not count, neither as done nor for the time.
+    A record of other data than the registered does not count, neither as done nor for the time; and
+    of how long a run takes on a GPU only records of GPUs tell, on a CPU only those of CPUs.
     """
     records = of_registered_data(records)
     there, plan = {r["run_id"] for r in records}, Plan()
+    timed = [r for r in records if r["device"].startswith("cpu") != gpu]
     for cell in cells:
         if cell.config is None:
             plan.blocked.append((cell, cell.reason))
             continue
-        plan.estimates[cell.config.run_id] = estimate(cell.config, records)
+        plan.estimates[cell.config.run_id] = estimate(cell.config, timed)
         if cell.config.run_id in there:
             plan.recorded.append(cell)
         elif reason := unreachable(cell.config.dataset, cell.config.setting):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
@@ -17,10 +19,39 @@ from psl.training.config import RunConfig
 from psl.training.device import describe
 from psl.training.state import State
 
-__all__ = ["restore", "save"]
+__all__ = ["Keeper", "restore"]
+
+SHARE = 0.05  # of the time that writing states may take, once one takes longer than
+SHORT = 0.05  # seconds
 
 # What every checkpoint says of its run; later versions say more.
 NEEDED = ("config", "fingerprint", "epoch", "best_score", "best_epoch", "seconds", "curve")
+
+
+class Keeper:
+    """Writes the state after an epoch, unless writing would take more than a twentieth of the time.
+
+    A large model on a GPU has an epoch sooner than its state is on disk.  What takes less than a
+    twentieth of a second is always written.
+
+    Parameters
+    ----------
+    path : Path, optional
+        Without one nothing is written.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path, self.took, self.written = path, 0.0, time.monotonic()
+
+    def __call__(self, *what: Any) -> None:
+        """Write the state, arguments as of :func:`save`, if it is time."""
+        begin = time.monotonic()
+        early = begin - self.written < self.took / SHARE and self.took > SHORT
+        if self.path is None or early:
+            return
+        save(self.path, *what)
+        self.written = time.monotonic()
+        self.took = self.written - begin
 
 
 def save(

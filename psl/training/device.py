@@ -16,6 +16,7 @@ __all__ = [
     "describe",
     "find_device",
     "forget_peak",
+    "on_gpu",
     "peak_memory",
     "threads_of",
     "torch_threads",
@@ -53,13 +54,18 @@ def find_device(name: str) -> torch.device:
     """
     check_device(name)
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+        name = "cuda" if on_gpu(name) else "cpu"
     place = torch.device(name)
     if place.type == "cuda" and not torch.cuda.is_available():
         raise TrainingError("no CUDA device is available; use --device cpu")
     if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
         raise TrainingError(f"{name}: this machine has {torch.cuda.device_count()} CUDA device(s)")
     return place
+
+
+def on_gpu(name: str) -> bool:
+    """Whether a device's name means a GPU here; ``auto`` does where there is one."""
+    return torch.cuda.is_available() if name == "auto" else torch.device(name).type == "cuda"
 
 
 def describe(place: torch.device) -> str:

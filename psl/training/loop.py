@@ -16,7 +16,7 @@ from psl.errors import TrainingError
 from psl.evaluation import evaluate
 from psl.interactions import Interactions, holdout
 from psl.streams import numpy_stream
-from psl.training.checkpoint import restore, save
+from psl.training.checkpoint import Keeper, restore
 from psl.training.config import RunConfig
 from psl.training.device import describe, find_device, forget_peak, peak_memory
 from psl.training.epoch import Progress, train_epoch
@@ -44,10 +44,10 @@ def train(
 ) -> Result:
     """Train by the paper's protocol (Appendix B), select on validation, test once.
 
-    With ``checkpoint`` the state after every epoch is kept there (safetensors, written atomically)
-    and a file of the same configuration and data is continued: a stopped run ends with the same
-    record as one that was not stopped, on a GPU as far as the sparse products of a graph backbone
-    give the same bits twice.  Where another code wrote the state the record names it
+    With ``checkpoint`` the state after an epoch is kept there (safetensors, written atomically), of
+    every epoch or as often as takes a twentieth of the time, and a file of the same configuration
+    and data is continued: a stopped run ends with the same record as one that was not stopped, also
+    on a GPU with its kernels.  Where another code wrote the state the record names it
     (``continued_from``), and another device or number of threads (``continued_from_device``).
 
     Raises
@@ -67,6 +67,7 @@ def train(
     continued: dict[str, str] = {}
     if checkpoint is not None and checkpoint.exists():
         before, curve, continued = restore(checkpoint, state, config, data)
+    keep = Keeper(checkpoint)
     while not _finished(config, state):
         epoch = state.epoch + 1
         loss = train_epoch(config, state, epoch, progress)
@@ -78,8 +79,8 @@ def train(
         progress(Progress(epoch, 0, 0, loss, score))
         state.epoch = epoch
         seconds = before + time.perf_counter() - started
-        if checkpoint is not None:
-            save(checkpoint, state, config, data, seconds, curve, continued)
+        keep(state, config, data, seconds, curve, continued)
+    state.replays.clear()  # and what they hold of the device
     state.load_best()
     masked = fit if config.protocol == "released" else data.train
     record = {

@@ -9,7 +9,7 @@ from typing import Any
 
 from psl.datasets import Dataset
 from psl.errors import TrainingError
-from psl.training.checkpoint import restore, save
+from psl.training.checkpoint import Keeper, restore
 from psl.training.config import RunConfig
 from psl.training.device import find_device
 from psl.training.epoch import Progress, train_epoch
@@ -82,10 +82,11 @@ def refit(
     state = State.create(config, data.train, find_device(device))
     if checkpoint is not None and checkpoint.exists():
         restore(checkpoint, state, config, data)
+    keep = Keeper(checkpoint)
     while state.epoch < epochs:
         loss = train_epoch(config, state, state.epoch + 1, progress)
         state.epoch += 1
         progress(Progress(state.epoch, 0, 0, loss, None))
-        if checkpoint is not None:
-            save(checkpoint, state, config, data, 0.0, [], {})
+        keep(state, config, data, 0.0, [], {})
+    state.replays.clear()  # and what they hold of the device
     return state.model

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
 
 from psl.backbones import get_backbone
 from psl.errors import TrainingError
+from psl.fast import gpu_kernels
 from psl.interactions import Interactions
 from psl.losses import Batch, Player, Turn, get_loss
 from psl.negatives import NoisyNegatives, UniformNegatives
 from psl.scoring import catalogue_loss, sampled_loss
 from psl.streams import numpy_stream, torch_stream
+from psl.training.adam import table_adam
 from psl.training.config import RunConfig
+from psl.training.replay import Replay
 
 __all__ = ["State"]
 
@@ -35,6 +39,7 @@ class State:
     best_score: float = -1.0
     best_epoch: int = 0
     epoch: int = 0
+    replays: dict[Turn, Replay] = field(default_factory=dict)
 
     @classmethod
     def create(cls, config: RunConfig, fit: Interactions, place: torch.device) -> State:
@@ -49,9 +54,7 @@ class State:
             generator=torch_stream(config.seed, "init"),
             **_given(config, shape.options),
         ).to(place)
-        adam = torch.optim.Adam(
-            model.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
-        )
+        adam = table_adam(list(model.parameters()), config.lr, config.weight_decay)
         loss: Any = spec.build(config.tau, **_given(config, spec.options))
         loss.reduction = "none"
         sampled = config.setting == "noise" or getattr(loss, "fused", None) is None
@@ -69,13 +72,39 @@ class State:
                 generator=torch_stream(config.seed, "player"),
             )
         loss.to(place)
-        return cls(model, loss, adam, sampler, pairs, place, {})
+        state = cls(model, loss, adam, sampler, pairs, place, {})
+        if place.type == "cuda" and model.replayable and gpu_kernels(model.user) is not None:
+            state.record()
+        return state
 
     def step(self, batch: Batch, turn: Turn, key: int) -> Tensor:
-        """Take one step of the model, of the loss's own player, or of both.
+        """Take one step of the model, of the loss's own player, or of both; return the loss.
 
-        ``key`` is that of the model's own noise.
+        ``key`` is that of the model's own noise.  On a GPU the next step may overwrite the value.
         """
+        if turn not in self.replays:
+            return self.compute(batch, turn, key)
+        keys = torch.tensor(self.model.noise_keys(key), dtype=torch.int64)
+        if len(keys):
+            keys = keys.pin_memory()  # or the device would be waited for
+        keys = keys.to(self.place, non_blocking=True)
+        return self.replays[turn](batch.users, batch.positive, batch.negative, keys)
+
+    def record(self) -> None:
+        """Let steps be recorded as CUDA graphs, one for each turn, and replayed."""
+        for optimizer in getattr(self.loss, "optimizers", []):
+            for group in optimizer.param_groups:
+                group["capturable"] = True
+
+        def work(turn: Turn) -> Callable[..., Tensor]:
+            return lambda users, positive, negative, keys: self.compute(
+                Batch(users, positive, negative), turn, keys
+            )
+
+        self.replays = {turn: Replay(work(turn)) for turn in get_args(Turn)}
+
+    def compute(self, batch: Batch, turn: Turn, key: int | Tensor) -> Tensor:
+        """Do what a step does, kernel by kernel."""
         loss_of = self.loss
         if isinstance(loss_of, Player) and getattr(loss_of, "fused", None) is None:
             loss_of = partial(loss_of, batch=batch)

@@ -52,4 +52,5 @@ def record(config: RunConfig, seconds: float, fingerprint: str = "") -> dict[str
         "config": config.as_dict(),
         "dataset_fingerprint": fingerprint or known,
         "seconds": seconds,
+        "device": "cpu",
     }

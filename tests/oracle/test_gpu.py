@@ -30,7 +30,7 @@ from psl.training.state import State
 
 pytestmark = pytest.mark.gpu
 BATCH, DIM, COUNT, DEVICE = 1024, 64, 1000, "cuda"
-DENSE, SPARSE = 20_000, 70_000  # below and above 64 items for each draw
+DENSE, SPARSE = 8_000, 70_000  # below and above 2000 items and 8 for each draw
 
 
 @pytest.fixture(autouse=True)
@@ -122,14 +122,45 @@ def test_a_whole_training_step_does_not_wait_for_the_device(
         batch = Batch(users, items, state.sampler.sample(users, 16, key))
         state.step(batch, "both" if isinstance(state.loss, Player) else "model", key)
 
-    train_step(1)  # compiles, and makes room
+    for key in (1, 2, 3):  # compile, make room, and are recorded
+        train_step(key)
     request.getfixturevalue("no_waiting")
-    train_step(2)
+    train_step(4)
+    state.replays = {}
+    train_step(5)
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_replayed_step_gives_the_bits_of_any_other(backbone: str, name: str) -> None:
+    """Of other batches, of one that is shorter, and of other noise."""
+    fit, place = load("synthetic").train, torch.device(DEVICE)
+    one, other = (State.create(small(backbone=backbone, loss=name), fit, place) for _ in range(2))
+    assert one.replays
+    other.replays = {}
+    turn = "both" if isinstance(one.loss, Player) else "model"
+    for key, count in enumerate([64, 64, 64, 64, 30, 64]):
+        users, items = (
+            torch.from_numpy(x[100 * key :][:count]).to(place) for x in (fit.users, fit.items)
+        )
+        batch = Batch(users, items, one.sampler.sample(users, 16, key))
+        values = [float(state.step(batch, turn, key)) for state in (one, other)]
+        assert values[0] == values[1], key
+    assert one.replays[turn].graph is not None
+    for part in ("model", "loss"):
+        pairs = zip(*(getattr(x, part).parameters() for x in (one, other)), strict=True)
+        assert all(torch.equal(a, b) for a, b in pairs), part
 
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"negatives": 0}, *({"loss": x} for x in ("bpr", "bsl", "llpauc", "advinfonce"))],
+    [
+        {},
+        {"negatives": 0},
+        *({"loss": x} for x in ("bpr", "bsl", "llpauc", "advinfonce", "sl@20")),
+        {"backbone": "lightgcn"},
+        {"backbone": "xsimgcl"},
+    ],
     ids=str,
 )
 def test_a_run_repeats_and_a_stopped_one_ends_alike(

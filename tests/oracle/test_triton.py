@@ -10,6 +10,7 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from typing import Any
 
@@ -17,9 +18,11 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
+from torch.nn.functional import embedding, normalize
 
 from psl.activations import ACTIVATIONS
+from psl.contrast import orthant_noise
+from psl.graph import Graph
 from psl.interactions import Interactions
 from psl.losses import pairwise_softmax_loss
 from psl.negatives import UniformNegatives
@@ -214,6 +217,88 @@ def test_scores_of_an_id_outside_the_table(road: Road) -> None:
     assert torch.equal(grad_users.isnan().all(1), wrong.any(1))
 
 
+@pytest.mark.parametrize("dim", [5, 24, 64, 300])
+def test_rows_of_unit_length_and_their_gradient(road: Road, dim: int) -> None:
+    g = torch.Generator().manual_seed(dim)
+    x, grad = (torch.randn(37, dim, generator=g) for _ in range(2))
+    x[3], x[4] = 0.0, 1e-14  # held: no slope along the row
+    wide = x.double().requires_grad_()
+    expected = normalize(wide, dim=1)
+    expected.backward(grad.double())
+    out, inverse = road(kernels.unit_rows, x)
+    got = road(kernels.unit_rows_backward, grad, out, inverse)
+    assert torch.allclose(out.double(), expected.detach(), rtol=1e-6, atol=1e-7)
+    assert wide.grad is not None
+    scale = wide.grad.abs().amax(1, keepdim=True)
+    assert bool(((got.double() - wide.grad).abs() <= 2e-6 * scale).all())
+
+
+def test_a_row_that_is_not_a_number_stays_one(road: Road) -> None:
+    x = torch.ones(20, 8)
+    x[7, 2] = math.nan
+    out, inverse = road(kernels.unit_rows, x)
+    assert out.isnan().any(1).nonzero().tolist() == inverse.isnan().nonzero().tolist() == [[7]]
+
+
+@pytest.mark.parametrize(("batch", "dim"), [(1, 8), (50, 21), (1100, 64)])
+def test_the_gradient_of_a_lookup(road: Road, batch: int, dim: int) -> None:
+    g = torch.Generator().manual_seed(batch)
+    ids = torch.randint(40, (batch,), generator=g)
+    grad, table = torch.randn(batch, dim, generator=g), torch.zeros(60, dim).double()
+    embedding(ids, table.requires_grad_()).backward(grad.double())
+    got = road(kernels.lookup_backward, grad, ids, 60)
+    assert table.grad is not None
+    assert torch.allclose(got.double(), table.grad, atol=2e-6 * float(table.grad.abs().max()))
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.01])
+def test_adam_is_that_of_torch(road: Road, weight_decay: float) -> None:
+    g = torch.Generator().manual_seed(0)
+    table, settings = torch.randn(70, 31, generator=g), {"lr": 0.1, "weight_decay": weight_decay}
+    exact = table.double().requires_grad_()
+    theirs = torch.optim.Adam([exact], **settings)
+    move = partial(kernels.adam_step, betas=(0.9, 0.999), eps=1e-8, **settings)
+    mean, square = torch.zeros_like(table), torch.zeros_like(table)
+    for step in range(1, 8):
+        grad = torch.randn(70, 31, generator=g) * 10.0**-step
+        grad[3] = 0.0
+        exact.grad = grad.double()
+        theirs.step()
+        table, mean, square = road(move, table, grad, mean, square, torch.tensor(float(step)))
+        assert torch.allclose(table.double(), exact.detach(), rtol=1e-6, atol=2e-6)
+    state = theirs.state[exact]
+    assert torch.allclose(mean.double(), state["exp_avg"], rtol=1e-5, atol=1e-9)
+    assert torch.allclose(square.double(), state["exp_avg_sq"], rtol=1e-5, atol=1e-12)
+
+
+@pytest.mark.parametrize("dim", [5, 64])
+def test_noise_is_that_of_torch(road: Road, dim: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = torch.randn(37, dim, generator=torch.Generator().manual_seed(0))
+    x[2, 1], x[5] = 0.0, 0.0
+    key = stream_key(7, "backbone", 3)
+    monkeypatch.setenv("PSL_KERNELS", "off")
+    expected = orthant_noise(x, key, 0.1)
+    assert torch.equal(orthant_noise(x, torch.tensor(key), 0.1), expected)
+    for given in (key, torch.tensor(key)):
+        got = road(kernels.orthant_noise, x, given, 0.1)
+        assert torch.equal(got == 0, expected == 0)
+        assert torch.allclose(got, expected, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("dim", [5, 64, 130])
+def test_a_sparse_product(road: Road, dim: int) -> None:
+    """With a row of no entry, and one of more than a block."""
+    rng = np.random.default_rng(0)
+    users = np.concatenate([rng.integers(0, 30, 200), np.full(90, 31)])
+    liked = np.concatenate([rng.integers(0, 90, 200), np.arange(90)])
+    graph = Graph(Interactions.from_pairs(users, liked, 33, 95))
+    for matrix in (graph.to_users, graph.to_items):
+        x = torch.randn(matrix.shape[1], dim, generator=torch.Generator().manual_seed(1))
+        expected = matrix.to_dense().double() @ x.double()
+        got = road(kernels.csr_product, matrix, x)
+        assert torch.allclose(got.double(), expected, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("key", [0, 1, 16, stream_key(7, "negatives", 3, 2), (1 << 63) - 1])
 def test_the_sampler_draws_what_torch_draws(
     road: Road, key: int, monkeypatch: pytest.MonkeyPatch
@@ -256,10 +341,10 @@ from psl.losses import PairwiseSoftmaxLoss, get_loss
 def step(loss, count, kernels):
     os.environ["PSL_KERNELS"] = kernels
     g = torch.Generator().manual_seed(count)
-    users, items = (torch.randn(n, 8, generator=g).mul(0.2).requires_grad_() for n in (3, 150))
+    users, items = (torch.randn(n, 8, generator=g).mul(0.2).requires_grad_() for n in (3, 2200))
     assert (fast.gpu_kernels(users) is not None) == (kernels == "on")
-    positive = torch.randint(150, (3,), generator=g)
-    columns = torch.randint(150, (3, count), generator=g)
+    positive = torch.randint(2200, (3,), generator=g)
+    columns = torch.randint(2200, (3, count), generator=g)
     if columns.shape[1]:
         value = scoring.sampled_loss(users, items, positive, columns, loss)
     else:
@@ -268,14 +353,14 @@ def step(loss, count, kernels):
 
 called = []
 kernels = fast.gpu_kernels(torch.zeros(1))
-catalogue.MOST_BYTES = 2 * (8 * 150 + 4)  # two rows and one, not three at once
+catalogue.MOST_BYTES = 2 * 8 * 2200  # two rows and one, not three at once
 for name in ("pairwise_softmax", "catalogue_softmax", "scores", "uniform_negatives"):
     def spy(*args, name=name, kernel=getattr(kernels, name)):
         called.append(name)
         return kernel(*args)
     setattr(kernels, name, spy)
-# 64 columns for each draw, and more: a gather.
-for count in (2, 3, 0):
+# More than 2000 columns and 8 for each draw: a gather.
+for count in (24, 25, 0):
     for loss in (PairwiseSoftmaxLoss(0.1, "atan"), get_loss("bpr").build(0.1)):
         if count or isinstance(loss, PairwiseSoftmaxLoss):
             for a, b in zip(*(step(loss, count, kernels) for kernels in ("on", "off"))):

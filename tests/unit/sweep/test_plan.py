@@ -77,3 +77,13 @@ def test_where_no_fingerprint_is_registered_every_record_counts(monkeypatch) -> 
     for chosen in (cells("smoke")[:1], cells("table1", dataset=["amazon-book"])[:1]):
         (config,) = [c.config for c in chosen if c.config]
         assert len(make_plan(chosen, [record(config, 1.0, "f" * 64)]).recorded) == 1
+
+
+def test_a_gpu_tells_nothing_of_the_time_on_a_cpu() -> None:
+    (cell,) = cells("table1", dataset=["gowalla"], backbone=["mf"], loss=["sl"])
+    assert cell.config is not None
+    other = dataclasses.replace(cell.config, seed=7)
+    found = [record(other, 100.0), {**record(other, 5.0), "device": "NVIDIA H200"}]
+    for gpu, seconds in ((False, 100.0), (True, 5.0)):
+        plan = make_plan([cell], found, gpu=gpu)
+        assert plan.estimates[cell.config.run_id].seconds == pytest.approx(seconds)

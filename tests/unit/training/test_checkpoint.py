@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 
 from psl.errors import TrainingError
 from psl.training import train
+from psl.training.checkpoint import Keeper
 from small_runs import SMALL, Stop, data, run, same, stop_in
 
 
@@ -159,3 +160,28 @@ def test_a_path_may_be_text(tmp_path: Path) -> None:
     with pytest.raises(Stop):
         run(checkpoint=str(tmp_path / "run.safetensors"), progress=stop_in(2))
     assert same(run(checkpoint=str(tmp_path / "run.safetensors")), run())
+
+
+def test_a_state_that_takes_long_to_write_is_not_written_after_every_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a second for each: no more of them than one in ten seconds."""
+    now, written = [0.0], []
+    monkeypatch.setattr("psl.training.checkpoint.time.monotonic", lambda: now[0])
+
+    def slow(path: Path, epoch: int) -> None:
+        written.append(epoch)
+        now[0] += 0.5
+
+    monkeypatch.setattr("psl.training.checkpoint.save", slow)
+    keep = Keeper(tmp_path / "run.safetensors")
+    for epoch in range(1, 31):
+        now[0] += 1.0
+        keep(epoch)
+    assert written == [1, 11, 21]
+    for epoch in range(31, 34):  # of a minute each
+        now[0] += 60.0
+        keep(epoch)
+    assert written[3:] == [31, 32, 33]
+    Keeper(None)(34)
+    assert written[-1] == 33
