@@ -5,6 +5,7 @@ A step of the paper's size takes a GPU less time than Python needs to ask for it
 
 from __future__ import annotations
 
+import gc
 import warnings
 from collections.abc import Callable
 
@@ -48,13 +49,26 @@ class Replay:
         for own, given in zip(self.inputs, tensors, strict=True):
             own.copy_(given)
         if self.graph is None:
-            self.graph = torch.cuda.CUDAGraph()
-            # Other threads may go on using the device meanwhile.
-            graph = torch.cuda.graph(self.graph, capture_error_mode="thread_local")
-            with torch.cuda.device(self.inputs[0].device), graph:
-                self.value = self.work(*self.inputs)
+            self.graph = self._record()
         self.graph.replay()
         return self.value
+
+    def _record(self) -> torch.cuda.CUDAGraph:
+        """Record the work on the kept inputs."""
+        graph = torch.cuda.CUDAGraph()
+        # Other threads may go on using the device meanwhile.  What Python sweeps up now and then
+        # may be the graph of another run, and to free that would break this one off.
+        recording = torch.cuda.graph(graph, capture_error_mode="thread_local")
+        gc.collect()
+        swept = gc.isenabled()
+        gc.disable()
+        try:
+            with torch.cuda.device(self.inputs[0].device), recording:
+                self.value = self.work(*self.inputs)
+        finally:
+            if swept:
+                gc.enable()
+        return graph
 
     def _aside(self, tensors: tuple[Tensor, ...]) -> Tensor:
         """Work in a stream of its own, as recording does: libraries keep their stores by stream."""
