@@ -1,4 +1,4 @@
-"""Work on tensors recorded once as a CUDA graph, and replayed: one launch in place of some fifty.
+"""Work on tensors recorded once as a CUDA graph, and replayed: one launch in place of dozens.
 
 A step of the paper's size takes a GPU less time than Python needs to ask for its kernels.
 """
@@ -55,15 +55,16 @@ class Replay:
 
     def _record(self) -> torch.cuda.CUDAGraph:
         """Record the work on the kept inputs."""
-        graph = torch.cuda.CUDAGraph()
-        # Other threads may go on using the device meanwhile.  What Python sweeps up now and then
-        # may be the graph of another run, and to free that would break this one off.
-        recording = torch.cuda.graph(graph, capture_error_mode="thread_local")
+        graph, aside = torch.cuda.CUDAGraph(), torch.cuda.Stream(self.inputs[0].device)
+        # Other threads may go on using the device meanwhile.
+        recording = torch.cuda.graph(graph, stream=aside, capture_error_mode="thread_local")
+        # What Python sweeps up now and then may be the graph of another run, and to free that would
+        # break this one off.
         gc.collect()
         swept = gc.isenabled()
         gc.disable()
         try:
-            with torch.cuda.device(self.inputs[0].device), recording:
+            with recording:
                 self.value = self.work(*self.inputs)
         finally:
             if swept:

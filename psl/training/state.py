@@ -74,7 +74,7 @@ class State:
         loss.to(place)
         state = cls(model, loss, adam, sampler, pairs, place, {})
         if place.type == "cuda" and model.replayable and gpu_kernels(model.user) is not None:
-            state.record()
+            state.use_graphs()
         return state
 
     def step(self, batch: Batch, turn: Turn, key: int) -> Tensor:
@@ -90,7 +90,7 @@ class State:
         keys = keys.to(self.place, non_blocking=True)
         return self.replays[turn](batch.users, batch.positive, batch.negative, keys)
 
-    def record(self) -> None:
+    def use_graphs(self) -> None:
         """Let steps be recorded as CUDA graphs, one for each turn, and replayed."""
         for optimizer in getattr(self.loss, "optimizers", []):
             for group in optimizer.param_groups:

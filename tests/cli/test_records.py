@@ -46,6 +46,14 @@ def test_retrace_says_which_records_come_out_again(psl: Psl, tmp_path: Path) -> 
         path.write_text(json.dumps(near) + "\n")
         status, out, _ = psl("records", "retrace")
         assert status == (2 if off > 1e-6 else 0) and out.endswith(ends)
+    # A GPU's digits are others, and training enlarges them.
+    for off, ends in ((1e-5, "1 within 0.001\n"), (1e-2, "1 off by more\n")):
+        far = json.loads(json.dumps(first)) | {"device": "NVIDIA H200"}
+        far["validation_curve"][0]["loss"] += off
+        path.write_text(json.dumps(far) + "\n")
+        status, out, _ = psl("records", "retrace", "--device", "cpu")
+        assert status == (2 if off > 1e-3 else 0) and out.endswith(ends)
+        assert "(recorded on NVIDIA H200)" in out
     status, out, _ = psl("records", "retrace", "--tolerance=1")
     assert status == 0 and out.endswith("1 within 1\n")
     first["validation_curve"][0]["loss"] = float("nan")

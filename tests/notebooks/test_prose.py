@@ -6,6 +6,7 @@ A chapter itself does not assert it, for it may be executed with other records o
 from __future__ import annotations
 
 import dataclasses
+import json
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -104,3 +105,54 @@ def test_the_gain_of_slatk_does_not_need_the_quantile() -> None:
         assert found is not None and found.count == 5 and 0.07 < found.relative < 0.09
         runs, base = (cell_runs(recorded(), c) for c in (arm, sl))
         assert all(runs[s]["metrics"]["ndcg@20"] > r["metrics"]["ndcg@20"] for s, r in base.items())
+
+
+def speed(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((RESULTS / "speed" / f"{name}.json").read_text())
+    return found
+
+
+def test_how_fast_the_roads_are() -> None:
+    cpu, gpu = speed("cpu-2-threads"), speed("nvidia-h200")
+    ratios = [s["case"]["roads"]["gather"]["gradient"]["ratio"] for s in (cpu, gpu)]
+    assert ratios[0] == pytest.approx(150, rel=0.05) and ratios[1] == pytest.approx(26, rel=0.05)
+    (gowalla,) = (e["seconds"] for e in gpu["epochs"] if e["dataset"] == "gowalla")
+    assert gowalla == pytest.approx(0.25, rel=0.1)
+    together = [p["epochs_per_second"] for p in gpu["packed"]]
+    assert together == sorted(together, reverse=True), "more processes, fewer epochs together"
+
+
+def test_how_near_to_its_limits_a_gpu_comes() -> None:
+    gpu = speed("nvidia-h200")
+    points = {(p["varied"], p[p["varied"]]): p for p in gpu["curves"]}
+    rates = gpu["machine"]
+    large, usual = points["batch", 4096], points["batch", 1024]
+    for p, share in ((large, 0.4), (usual, 0.27)):
+        flops = 6 * p["batch"] * p["items"] * p["dim"]
+        taken = p["ours_seconds"] * rates["flops_per_second"]
+        assert flops / taken == pytest.approx(share, abs=0.02)
+    gathered = points["items", 30_000]
+    moved = 8 * gathered["batch"] * gathered["negatives"] * gathered["dim"]
+    taken = gathered["ours_seconds"] * rates["cache_bytes_per_second"]
+    assert moved / taken == pytest.approx(0.4, abs=0.02)
+
+
+@pytest.mark.parametrize("dataset", ["amazon-movie", "gowalla"])
+def test_the_larger_datasets_come_out_near_print(dataset: str) -> None:
+    where = {"dataset": [dataset], "backbone": ["mf"]}
+    table = overview("table1", recorded(), **where)
+    table = table[table["seeds"] > 0]
+    assert len(table) and (table["ours"] / table["paper"] - 1).abs().max() < 0.01
+    gained = gains("table1", recorded(), **where, loss=list(PSLS))
+    gained = gained[gained["seeds"] > 0]
+    assert len(gained) and (gained["seeds"] == 1).all()
+    share = gained["ours"] / gained["paper"]
+    nearly, half = (share[gained["metric"] == m] for m in ("ndcg@20", "recall@20"))
+    assert nearly.between(0.8, 1.05).all() and half.between(0.4, 0.65).all()
+
+
+def test_sl_on_gowalla_out_of_distribution() -> None:
+    table = overview("table2", recorded(), dataset=["gowalla"])
+    table = table[table["seeds"] > 0]
+    assert set(table["loss"]) == {"sl"}
+    assert (table["ours"] / table["paper"] - 1).abs().max() < 0.01
