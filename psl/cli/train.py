@@ -19,7 +19,7 @@ from psl.experiments import cell
 from psl.files import check_writable
 from psl.losses import LOSSES
 from psl.training import RunConfig, refit, train
-from psl.training.device import check_device
+from psl.training.device import check_device, torch_threads
 from psl.training.refit import all_pairs
 
 USUAL = RunConfig()
@@ -98,6 +98,9 @@ def train_command(
         int, typer.Option(help="Validations to wait; 0: no early stop.")
     ] = USUAL.patience,
     device: Device = "auto",
+    threads: Annotated[
+        int, typer.Option(min=0, help="Torch's threads on a CPU; 0: as many as it takes.")
+    ] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped run.")] = False,
     restart: Annotated[
         bool, typer.Option("--restart", help="Delete the state of a stopped run, begin anew.")
@@ -181,7 +184,7 @@ def train_command(
         checkpoint.unlink(missing_ok=True)
         again.unlink(missing_ok=True)
     try:
-        with watching(config, quiet=as_json) as show:
+        with torch_threads(threads), watching(config, quiet=as_json) as show:
             result = train(
                 config,
                 data,
@@ -195,12 +198,13 @@ def train_command(
         if save is not None:
             best, model = result.record["best_epoch"], result.model
             if refit_:
-                model = _fit_again(config, data, best, device, again, quiet=as_json)
+                with torch_threads(threads):
+                    model = _fit_again(config, data, best, device, again, quiet=as_json)
             pairs = "all" if refit_ else "train"
             embeddings.save(save, model, result.record, names, trained_on=pairs)
     except KeyboardInterrupt:
         words = "--resume in place of --restart" if restart else "--resume"
-        say(f"stopped; the same command with {words} goes on after the last whole epoch", err)
+        say(f"stopped; the same command with {words} goes on from the last state", err)
         raise typer.Exit(130) from None
     except OSError as error:  # a full disk; the states are whole, or not there
         words = "; once that is mended, --resume goes on" if checkpoint.exists() else ""

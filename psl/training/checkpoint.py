@@ -32,7 +32,7 @@ class Keeper:
     """Writes the state after an epoch, unless writing would take more than a twentieth of the time.
 
     A large model on a GPU has an epoch sooner than its state is on disk.  What takes less than a
-    twentieth of a second is always written.
+    twentieth of a second is always written, and so is the last state.
 
     Parameters
     ----------
@@ -43,11 +43,11 @@ class Keeper:
     def __init__(self, path: Path | None) -> None:
         self.path, self.took, self.written = path, 0.0, time.monotonic()
 
-    def __call__(self, *what: Any) -> None:
+    def __call__(self, *what: Any, last: bool) -> None:
         """Write the state, arguments as of :func:`save`, if it is time."""
         begin = time.monotonic()
         early = begin - self.written < self.took / SHARE and self.took > SHORT
-        if self.path is None or early:
+        if self.path is None or (early and not last):
             return
         save(self.path, *what)
         self.written = time.monotonic()

@@ -79,7 +79,8 @@ def train(
         progress(Progress(epoch, 0, 0, loss, score))
         state.epoch = epoch
         seconds = before + time.perf_counter() - started
-        keep(state, config, data, seconds, curve, continued)
+        last = _finished(config, state)
+        keep(state, config, data, seconds, curve, continued, last=last)
     state.replays.clear()  # and what they hold of the device
     state.load_best()
     masked = fit if config.protocol == "released" else data.train

@@ -87,6 +87,6 @@ def refit(
         loss = train_epoch(config, state, state.epoch + 1, progress)
         state.epoch += 1
         progress(Progress(state.epoch, 0, 0, loss, None))
-        keep(state, config, data, 0.0, [], {})
+        keep(state, config, data, 0.0, [], {}, last=state.epoch == epochs)
     state.replays.clear()  # and what they hold of the device
     return state.model

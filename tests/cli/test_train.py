@@ -108,7 +108,7 @@ def test_told_to_end_it_stops_as_by_ctrl_c(tmp_path: Path) -> None:
         said = run.stderr.read()
     finally:
         run.kill()  # a test that failed leaves no training behind
-    assert "--resume goes on after the last whole epoch" in said and "Traceback" not in said
+    assert "--resume goes on from the last state" in said and "Traceback" not in said
     assert [p.suffix for p in tmp_path.glob(".psl/*")] == [".safetensors"]  # nothing half-written
 
 
@@ -152,3 +152,8 @@ def test_a_full_disk_names_the_file_and_the_remedy(
     assert_refused(done, "No space left on device", "results/train.jsonl", "--resume goes on")
     done = psl("train", *TINY, "--resume", "--json")
     assert done.returncode == 0 and len(records.read(tmp_path / "results")) == 1
+
+
+def test_the_threads_are_chosen(psl) -> None:
+    done = psl("train", *TINY, "--device", "cpu", "--threads", "1", "--json")
+    assert json.loads(done.stdout)["device"].startswith("cpu, 1 threads")

@@ -177,11 +177,13 @@ def test_a_state_that_takes_long_to_write_is_not_written_after_every_epoch(
     keep = Keeper(tmp_path / "run.safetensors")
     for epoch in range(1, 31):
         now[0] += 1.0
-        keep(epoch)
+        keep(epoch, last=False)
     assert written == [1, 11, 21]
     for epoch in range(31, 34):  # of a minute each
         now[0] += 60.0
-        keep(epoch)
+        keep(epoch, last=False)
     assert written[3:] == [31, 32, 33]
-    Keeper(None)(34)
-    assert written[-1] == 33
+    keep(34, last=False)
+    keep(35, last=True)
+    Keeper(None)(36, last=True)
+    assert written[6:] == [35]
