@@ -2,7 +2,7 @@
 
 Every comparison gets the same embeddings and the same sampled negatives, and the values are
 compared first.  Times are taken in turns, so that both sides see the same machine; memory is what
-one pass adds to a process of its own.
+one pass adds, on a CPU to a process of its own.
 
 Run: ``python -m benchmarks [--only case curves trainer packed library] [--output FILE]
 [--device cuda]``.

@@ -13,6 +13,7 @@ from benchmarks.trainer import likeness
 from psl.training import Progress, RunConfig, train
 
 PROCESSES = (1, 2, 4)
+WAIT_SECONDS = 240
 EPOCHS = 12  # timed, after one that compiles and before one that is validated
 
 
@@ -22,12 +23,12 @@ def packed(device: str, told: Callable[[str], object]) -> list[dict[str, Any]]:
     for count in PROCESSES:
         together, times = spawn.Barrier(count), spawn.Queue()
         runs = [
-            spawn.Process(target=_run, args=(seed, device, together, times))
+            spawn.Process(target=_run, args=(seed, device, together, times), daemon=True)
             for seed in range(count)
         ]
         for run in runs:
             run.start()
-        spans = [times.get(timeout=300) for _ in runs]
+        spans = [times.get(timeout=WAIT_SECONDS) for _ in runs]  # or one of them has failed
         for run in runs:
             run.join()
         spent = max(end for _, end in spans) - min(begin for begin, _ in spans)
@@ -46,7 +47,7 @@ def _run(seed: int, device: str, together: Any, times: Any) -> None:
             return
         torch.cuda.synchronize(device)
         if p.epoch == 1:
-            together.wait()
+            together.wait(WAIT_SECONDS)
         marks.append(time.perf_counter())  # one clock for all processes of a machine
 
     train(config, data, device=device, progress=watch)

@@ -19,8 +19,8 @@ from psl.losses import LOSSES
 from psl.training import RunConfig, retrace
 from psl.training.device import check_device
 
-# Of a run that is trained again where it was, and on the other kind of device: training enlarges
-# the last digits, in which two kinds differ.
+# Of a run that is trained again where it was, and on another GPU or across GPU and CPU: training
+# enlarges the last digits, in which they differ.
 TOLERANCES = (1e-6, 1e-3)
 
 app = typer.Typer(no_args_is_help=True, help="Run records: check, show, retrace, merge.")
@@ -143,8 +143,8 @@ def records_retrace(
         float | None,
         typer.Option(
             min=0,
-            help="Of loss and NDCG@20; beyond it a run differs. Without it 1e-6, and 1e-3 between "
-            "a GPU and a CPU.",
+            help="Of loss and NDCG@20; beyond it a run differs. Without it 1e-6, and 1e-3 where "
+            "one of two devices is a GPU.",
         ),
     ] = None,
     device: Device = "auto",
@@ -169,7 +169,8 @@ def records_retrace(
                 told[none] += 1
                 say(f"{name}: not compared: {error}")
                 continue
-            across = found.device.startswith("cpu") != r["device"].startswith("cpu")
+            both = (found.device, r["device"])
+            across = len(set(both)) > 1 and not all(x.startswith("cpu") for x in both)
             allowed = TOLERANCES[across] if tolerance is None else tolerance
             # A gap that is not a number is neither.
             within = far if across else near

@@ -71,7 +71,9 @@ def run_command(
     )
     check_device(device)
     known = records.read(results) if any(results.glob("*.jsonl")) else []
-    plan = sweep.make_plan(cells, known, gpu=on_gpu(device))
+    # On a cluster a run finds a GPU where it is given part of one, whatever this machine has.
+    gpu = gpus_per_run > 0 if (engine, device) == ("ray", "auto") else on_gpu(device)
+    plan = sweep.make_plan(cells, known, gpu=gpu)
     if as_json:
         print_json(_as_json(plan))
     else:

@@ -68,8 +68,8 @@ def _weights(
         else:
             tl.store(weight + ids, w, mask=there)
     tl.debug_barrier()  # the row's other threads have added what they have
-    pull = tl.load(weight + mine, mask=known, other=0.0) - pulled * norm
-    tl.store(weight + mine, pull, mask=known)
+    place = tl.where(known, mine, 0)  # where the positive is not known, that is NaN
+    tl.store(weight + place, tl.load(weight + place) - pulled * norm)
 
 
 def catalogue_softmax(

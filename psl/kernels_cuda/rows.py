@@ -57,7 +57,7 @@ def _add_rows(grad, ids, out, count, num_rows, dim, BLOCK: tl.constexpr, WIDTH: 
         j = start + tl.arange(0, BLOCK)
         same = (tl.load(ids + j, mask=j < count, other=-1) == mine) & (j < count)
         earlier += tl.sum(tl.where(same & (j < b), 1, 0), axis=0)
-        left = same & (j > b)
+        left = same & (j > b) & (earlier == 0)
         while tl.sum(tl.where(left, 1, 0), axis=0) > 0:
             nearest = tl.min(tl.where(left, j, count), axis=0).to(tl.int64)
             acc += tl.load(grad + nearest * dim + k, mask=real, other=0.0)

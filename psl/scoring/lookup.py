@@ -10,6 +10,7 @@ from torch.library import custom_op
 from torch.nn.functional import embedding
 
 from psl.fast import gpu_kernels
+from psl.scoring.precision import packed
 
 __all__ = ["lookup"]
 
@@ -35,7 +36,7 @@ def _lookup(ids: Tensor, table: Tensor) -> Tensor:
 
 @custom_op("psl::lookup_backward", mutates_args=())
 def _lookup_backward(grad: Tensor, ids: Tensor, num_rows: int) -> Tensor:
-    grad = grad.contiguous()
+    grad, ids = packed(grad, ids)
     kernels = gpu_kernels(grad)
     if kernels is not None:
         out: Tensor = kernels.lookup_backward(grad, ids, num_rows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -26,11 +25,16 @@ def table_adam(parameters: list[Tensor], lr: float, weight_decay: float) -> torc
 
 
 class _TableAdam(torch.optim.Adam):
-    """With the state of torch's Adam, so that the same checkpoint serves both."""
+    """With the state of torch's Adam, so that the same checkpoint serves both.
+
+    Its settings are numbers: in a step that is recorded they stay what they were.
+    """
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Move every table that has a gradient."""
+        if closure is not None:
+            raise ValueError("a closure is not called: take the gradients first")
         for group in self.param_groups:
             settings = {k: group[k] for k in ("lr", "betas", "eps", "weight_decay")}
             for table in group["params"]:

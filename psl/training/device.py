@@ -102,7 +102,8 @@ def forget_peak(place: torch.device) -> None:
 def peak_memory(place: torch.device) -> int | None:
     """Return the most bytes held, or ``None`` where the system does not tell.
 
-    On a GPU: by tensors since :func:`forget_peak`.  On a CPU: by the whole process since it
+    On a GPU: by tensors since :func:`forget_peak`, what libraries keep for their streams included;
+    of earlier runs in the process too.  On a CPU: by the whole process since it
     started, so of several runs in one process each has at least the number of those before it.
     """
     if place.type == "cuda":

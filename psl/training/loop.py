@@ -68,20 +68,22 @@ def train(
     if checkpoint is not None and checkpoint.exists():
         before, curve, continued = restore(checkpoint, state, config, data)
     keep = Keeper(checkpoint)
-    while not _finished(config, state):
-        epoch = state.epoch + 1
-        loss = train_epoch(config, state, epoch, progress)
-        score = None
-        if epoch % config.validate_every == 0 or epoch == config.epochs:
-            score = _validate(state, valid, fit)
-            state.offer(score, epoch)
-            curve.append({"epoch": epoch, "loss": loss, "ndcg@20": score})
-        progress(Progress(epoch, 0, 0, loss, score))
-        state.epoch = epoch
-        seconds = before + time.perf_counter() - started
-        last = _finished(config, state)
-        keep(state, config, data, seconds, curve, continued, last=last)
-    state.replays.clear()  # and what they hold of the device
+    try:
+        while not _finished(config, state):
+            epoch = state.epoch + 1
+            loss = train_epoch(config, state, epoch, progress)
+            score = None
+            if epoch % config.validate_every == 0 or epoch == config.epochs:
+                score = _validate(state, valid, fit)
+                state.offer(score, epoch)
+                curve.append({"epoch": epoch, "loss": loss, "ndcg@20": score})
+            progress(Progress(epoch, 0, 0, loss, score))
+            state.epoch = epoch
+            seconds = before + time.perf_counter() - started
+            last = _finished(config, state)
+            keep(state, config, data, seconds, curve, continued, last=last)
+    finally:
+        state.replays.clear()  # and what they hold of the device
     state.load_best()
     masked = fit if config.protocol == "released" else data.train
     record = {

@@ -83,10 +83,12 @@ def refit(
     if checkpoint is not None and checkpoint.exists():
         restore(checkpoint, state, config, data)
     keep = Keeper(checkpoint)
-    while state.epoch < epochs:
-        loss = train_epoch(config, state, state.epoch + 1, progress)
-        state.epoch += 1
-        progress(Progress(state.epoch, 0, 0, loss, None))
-        keep(state, config, data, 0.0, [], {}, last=state.epoch == epochs)
-    state.replays.clear()  # and what they hold of the device
+    try:
+        while state.epoch < epochs:
+            loss = train_epoch(config, state, state.epoch + 1, progress)
+            state.epoch += 1
+            progress(Progress(state.epoch, 0, 0, loss, None))
+            keep(state, config, data, 0.0, [], {}, last=state.epoch == epochs)
+    finally:
+        state.replays.clear()  # and what they hold of the device
     return state.model

@@ -185,11 +185,13 @@ def test_an_id_outside_the_table_shows_and_nothing_is_read_there(
     road: Road, name: str, wrong: int
 ) -> None:
     kernel, count = SOFTMAX[name]
-    for place in (2, 3) if count else (2,):
+    for places in ((2,), (3,), (2, 3)) if count else ((2,),):
         inputs = tables(24, count)
-        inputs[place][3, ...].view(-1)[-1] = wrong
-        value = road(kernel, *inputs, 0.1, "relu")[0]
+        for place in places:
+            inputs[place][3, ...] = wrong
+        value, grad_users, _ = road(kernel, *inputs, 0.1, "relu")
         assert value.isnan().tolist() == [False] * 3 + [True] + [False] * 3
+        assert bool(grad_users[3].isnan().all())
 
 
 @pytest.mark.parametrize(("dim", "count"), [(24, 37), (64, 301), (5, 1)])
@@ -367,6 +369,12 @@ for count in (24, 25, 0):
                 assert torch.allclose(a, b, rtol=1e-4, atol=1e-6), (count, loss)
 expected = ["pairwise_softmax", "scores", "catalogue_softmax", "scores", "catalogue_softmax"]
 assert called == expected, called
+# Rows of a table, by ids that are not side by side.
+ids = torch.tensor([[2, 0], [5, 0], [1, 1], [1, 2], [1, 3]])[:, 0]
+for os.environ["PSL_KERNELS"] in ("on", "off"):
+    table = torch.zeros(7, 8, requires_grad=True)
+    (scoring.lookup(ids, table) * torch.arange(1.0, 6)[:, None]).sum().backward()
+    assert table.grad[:, 0].tolist() == [0, 12, 1, 0, 0, 2, 0], table.grad
 table = interactions.Interactions.from_pairs(numpy.arange(4), numpy.arange(4), 4, 9)
 draws = []
 for os.environ["PSL_KERNELS"] in ("on", "off"):
