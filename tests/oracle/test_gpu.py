@@ -140,7 +140,7 @@ def test_a_replayed_step_gives_the_bits_of_any_other(backbone: str, name: str) -
     other.replays = {}
     turns: tuple[str, ...] = ("model",)
     if isinstance(one.loss, Player):
-        turns = tuple({turn for epoch in range(1, 6) for turn in one.loss.turns(epoch)})
+        turns = tuple(sorted({turn for epoch in range(1, 6) for turn in one.loss.turns(epoch)}))
     for key, count in enumerate([64, 64, 64, 64, 30, 64]):
         users, items = (
             torch.from_numpy(x[100 * key :][:count]).to(place) for x in (fit.users, fit.items)
