@@ -69,7 +69,7 @@ bench: $(STAMP) ## Speed and memory against a plain reference, as ratios (BENCH=
 
 clean: ## Remove what was built; keeps .venv, data and records
 	rm -rf book/_build build psl.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
-	find psl tests notebooks benchmarks book -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	find psl companion tests notebooks benchmarks book -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 distclean: clean ## Remove .venv too
 	rm -rf .venv

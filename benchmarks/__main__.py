@@ -29,8 +29,8 @@ from benchmarks.packed import packed
 from benchmarks.problem import Problem, Size
 from benchmarks.roads import ROADS, ours
 from benchmarks.trainer import epochs, evaluation
+from companion.records import provenance
 from psl.files import replace_file
-from psl.records import provenance
 
 PARTS = ("case", "curves", "trainer", "packed", "library")
 out = Console(stderr=True)

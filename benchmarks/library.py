@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.measure import in_turns
 from benchmarks.trainer import CASES, ITEMS, USERS, epochs, likeness
-from psl.backbones import LightGCN
+from psl.models.backbones import LightGCN
 
 
 def lightgcn_step(repeat: int) -> dict[str, Any]:

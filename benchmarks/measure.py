@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from psl.fast import cpu_kernels, gpu_kernels
+from psl.kernels.dispatch import cpu_kernels, gpu_kernels
 
 CALLS = 20  # of a GPU's work for one wait: in training, too, nobody waits after a step
 WARM_UP = 3  # calls after which a GPU's work is recorded

@@ -12,9 +12,9 @@ from torch import Tensor
 from benchmarks.roads import Road
 from psl.interactions import Interactions
 from psl.negatives import UniformNegatives
-from psl.scoring import lookup
+from psl.ops import lookup
 from psl.training.adam import table_adam
-from psl.training.replay import Replay
+from psl.training.cuda_graph import Replay
 
 POSITIVES = 13  # of a user, about as on amazon-electronic
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity, embedding, normalize
 
 from psl.losses import PairwiseSoftmaxLoss
-from psl.scoring import sampled_loss, unit_rows
+from psl.ops import sampled_loss, unit_rows
 
 # users (B, d), items (I, d), positive (B,), negative (B, N) -> a scalar
 Road = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]

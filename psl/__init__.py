@@ -12,9 +12,9 @@ from psl.losses import (
     pairwise_softmax_loss,
     softmax_loss,
 )
+from psl.losses.robust import RobustBPRLoss, robust_bpr_loss
 from psl.negatives import UniformNegatives
-from psl.robust import RobustBPRLoss, robust_bpr_loss
-from psl.scoring import catalogue_loss, half_cosine, sampled_loss
+from psl.ops import catalogue_loss, half_cosine, sampled_loss
 
 __version__ = "0.1.0"
 

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 from torch.library import custom_op
 
-from psl.derivatives import first_only
-from psl.scoring import at_least_single
+from psl.ops import at_least_single
+from psl.ops.once_differentiable import first_only
 
 __all__ = [
     "dual",

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from psl.interactions import Interactions
-from psl.scoring.precision import in_own_precision, tables
+from psl.ops.precision import in_own_precision, tables
 
 __all__ = ["CUTOFFS", "evaluate", "metrics_from_hits"]
 

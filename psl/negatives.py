@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from psl.errors import DataError
-from psl.fast import cpu_kernels, gpu_kernels
 from psl.interactions import Interactions, holdout
+from psl.kernels.dispatch import cpu_kernels, gpu_kernels
 from psl.streams import stream_key, uniforms
 
 __all__ = ["NoisyNegatives", "UniformNegatives"]

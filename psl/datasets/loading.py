@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from psl.archives import read_names, read_pairs
+from psl.datasets.archive import read_names, read_pairs
 from psl.datasets.fetching import GENERATED, fetch
 from psl.datasets.registry import DATASETS, get_source, stored_setting
 from psl.errors import DataError

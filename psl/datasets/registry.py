@@ -39,7 +39,7 @@ class Source:
 
 
 def _registry() -> dict[tuple[str, str], Source]:
-    with (files("psl.paper") / "dataset_sources.csv").open(encoding="utf-8") as file:
+    with (files("psl.datasets") / "sources.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     sources = (
         Source(

@@ -28,8 +28,8 @@ from psl.losses.pairwise import (
     pairwise_softmax_loss,
     softmax_loss,
 )
-from psl.losses.player import Batch, Embed, Player, Turn
 from psl.losses.slatk import SLatKLoss, slatk_loss
+from psl.losses.stateful import Batch, Embed, Player, Turn
 
 __all__ = [
     "LOSSES",

@@ -16,8 +16,8 @@ from psl.losses.base import (
     reduce,
     shown,
 )
-from psl.losses.player import Batch, Player, Turn
-from psl.scoring import lookup, sampled_scores
+from psl.losses.stateful import Batch, Player, Turn
+from psl.ops import lookup, sampled_scores
 
 __all__ = ["AdvInfoNCELoss", "adv_infonce_loss"]
 

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from psl.scoring import at_least_single
+from psl.ops import at_least_single
 
 __all__ = [
     "Reduction",

@@ -16,7 +16,7 @@ from psl.losses.base import (
     reduce,
     shown,
 )
-from psl.losses.player import Batch, Player
+from psl.losses.stateful import Batch, Player
 
 __all__ = ["BSLLoss", "bsl_loss"]
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from psl.activations import softplus
 from psl.losses.base import Reduction, check_positive, check_scores, reduce, shown
-from psl.losses.player import Batch, Player
+from psl.losses.stateful import Batch, Player
 
 __all__ = ["LLPAUCLoss"]
 

@@ -15,7 +15,7 @@ from psl.losses.base import (
     reduce,
     shown,
 )
-from psl.losses.player import Batch, Embed, Player
+from psl.losses.stateful import Batch, Embed, Player
 
 __all__ = ["SLatKLoss", "slatk_loss"]
 

@@ -4,16 +4,13 @@ from psl.training.config import PROTOCOLS, SETTINGS, RunConfig
 from psl.training.epoch import Progress
 from psl.training.loop import Result, train
 from psl.training.refit import refit
-from psl.training.retrace import Retraced, retrace
 
 __all__ = [
     "PROTOCOLS",
     "SETTINGS",
     "Progress",
     "Result",
-    "Retraced",
     "RunConfig",
     "refit",
-    "retrace",
     "train",
 ]

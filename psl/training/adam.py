@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from psl.fast import gpu_kernels
+from psl.kernels.dispatch import gpu_kernels
 
 __all__ = ["table_adam"]
 

@@ -11,13 +11,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from psl import records
 from psl.datasets import Dataset
 from psl.errors import TrainingError
 from psl.files import replace_file
 from psl.training.config import RunConfig
 from psl.training.device import describe
-from psl.training.state import State
+from psl.training.provenance import code_digest
+from psl.training.step import State
 
 __all__ = ["Keeper", "restore"]
 
@@ -78,7 +78,7 @@ def save(
         "best_epoch": state.best_epoch,
         "seconds": seconds,
         "curve": curve,
-        "code": records.code_digest(),
+        "code": code_digest(),
         "device": describe(state.place),
         "continued": continued,
     }
@@ -132,7 +132,7 @@ def restore(
         optimizer.load_state_dict(saved)
     state.epoch, state.best_epoch = about["epoch"], about["best_epoch"]
     state.best_score = about["best_score"]
-    here = {"continued_from": records.code_digest(), "continued_from_device": describe(state.place)}
+    here = {"continued_from": code_digest(), "continued_from_device": describe(state.place)}
     there = here | {"continued_from": about.get("code", "unknown")}
     if "device" in about:  # the first versions did not say
         there["continued_from_device"] = about["device"]

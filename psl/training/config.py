@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from psl import records
-from psl.backbones import get_backbone
 from psl.datasets import Dataset, stored_setting
 from psl.errors import TrainingError
 from psl.losses import get_loss
+from psl.models.backbones import get_backbone
+from psl.training.provenance import run_id
 
 __all__ = ["OPTIONS", "PROTOCOLS", "SETTINGS", "RunConfig"]
 
@@ -165,7 +165,7 @@ class RunConfig:
     @property
     def run_id(self) -> str:
         """Digest of the configuration."""
-        return records.run_id(self.as_dict())
+        return run_id(self.as_dict())
 
     def check_data(self, data: Dataset) -> None:
         """Refuse data that is not what the configuration names, with a TrainingError."""

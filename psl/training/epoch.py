@@ -12,7 +12,7 @@ from psl.errors import TrainingError
 from psl.losses import Batch, Player, Turn, get_loss
 from psl.streams import stream_key, torch_stream
 from psl.training.config import RunConfig
-from psl.training.state import State
+from psl.training.step import State
 
 __all__ = ["Progress", "train_epoch"]
 

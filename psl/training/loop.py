@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 
-from psl import records
 from psl.datasets import Dataset
 from psl.errors import TrainingError
 from psl.evaluation import evaluate
@@ -20,7 +19,8 @@ from psl.training.checkpoint import Keeper, restore
 from psl.training.config import RunConfig
 from psl.training.device import describe, find_device, forget_peak, peak_memory
 from psl.training.epoch import Progress, train_epoch
-from psl.training.state import State
+from psl.training.provenance import provenance
+from psl.training.step import State
 
 __all__ = ["Result", "train"]
 
@@ -58,7 +58,7 @@ def train(
     """
     config.check_data(data)
     checkpoint = None if checkpoint is None else Path(checkpoint)
-    place, provenance = find_device(device), records.provenance()
+    place, origin = find_device(device), provenance()
     forget_peak(place)
     fit, valid = _selection(config, data)
     state = State.create(config, fit, place)
@@ -97,7 +97,7 @@ def train(
         "seconds": round(before + time.perf_counter() - started, 3),
         "peak_memory_bytes": peak_memory(place),
         "device": describe(place),
-        **provenance,
+        **origin,
         **continued,
     }
     return Result(record, state.model)

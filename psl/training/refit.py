@@ -13,7 +13,7 @@ from psl.training.checkpoint import Keeper, restore
 from psl.training.config import RunConfig
 from psl.training.device import find_device
 from psl.training.epoch import Progress, train_epoch
-from psl.training.state import State
+from psl.training.step import State
 
 __all__ = ["all_pairs", "refit"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from command import Done, Psl
-from psl.cli import console, main
+from companion.cli import console, main
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from psl import claims
+from companion import claims
 
 
 def test_claims_are_json_and_every_mutant_with_evidence_dies(psl, tmp_path: Path) -> None:

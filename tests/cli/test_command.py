@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from command import assert_refused
-from psl import __version__, claims
+from companion import claims
+from psl import __version__
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,7 @@ def test_bad_input_is_one_line_and_status_two(
 
 
 @pytest.mark.parametrize(
-    "command", [[Path(sys.executable).with_name("psl")], [sys.executable, "-m", "psl"]]
+    "command", [[Path(sys.executable).with_name("psl")], [sys.executable, "-m", "companion"]]
 )
 def test_the_installed_command_starts(command: list[str | Path]) -> None:
     done = subprocess.run([*command, "--help"], capture_output=True, text=True, timeout=120)
@@ -71,10 +72,17 @@ def test_the_command_starts_without_what_only_posix_has() -> None:
     code = (
         "import signal, sys; sys.modules['resource'] = sys.modules['fcntl'] = None\n"
         "del signal.pthread_sigmask\n"
-        "from psl.cli import main; sys.argv = ['psl', 'data', 'list']; main()"
+        "from companion.cli import main; sys.argv = ['psl', 'data', 'list']; main()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0 and "synthetic" in done.stdout, done.stderr
+
+
+def test_the_command_names_the_extra_that_is_missing() -> None:
+    code = "import sys; sys.modules['typer'] = None; from companion.__main__ import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2
+    assert_refused(done, "no typer", "pip install 'psl[companion]'")
 
 
 def test_types_are_packaged() -> None:

@@ -47,5 +47,5 @@ def test_content_that_is_not_the_registered_one(psl, monkeypatch: pytest.MonkeyP
     source = dataclasses.replace(datasets.get_source("gowalla"), fingerprint="f" * 64)
     monkeypatch.setitem(datasets.DATASETS, ("gowalla", "iid"), source)
     found = dataclasses.replace(datasets.load(), name="gowalla")
-    monkeypatch.setattr("psl.cli.data.datasets.load", lambda *_: found)
+    monkeypatch.setattr("companion.cli.data.datasets.load", lambda *_: found)
     assert_refused(psl("data", "check", "gowalla"), "not the registered one")

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from command import TINY, assert_refused
-from psl import datasets, embeddings, records
+from companion import records
+from psl import datasets
 from psl.errors import DataError
 from psl.evaluation import evaluate
+from psl.training import export as embeddings
 
 
 def test_rank_ones_own_items_with_the_saved_file(psl, tmp_path: Path) -> None:
@@ -86,9 +87,7 @@ def test_what_ones_own_table_needs_is_said(psl, tmp_path: Path) -> None:
     assert done.returncode == 0 and "chosen on the test set" in done.stdout
 
 
-def test_split_a_table_and_train_on_it(
-    psl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_split_a_table_and_train_on_it(psl, tmp_path: Path) -> None:
     rows = [f"u{u},i{(7 * u + 3 * k * k) % 40},{u + k}" for u in range(30) for k in range(15)]
     (tmp_path / "mine.csv").write_text("\n".join(["who,what,when", *rows]))
     names = ("--user", "who", "--item", "what", "--timestamp", "when", "--core", "3")
@@ -103,11 +102,6 @@ def test_split_a_table_and_train_on_it(
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["config"]["dataset"] == "mine.zip"
     assert_refused(psl("data", "split", "mine.csv", "--output", "mine.tar", *names), ".zip")
-    with monkeypatch.context() as without:  # as after an installation without the extra
-        without.setitem(sys.modules, "seaborn", None)
-        figure = ("--output", "other.zip", *names, "--figure", "popularity.png")
-        assert_refused(psl("data", "split", "mine.csv", *figure), "extra figures")
-        assert not (tmp_path / "other.zip").exists(), "refused before the work, not after it"
     assert_refused(psl("data", "split", "mine.csv", "--output", "m.zip"), "no column 'user'", "who")
 
 
@@ -122,7 +116,7 @@ def test_refit_trains_to_the_best_epoch(psl, monkeypatch: pytest.MonkeyPatch) ->
         raise DataError("far enough")
 
     monkeypatch.setattr("psl.training.loop.evaluate", scripted)
-    monkeypatch.setattr("psl.cli.train.refit", spy)
+    monkeypatch.setattr("companion.cli.train.refit", spy)
     words = ("--epochs", "3", "--negatives", "5", "--dim", "4", "--validate-every", "1")
     done = psl("train", *words, "--save", "m.safetensors", "--refit", "--json")
     assert_refused(done, "far enough")

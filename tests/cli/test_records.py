@@ -1,4 +1,4 @@
-"""`psl records` as a person uses it: shown, checked, retraced, merged."""
+"""`psl records` as a person uses it: shown, checked, rerun, merged."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from command import Psl
-from psl import records
-from psl.records import schema
+from companion import records
+from companion.records import schema
 from run_records import changed, loadable
 
 
@@ -27,16 +27,16 @@ def test_whatever_may_be_appended_can_be_shown(psl: Psl, tmp_path: Path) -> None
     assert psl("claims", "--json")[0] == 0
 
 
-def test_retrace_says_which_records_come_out_again(psl: Psl, tmp_path: Path) -> None:
+def test_rerun_says_which_records_come_out_again(psl: Psl, tmp_path: Path) -> None:
     assert psl("run", "smoke", "--loss", "sl", "--loss", "bpr", "--threads", "1")[0] == 0
     path = tmp_path / "results" / "smoke.jsonl"
-    status, out, err = psl("records", "retrace", "--device", "cpu")
+    status, out, err = psl("records", "rerun", "--device", "cpu")
     assert status == 0 and out.count(": the same bits, epoch 3") == 2 and not err
     assert out.endswith("2 the same bits\n")
     first, second = records.read(path)
     first["validation_curve"][0]["ndcg@20"] += 1e-3
     path.write_text("".join(json.dumps(r) + "\n" for r in (first, second)))
-    status, out, _ = psl("records", "retrace")
+    status, out, _ = psl("records", "rerun")
     assert status == 2 and f"{first['run_id']}  synthetic iid mf {first['config']['loss']}" in out
     assert "off by 1.0e-03, epoch 3" in out and out.endswith("1 the same bits, 1 off by more\n")
     first["validation_curve"][0]["ndcg@20"] -= 1e-3
@@ -44,35 +44,35 @@ def test_retrace_says_which_records_come_out_again(psl: Psl, tmp_path: Path) -> 
         near = json.loads(json.dumps(first))
         near["validation_curve"][0]["loss"] += off
         path.write_text(json.dumps(near) + "\n")
-        status, out, _ = psl("records", "retrace")
+        status, out, _ = psl("records", "rerun")
         assert status == (2 if off > 1e-6 else 0) and out.endswith(ends)
     # A GPU's digits are others, and training enlarges them.
     for off, ends in ((1e-5, "1 within 0.001\n"), (1e-2, "1 off by more\n")):
         far = json.loads(json.dumps(first)) | {"device": "NVIDIA H200"}
         far["validation_curve"][0]["loss"] += off
         path.write_text(json.dumps(far) + "\n")
-        status, out, _ = psl("records", "retrace", "--device", "cpu")
+        status, out, _ = psl("records", "rerun", "--device", "cpu")
         assert status == (2 if off > 1e-3 else 0) and out.endswith(ends)
         assert "(recorded on NVIDIA H200)" in out
-    status, out, _ = psl("records", "retrace", "--tolerance=1")
+    status, out, _ = psl("records", "rerun", "--tolerance=1")
     assert status == 0 and out.endswith("1 within 1\n")
     first["validation_curve"][0]["loss"] = float("nan")
     path.write_text(json.dumps(first) + "\n")
-    status, out, _ = psl("records", "retrace")
+    status, out, _ = psl("records", "rerun")
     assert status == 2 and out.endswith("1 off by more\n")
 
 
-def test_retrace_goes_on_where_a_record_cannot_be_compared(psl: Psl, tmp_path: Path) -> None:
+def test_rerun_goes_on_where_a_record_cannot_be_compared(psl: Psl, tmp_path: Path) -> None:
     results = tmp_path / "results"
     assert psl("run", "smoke", "--loss", "sl")[0] == 0
     records.append(results / "smoke.jsonl", changed(1))
-    status, out, _ = psl("records", "retrace")
+    status, out, _ = psl("records", "rerun")
     assert status == 0 and "not compared: synthetic is not the data" in out
     assert out.endswith("1 the same bits, 1 not compared\n")
-    assert psl("records", "retrace", "--loss", "bpr")[0] == 2
+    assert psl("records", "rerun", "--loss", "bpr")[0] == 2
     (only,) = [r for r in records.read(results) if r["config"]["seed"] == 1]
     (results / "smoke.jsonl").write_text(json.dumps(only) + "\n")
-    assert psl("records", "retrace")[0] == 2
+    assert psl("records", "rerun")[0] == 2
 
 
 def test_show_tells_runs_apart_in_eighty_columns(

@@ -16,8 +16,9 @@ import psutil
 import pytest
 
 from command import Psl
-from psl import datasets, records
-from psl.experiments import cells
+from companion import records
+from companion.experiments import cells
+from psl import datasets
 from run_records import loadable
 
 
@@ -121,9 +122,9 @@ def test_a_failing_run_is_status_one(psl: Psl, tmp_path: Path) -> None:
 LONGER = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from psl.experiments import grid
+from companion.experiments import grid
 grid.SMOKE["epochs"] = int(sys.argv.pop(1))
-from psl.cli import main
+from companion.cli import main
 main()
 """
 

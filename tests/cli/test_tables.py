@@ -11,10 +11,11 @@ import sys
 import numpy as np
 import pytest
 
-from psl import datasets, reference
-from psl.cli import main
+from companion import reference
+from companion.cli import main
+from companion.experiments import cell, cell_command
+from psl import datasets
 from psl.datasets import DATASETS, Dataset, stored_setting
-from psl.experiments import cell, cell_command
 from psl.interactions import Interactions, holdout
 
 

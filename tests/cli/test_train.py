@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from command import NO_KERNELS, TINY, assert_refused
-from psl import records
-from psl.cli import progress
+from companion import records
+from companion.cli import progress
 from psl.files import replace_file
 
 
@@ -93,7 +93,7 @@ def test_a_log_has_a_line_now_and_then(psl, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_told_to_end_it_stops_as_by_ctrl_c(tmp_path: Path) -> None:
     """What a scheduler sends before it kills leaves a state to go on from, and says so."""
-    command = [sys.executable, "-m", "psl", "train", *TINY, "--epochs", "100000"]
+    command = [sys.executable, "-m", "companion", "train", *TINY, "--epochs", "100000"]
     run = subprocess.Popen(
         command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env={**os.environ, **NO_KERNELS}
     )
@@ -147,7 +147,7 @@ def test_a_full_disk_names_the_file_and_the_remedy(
             replace_file(path, content)
 
     with monkeypatch.context() as small:
-        small.setattr("psl.records.store.replace_file", full)
+        small.setattr("companion.records.store.replace_file", full)
         done = psl("train", *TINY, "--json")
     assert_refused(done, "No space left on device", "results/train.jsonl", "--resume goes on")
     done = psl("train", *TINY, "--resume", "--json")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 from functools import cache
 
-from psl import claims, datasets, records, reference
-from psl.experiments import cell
+from companion import claims, records, reference
+from companion.experiments import cell
+from psl import datasets
 
 WHERE = {"dataset": "amazon-electronic", "backbone": "mf"}
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from psl import records
+from companion import records
 from psl.training import RunConfig
 
 CONFIG = {

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from psl.fast import cpu_kernels
+from psl.kernels.dispatch import cpu_kernels
 from psl.losses import Batch, Player, get_loss
 
 # 64 columns and more a score: the gather is taken when N * 64 < I.

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from companion.sweep import Board, Event, Job
 from psl import datasets
-from psl.sweep import Board, Event, Job
 from psl.training import RunConfig, train
 
 TINY: dict[str, Any] = {"epochs": 2, "negatives": 20, "dim": 8}

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from psl import claims, records
-from psl.experiments import cell, cell_runs
-from psl.records import METRICS
-from psl.statistics import PairedDifference
-from psl.tables import gain, gains, overview
+from companion import claims, records
+from companion.experiments import cell, cell_runs
+from companion.records import METRICS
+from companion.statistics import PairedDifference
+from companion.tables import gain, gains, overview
 
 RESULTS = Path(__file__).parents[2] / "results"
 ELECTRONIC = {"dataset": ["amazon-electronic"]}

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from process_defaults import other_defaults
-from psl.backbones import BACKBONES, LightGCN, MatrixFactorization, XSimGCL, get_backbone
-from psl.contrast import _masked, gaussian_noise, info_nce, orthant_noise
 from psl.errors import UnknownNameError
-from psl.graph import Graph
 from psl.interactions import Interactions
+from psl.models.backbones import BACKBONES, LightGCN, MatrixFactorization, XSimGCL, get_backbone
+from psl.models.contrast import _masked, gaussian_noise, info_nce, orthant_noise
+from psl.models.graph import Graph
 from psl.streams import stream_key, uniforms
 
 USERS, ITEMS, DIM = 30, 40, 8
@@ -66,7 +66,7 @@ def test_one_propagation_is_the_product_with_the_normalised_adjacency(
     monkeypatch.setenv("PSL_KERNELS", "on" if threads else "off")
     if threads:
         pytest.importorskip("numba")
-        monkeypatch.setattr("psl.kernels.graph.use_threads", lambda: threads)
+        monkeypatch.setattr("psl.kernels.cpu.graph.use_threads", lambda: threads)
     g = torch.Generator().manual_seed(1)
     u = torch.randn(USERS, DIM, generator=g).requires_grad_()
     v = torch.randn(ITEMS, DIM, generator=g).requires_grad_()

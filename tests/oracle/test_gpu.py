@@ -16,17 +16,17 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from psl.activations import ACTIVATIONS
-from psl.backbones import BACKBONES
 from psl.datasets import load
 from psl.evaluation import evaluate
-from psl.fast import gpu_kernels
 from psl.interactions import Interactions
+from psl.kernels.dispatch import gpu_kernels
 from psl.losses import LOSSES, Batch, PairwiseSoftmaxLoss, Player, get_loss
+from psl.models.backbones import BACKBONES
 from psl.negatives import UniformNegatives
-from psl.scoring import catalogue_loss, sampled_loss
+from psl.ops import catalogue_loss, sampled_loss
 from psl.streams import stream_key
 from psl.training import Progress, RunConfig, train
-from psl.training.state import State
+from psl.training.step import State
 
 pytestmark = pytest.mark.gpu
 BATCH, DIM, COUNT, DEVICE = 1024, 64, 1000, "cuda"

@@ -20,11 +20,11 @@ from torch.nn.functional import normalize
 from process_defaults import other_defaults
 from psl.activations import ACTIVATIONS
 from psl.losses import PairwiseSoftmaxLoss, pairwise_softmax_loss
-from psl.scoring import sampled_loss, unit_rows
+from psl.ops import sampled_loss, unit_rows
 
-kernels = pytest.importorskip("psl.kernels", reason="numba is missing")
-compiling = pytest.importorskip("psl.kernels.compiling", reason="numba is missing")
-maths = pytest.importorskip("psl.kernels.maths", reason="numba is missing")
+kernels = pytest.importorskip("psl.kernels.cpu", reason="numba is missing")
+compiling = pytest.importorskip("psl.kernels.cpu.compiling", reason="numba is missing")
+maths = pytest.importorskip("psl.kernels.cpu.maths", reason="numba is missing")
 import numba  # noqa: E402
 from numba import prange  # noqa: E402
 
@@ -218,8 +218,8 @@ def copied(folder: Path) -> Path:
 
 COMPILED = """
 import torch
-from psl import kernels
-from psl.kernels import compiling
+from psl.kernels import cpu as kernels
+from psl.kernels.cpu import compiling
 
 stored, store = [], compiling._store
 compiling._store = lambda function, *rest: (stored.append(function), store(function, *rest))
@@ -242,7 +242,7 @@ def test_what_was_compiled_is_not_used_after_the_options_changed(tmp_path: Path)
         return run.stdout.split()
 
     path = copied(tmp_path) / "compiling.py"
-    both = ["psl.kernels.rows", "psl.kernels.graph"]
+    both = ["psl.kernels.cpu.rows", "psl.kernels.cpu.graph"]
     assert compiled() == both and compiled() == []
     path.write_text(path.read_text().replace('"nsz", "arcp"', '"nsz"'))
     assert compiled() == both
@@ -252,7 +252,7 @@ def test_what_was_compiled_is_not_used_after_its_mathematics_changed(tmp_path: P
     """The mathematics live in another file than the kernels."""
     path = copied(tmp_path) / "maths.py"
     code = (
-        "import torch, psl.kernels as k;"
+        "import torch, psl.kernels.cpu as k;"
         "print(float(k.pairwise_softmax(torch.ones(1, 2), torch.ones(2, 2), torch.tensor([0]),"
         "torch.tensor([[1]]), 1.0, 'exp')[0]))"
     )
@@ -272,7 +272,7 @@ def test_the_process_that_compiles_gives_the_bits_of_those_that_load(tmp_path: P
     """Fails with numba's ``njit`` alone: it stores other machine code than it goes on with."""
     code = """
 import hashlib, torch
-from psl.kernels import pairwise_softmax, unit_rows
+from psl.kernels.cpu import pairwise_softmax, unit_rows
 g = torch.Generator().manual_seed(0)
 u, v = (unit_rows(torch.randn(rows, 64, generator=g))[0] for rows in (64, 500))
 p, n = torch.randint(500, (64,), generator=g), torch.randint(500, (64, 300), generator=g)
@@ -357,7 +357,7 @@ def test_defaults_of_the_process_do_not_reach_the_kernels() -> None:
 
 def test_starting_the_kernels_leaves_torchs_number_of_threads_alone() -> None:
     code = (
-        "import torch; torch.set_num_threads(1); from psl.scoring import unit_rows; "
+        "import torch; torch.set_num_threads(1); from psl.ops import unit_rows; "
         "unit_rows(torch.ones(9, 4)); assert torch.get_num_threads() == 1"
     )
     two = {**os.environ, "NUMBA_NUM_THREADS": "2"}

@@ -11,8 +11,8 @@ from scipy.stats import binomtest, chisquare, kstest
 from torch.utils.data import DataLoader, Dataset
 
 from psl.errors import DataError
-from psl.fast import cpu_kernels
 from psl.interactions import Interactions
+from psl.kernels.dispatch import cpu_kernels
 from psl.negatives import NoisyNegatives, UniformNegatives
 from psl.streams import stream_key, uniforms
 

@@ -21,16 +21,16 @@ from torch import Tensor
 from torch.nn.functional import embedding, normalize
 
 from psl.activations import ACTIVATIONS
-from psl.contrast import orthant_noise
-from psl.graph import Graph
 from psl.interactions import Interactions
 from psl.losses import pairwise_softmax_loss
+from psl.models.contrast import orthant_noise
+from psl.models.graph import Graph
 from psl.negatives import UniformNegatives
-from psl.scoring import sampled_scores
+from psl.ops import sampled_scores
 from psl.streams import stream_key
 
 triton = pytest.importorskip("triton", reason="triton is missing (extra `cuda`)")
-kernels = pytest.importorskip("psl.kernels_cuda")
+kernels = pytest.importorskip("psl.kernels.cuda")
 
 Road = Callable[..., Any]
 INTERPRET = {"TRITON_INTERPRET": "1", "PSL_TRITON_CPU": "1"}
@@ -336,8 +336,9 @@ def test_the_same_input_gives_the_same_bits(road: Road) -> None:
 # In the process that interprets: the operators of torch take this road, and it is the same loss.
 OPERATORS = """
 import os, numpy, torch
-from psl import fast, interactions, negatives, scoring
-from psl.kernels_cuda import catalogue
+from psl import interactions, negatives, ops as scoring
+from psl.kernels import dispatch as fast
+from psl.kernels.cuda import catalogue
 from psl.losses import PairwiseSoftmaxLoss, get_loss
 
 def step(loss, count, kernels):

@@ -26,7 +26,7 @@ try:
     triton.knobs.nvidia.ptxas  # noqa: B018
 except (AttributeError, RuntimeError):
     pytest.skip("triton brings no assembler for CUDA (ptxas)", allow_module_level=True)
-kernels = pytest.importorskip("psl.kernels_cuda")
+kernels = pytest.importorskip("psl.kernels.cuda")
 from triton.backends.compiler import GPUTarget  # noqa: E402
 from triton.runtime.jit import JITFunction  # noqa: E402
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from psl.ranking import dcg, mrr, pairwise_differences, ranks, surrogate_chain
+from companion.theory import dcg, mrr, pairwise_differences, ranks, surrogate_chain
 
 # Half of the catalogues have a coarse grid of scores, so that ties are common.
 score = st.one_of(st.floats(-0.5, 0.5), st.integers(-3, 3).map(lambda k: k / 6))

@@ -232,7 +232,7 @@ def test_size_stays_small() -> None:
 
 def test_the_explorer_moves_and_says_what_the_module_computes(browser, bases) -> None:
     """Offline, a key on the slider redraws the curves; the shares are the module's."""
-    from psl.interactive import STOPS, effective_share
+    from companion.figures.explorer import STOPS, effective_share
 
     context = browser.new_context(offline=True)
     page = context.new_page()

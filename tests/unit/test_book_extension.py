@@ -13,12 +13,12 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 EXTENSIONS = Path(__file__).parents[2] / "book" / "_ext"
 sys.path.insert(0, str(EXTENSIONS))
-import companion  # noqa: E402
+import build_checks  # noqa: E402
 
 CONF = f"""
 import sys
 sys.path.insert(0, {str(EXTENSIONS)!r})
-extensions = ["myst_nb", "companion"]
+extensions = ["myst_nb", "build_checks"]
 exclude_patterns = ["build", "book"]
 nb_execution_mode = "cache"
 nb_execution_raise_on_error = True
@@ -59,22 +59,22 @@ def test_digest_follows_content_and_names_only(tmp_path: Path) -> None:
     module = tmp_path / "psl" / "losses.py"
     module.parent.mkdir()
     module.write_text("a = 1", "utf-8")
-    first = companion.digest(tmp_path)
+    first = build_checks.digest(tmp_path)
     os.utime(module, (1, 1))
     (tmp_path / "notes.txt").write_text("no ingredient", "utf-8")
-    assert companion.digest(tmp_path) == first
+    assert build_checks.digest(tmp_path) == first
     seen = {first}
-    for name in ("psl/paper/table.csv", "psl/paper/claims.yml", "results/table1.jsonl"):
+    for name in ("companion/paper/table.csv", "companion/paper/claims.yml", "results/table1.jsonl"):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("1", "utf-8")
-        seen.add(companion.digest(tmp_path))
+        seen.add(build_checks.digest(tmp_path))
     module.write_text("a = 2", "utf-8")
-    seen.add(companion.digest(tmp_path))
+    seen.add(build_checks.digest(tmp_path))
     (tmp_path / "requirements.lock").write_text("torch==1\n", "utf-8")
-    seen.add(companion.digest(tmp_path))
+    seen.add(build_checks.digest(tmp_path))
     module.rename(module.with_name("other.py"))
-    seen.add(companion.digest(tmp_path))
+    seen.add(build_checks.digest(tmp_path))
     assert len(seen) == 7
 
 
@@ -88,7 +88,7 @@ def test_a_change_of_the_module_is_computed_again(tmp_path: Path) -> None:
     (root / "psl" / "losses.py").write_text("VALUE = 22\n", "utf-8")
     assert build(root).returncode == 0
     assert "value 22" in page.read_text("utf-8")
-    assert len(list((root / companion.CACHE).iterdir())) == 2
+    assert len(list((root / build_checks.CACHE).iterdir())) == 2
 
 
 def test_a_missing_glue_key_ends_the_build_each_time(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from psl.clock import duration
+from companion.clock import duration
 
 
 @pytest.mark.parametrize(

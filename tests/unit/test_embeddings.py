@@ -9,12 +9,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from psl import datasets, embeddings
+from psl import datasets
 from psl.errors import DataError
 from psl.evaluation import evaluate
 from psl.interactions import holdout
 from psl.streams import numpy_stream
 from psl.training import RunConfig, train
+from psl.training import export as embeddings
 
 NAMES = {"user": ["NA", "größe", 'a"b'], "item": ["0", "1", "2", "null"]}
 

@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from psl import experiments, records, reference
-from psl.backbones import BACKBONES
-from psl.cli import app
+from companion import experiments, records, reference
+from companion.cli import app
+from companion.experiments import cells, count_values
 from psl.errors import PSLError, RecordError, UnknownNameError
-from psl.experiments import cells, count_values
 from psl.losses import LOSSES, AdvInfoNCELoss, LLPAUCLoss, SLatKLoss
+from psl.models.backbones import BACKBONES
 from psl.training import RunConfig
 
 KEY = ["dataset", "setting", "backbone", "loss", "form", "noise_ratio"]
@@ -124,8 +124,8 @@ def parse(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Parse:
         seen.append(config)
         raise PSLError("far enough")
 
-    monkeypatch.setattr("psl.cli.train.train", stop)
-    monkeypatch.setattr("psl.cli.train.datasets.load", lambda *_, **__: None)
+    monkeypatch.setattr("companion.cli.train.train", stop)
+    monkeypatch.setattr("companion.cli.train.datasets.load", lambda *_, **__: None)
 
     def run(command: str) -> RunConfig:
         words = [*shlex.split(command)[1:], "--checkpoints", str(tmp_path)]
@@ -286,7 +286,7 @@ def test_a_cell_without_hyperparameters_stays_with_its_reason(monkeypatch) -> No
             raise RecordError("no tuned hyperparameters for bsl")
         return real(dataset, setting, backbone, loss)
 
-    monkeypatch.setattr("psl.experiments.config.tuned", some)
+    monkeypatch.setattr("companion.experiments.config.tuned", some)
     chosen = cells("table2")
     assert len(chosen) == 32
     lost = [c for c in chosen if c.config is None]

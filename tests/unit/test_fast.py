@@ -11,15 +11,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from psl import fast
 from psl.errors import PSLError
+from psl.kernels import dispatch as fast
 
 ROOT = Path(__file__).parents[2]
 UNCACHED = """
 import warnings, torch
 with warnings.catch_warnings(record=True) as said:
     warnings.simplefilter("always")
-    from psl import fast, half_cosine
+    from psl import half_cosine
+    from psl.kernels import dispatch as fast
     for _ in range(2):
         assert fast.cpu_kernels(torch.zeros(1)) is None
     u, v = half_cosine(torch.eye(2), torch.eye(2))
@@ -52,7 +53,8 @@ def test_without_a_folder_for_the_cache_there_are_no_kernels(tmp_path: Path) -> 
 def test_where_numba_does_not_compile_there_are_no_kernels() -> None:
     code = """
 import torch
-from psl import fast, half_cosine
+from psl import half_cosine
+from psl.kernels import dispatch as fast
 assert fast.cpu_kernels(torch.zeros(1)) is None
 half_cosine(torch.eye(2), torch.eye(2))
 """

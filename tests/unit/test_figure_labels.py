@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from scipy.optimize import minimize
 
-from psl import figures
-from psl.figures.labels import name_ends, spread
+from companion import figures
+from companion.figures.labels import name_ends, spread
 from psl.losses import LOSSES
 
 

@@ -12,8 +12,8 @@ import pytest
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
-from psl import figures
-from psl.figures.style import COLOURS, LABELS, NEUTRALS
+from companion import figures
+from companion.figures.style import COLOURS, LABELS, NEUTRALS
 from psl.losses import LOSSES
 
 ROWS = [

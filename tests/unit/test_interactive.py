@@ -8,8 +8,8 @@ import re
 
 import pytest
 
-from psl.figures import COLOURS, LABELS
-from psl.interactive import STOPS, effective_share, weight_explorer
+from companion.figures import COLOURS, LABELS
+from companion.figures.explorer import STOPS, effective_share, weight_explorer
 
 
 def test_effective_share_against_integrals() -> None:

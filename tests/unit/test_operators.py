@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from torch.library import opcheck
 
-from psl.contrast import _masked, orthant_noise
 from psl.dro import saturation_radius
 from psl.interactions import Interactions
 from psl.losses import PairwiseSoftmaxLoss, get_loss
+from psl.models.contrast import _masked, orthant_noise
 from psl.negatives import UniformNegatives
-from psl.scoring import catalogue_loss, sampled_loss, sampled_scores, unit_rows
+from psl.ops import catalogue_loss, sampled_loss, sampled_scores, unit_rows
 from psl.streams import stream_key
 
 DTYPES = [torch.float32, torch.float64]  # with kernels, where numba is there, and without

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from psl import reference
+from companion import reference
 from psl.errors import RecordError
 
 
@@ -25,7 +25,7 @@ def test_a_value_is_one_row() -> None:
 
 def test_a_table_is_read_alike_under_every_locale() -> None:
     code = (
-        "import warnings; from psl import reference\n"
+        "import warnings; from companion import reference\n"
         "warnings.simplefilter('error', EncodingWarning)\n"  # from here on: psl's own files
         "reference.table('table1_iid')"
     )

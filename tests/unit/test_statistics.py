@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import pearsonr, ttest_rel
 
-from psl.statistics import (
+from companion.statistics import (
     holm,
     interval,
     paired_difference,

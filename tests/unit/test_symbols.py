@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch.nn.functional import cosine_similarity, softplus
 
-from psl import bpr_loss, dro, losses, pairwise_softmax_loss, ranking, softmax_loss
+from companion import theory as ranking
+from psl import bpr_loss, dro, losses, pairwise_softmax_loss, softmax_loss
 from psl.activations import ACTIVATIONS
-from psl.backbones import MatrixFactorization
+from psl.models.backbones import MatrixFactorization
 
 PAGE = (Path(__file__).parents[2] / "book" / "symbols.md").read_text(encoding="utf-8")
 

@@ -6,9 +6,10 @@ import math
 
 import pytest
 
-from psl import datasets, records, reference
-from psl.experiments import cell
-from psl.tables import gains, overview
+from companion import records, reference
+from companion.experiments import cell
+from companion.tables import gains, overview
+from psl import datasets
 
 
 def record(loss: str, seed: int, ndcg: float, **changes) -> dict:

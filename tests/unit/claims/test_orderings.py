@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from scipy.stats import ttest_rel
 
+from companion import claims
 from ledger import WHERE, other_data, record, subject
-from psl import claims
 
 
 @pytest.mark.parametrize(

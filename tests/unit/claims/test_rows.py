@@ -12,8 +12,8 @@ import nbformat
 import pytest
 import torch
 
+from companion import claims
 from ledger import assessed
-from psl import claims
 
 NOTEBOOKS = Path(__file__).parents[3] / "notebooks"
 NOTES = Path(__file__).parents[2] / "data" / "text_claims.csv"
@@ -81,7 +81,7 @@ def test_theory_needs_no_record_and_books_without_public_data_say_so() -> None:
 
 def test_every_printed_value_has_a_row_with_the_number_of_its_table() -> None:
     """Counted a second way: straight from the CSV files, what stands twice counted once."""
-    folder = files("psl.paper")
+    folder = files("companion.paper")
     seen: dict[tuple[str, ...], str] = {}
     for name, setting in (
         ("table1_iid", "iid"),

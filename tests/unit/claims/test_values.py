@@ -6,8 +6,8 @@ import re
 
 import pytest
 
+from companion import claims, reference
 from ledger import WHERE, other_data, record, subject, value
-from psl import claims, reference
 
 
 def test_a_value_needs_a_record_and_its_tolerance_is_two_sided() -> None:

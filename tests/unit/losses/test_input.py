@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import torch
 
+from companion import reference
 from loss_cases import N, P
-from psl import RobustBPRLoss, reference, robust_bpr_loss
+from psl import RobustBPRLoss, robust_bpr_loss
 from psl.errors import UnknownNameError
 from psl.losses import (
     LOSSES,

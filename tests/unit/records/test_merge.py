@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from psl import records
+from companion import records
 from psl.errors import RecordError
 from run_records import OTHER, record, write
 
@@ -74,6 +74,6 @@ def test_a_merge_waits_for_whoever_writes(tmp_path: Path, monkeypatch: pytest.Mo
 
     source = tmp_path / "a.jsonl"
     records.append(source, record())
-    monkeypatch.setattr("psl.records.store.replace_file", spy)
+    monkeypatch.setattr("companion.records.store.replace_file", spy)
     records.merge([source], tmp_path / "results")
     assert seen == [tmp_path / "results" / "test.jsonl"]

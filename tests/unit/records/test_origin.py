@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from psl import records
+from companion import records
 
 
 def test_the_run_id_depends_on_content_not_order() -> None:
@@ -42,7 +42,7 @@ def test_the_digest_is_of_the_code_that_runs(tmp_path: Path) -> None:
     house = Path(records.__file__).parents[1]
     shutil.copytree(house, tmp_path / "psl", ignore=shutil.ignore_patterns("__pycache__"))
     code = (
-        "from pathlib import Path; import psl; from psl import records\n"
+        "from pathlib import Path; import psl; from companion import records\n"
         "before = records.provenance()['code_digest']\n"
         "path = Path(psl.__file__)\n"
         "path.write_text(path.read_text() + '# edited')\n"

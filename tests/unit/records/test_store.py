@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from psl import records
+from companion import records
+from companion.records import schema
 from psl.errors import RecordError
-from psl.records import schema
 from run_records import CONFIG, OTHER, SAME, record, write
 
 

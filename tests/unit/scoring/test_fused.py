@@ -10,7 +10,7 @@ from torch import Tensor
 
 from psl.errors import UnknownNameError
 from psl.losses import Batch, BSLLoss, PairwiseSoftmaxLoss, SoftmaxLoss
-from psl.scoring import catalogue_loss, sampled_loss
+from psl.ops import catalogue_loss, sampled_loss
 from scoring_problems import PRODUCT, problem, reference
 
 

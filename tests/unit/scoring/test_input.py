@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from psl.losses import LOSSES, Batch, PairwiseSoftmaxLoss, get_loss
-from psl.scoring import catalogue_loss, half_cosine, sampled_loss, sampled_scores, unit_rows
+from psl.ops import catalogue_loss, half_cosine, sampled_loss, sampled_scores, unit_rows
 from scoring_problems import GATHER, KERNELS, PRODUCT, loss_by_name, needs_kernels, problem
 
 

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from psl.contrast import _masked
 from psl.losses import get_loss
-from psl.scoring import catalogue_loss, half_cosine, sampled_loss, sampled_scores
-from psl.scoring.precision import in_own_precision
+from psl.models.contrast import _masked
+from psl.ops import catalogue_loss, half_cosine, sampled_loss, sampled_scores
+from psl.ops.precision import in_own_precision
 from scoring_problems import GATHER, KERNELS, PRODUCT, problem
 
 HALF = [torch.bfloat16, torch.float16]

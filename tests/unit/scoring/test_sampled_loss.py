@@ -18,8 +18,8 @@ from psl.losses import (
     get_loss,
     pairwise_softmax_loss,
 )
-from psl.scoring import catalogue_loss, half_cosine, sampled_loss, sampled_scores, unit_rows
-from psl.scoring import rows as plain_road
+from psl.ops import catalogue_loss, half_cosine, sampled_loss, sampled_scores, unit_rows
+from psl.ops import rows as plain_road
 from scoring_problems import GATHER, KERNELS, PRODUCT, loss_by_name, problem, reference
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from interaction_tables import table
-from psl import splits
+from psl.datasets import splits
 from psl.errors import DataError
 
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from interaction_tables import table
-from psl import datasets, splits
+from psl import datasets
+from psl.datasets import splits
 from psl.errors import DataError
 
 

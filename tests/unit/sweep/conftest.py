@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from psl.sweep import Settings
+from companion.sweep import Settings
 
 
 @pytest.fixture

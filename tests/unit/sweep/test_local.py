@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from psl import records, sweep
+from companion import records, sweep
+from companion.experiments import cells
+from companion.sweep import Board, Event, Job, Settings, execute, local
 from psl.errors import PSLError, RecordError, UnknownNameError
-from psl.experiments import cells
-from psl.sweep import Board, Event, Job, Settings, execute, local
 from sweeps import HOPELESS, alone, board, job
 
 

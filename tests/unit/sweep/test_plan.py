@@ -6,10 +6,10 @@ import dataclasses
 
 import pytest
 
+from companion.experiments import cells
+from companion.sweep import make_plan
+from companion.sweep.estimate import estimate
 from psl import datasets
-from psl.experiments import cells
-from psl.sweep import make_plan
-from psl.sweep.estimate import estimate
 from psl.training import RunConfig
 from sweeps import record
 

@@ -10,9 +10,9 @@ from typing import Any
 import psutil
 import pytest
 
-from psl import records
+from companion import records
+from companion.sweep import Event, Settings, execute
 from psl.errors import PSLError
-from psl.sweep import Event, Settings, execute
 from sweeps import HOPELESS, alone, board, job
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from psl import datasets, records, sweep
-from psl.experiments import Cell, cells
-from psl.sweep import Board, Event, Settings, execute, make_plan
-from psl.sweep.watch import State
+from companion import records, sweep
+from companion.experiments import Cell, cells
+from companion.sweep import Board, Event, Settings, execute, make_plan
+from companion.sweep.watch import State
+from psl import datasets
 from sweeps import HOPELESS, board, job, record
 
 
@@ -78,7 +79,7 @@ def test_the_page_shows_the_last_record_and_its_minutes() -> None:
 
 def test_what_is_left_goes_by_the_epochs_of_this_attempt(monkeypatch) -> None:
     now = [0.0]
-    monkeypatch.setattr("psl.sweep.watch.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("companion.sweep.watch.time.monotonic", lambda: now[0])
     one = job(epochs=20)
     run_id, state = one.config.run_id, State(one)
     state.hear(Event(run_id, "started"))

@@ -70,7 +70,7 @@ def test_another_code_is_named_in_the_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for digest in ("before", "after"):
-        monkeypatch.setattr("psl.records.origin._CODE", digest)
+        monkeypatch.setattr("psl.training.provenance._CODE", digest)
         checkpoint = tmp_path / "run.safetensors"
         if digest == "before":
             with pytest.raises(Stop):

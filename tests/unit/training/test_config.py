@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from psl import records
+from companion import records
 from psl.errors import TrainingError, UnknownNameError
 from psl.training import RunConfig
 from psl.training.config import OPTIONS

@@ -16,7 +16,7 @@ from psl.evaluation import evaluate
 from psl.interactions import Interactions, holdout
 from psl.losses import AdvInfoNCELoss, SLatKLoss
 from psl.streams import numpy_stream
-from psl.training.state import State
+from psl.training.step import State
 from small_runs import SMALL, data, run, same
 
 
@@ -40,7 +40,7 @@ def test_every_epoch_draws_and_orders_anew(monkeypatch: pytest.MonkeyPatch) -> N
         seen.append((positive, negative))
         return (u.sum() + v.sum()) * 0
 
-    monkeypatch.setattr("psl.training.state.sampled_loss", spy)
+    monkeypatch.setattr("psl.training.step.sampled_loss", spy)
     run(dataclasses.replace(SMALL, epochs=3))
     steps = len(seen) // 3
     for k in range(2):
@@ -58,7 +58,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(
     def broken(u: torch.Tensor, v: torch.Tensor, *_: Any) -> torch.Tensor:
         return (u.sum() + v.sum()) * float("nan")
 
-    monkeypatch.setattr("psl.training.state.sampled_loss", broken)
+    monkeypatch.setattr("psl.training.step.sampled_loss", broken)
     with pytest.raises(TrainingError, match=r"the loss is nan in epoch 1 .*lower lr"):
         run(checkpoint=tmp_path / "run.safetensors")
     assert not list(tmp_path.iterdir())

@@ -13,7 +13,7 @@ from psl.evaluation import evaluate
 from psl.interactions import Interactions, holdout
 from psl.negatives import NoisyNegatives
 from psl.streams import numpy_stream
-from psl.training.state import State
+from psl.training.step import State
 from small_runs import SMALL, data, run
 
 

@@ -67,7 +67,7 @@ def test_the_state_of_the_run_that_chose_is_not_taken(tmp_path: Path) -> None:
 def test_what_diverges_says_nothing_of_the_record(monkeypatch: pytest.MonkeyPatch) -> None:
     """The run that chose has one: it must not be denied."""
     monkeypatch.setattr(
-        "psl.training.state.sampled_loss", lambda u, v, *_: (u.sum() + v.sum()) * float("nan")
+        "psl.training.step.sampled_loss", lambda u, v, *_: (u.sum() + v.sum()) * float("nan")
     )
     with pytest.raises(TrainingError, match="the loss is nan in epoch 1") as told:
         refit(SMALL, data(), 2, device="cpu")

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from psl.training.replay import Replay
+from psl.training.cuda_graph import Replay
 
 
 class Stream:

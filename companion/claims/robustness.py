@@ -1,0 +1,107 @@
+"""Checks on distributional robustness: Theorem 4.2, Lemma A.3, Theorem A.4."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from scipy.optimize import minimize_scalar
+from torch import Tensor
+
+from companion.claims.subject import Subject, Verdict, check, decide
+from psl import dro
+
+__all__: list[str] = []
+
+
+def _instances(subject: Subject, source: str, count: int = 20) -> list[tuple[Tensor, float]]:
+    """Return item losses and radii: log sigma of random differences, or plain normal numbers."""
+    g, out = torch.Generator().manual_seed(11), []
+    for _ in range(count):
+        d = 1.9 * torch.rand(100, generator=g, dtype=torch.float64) - 0.95
+        normal = torch.randn(100, generator=g, dtype=torch.float64)
+        losses = normal if source == "normal" else subject.log_sigma[source](d)
+        out.append((losses, 0.05 + float(torch.rand(1, generator=g)) * 2))
+    return out
+
+
+@check
+def dro_duality(subject: Subject, losses: str, tolerance: float) -> Verdict:
+    """Solve the dual with scipy, compare with the worst case built from our temperature."""
+    worst = 0.0
+    for values, eta in _instances(subject, losses):
+        q = dro.worst_case(values, subject.temperature(values, eta))
+        best = minimize_scalar(
+            lambda t, x=values, e=eta: float(dro.dual_value(x, e, float(np.exp(t)))),
+            bounds=(-12, 6),
+            method="bounded",
+            options={"xatol": 1e-9},
+        )
+        kl = float((q * (q * len(q)).log()).sum())
+        gap = abs(float((q * values).sum()) - best.fun) / float(values.max() - values.min())
+        worst = max(worst, gap, abs(kl - eta))
+    return decide(worst <= tolerance, f"largest gap {worst:.1e} of the range, 20 instances")
+
+
+@check
+def phi_divergence_dual(subject: Subject, tolerance: float) -> Verdict:
+    """Put phi = x log x into (A.4), minimise over mu, compare with the primal value."""
+    worst = 0.0
+    for values, eta in _instances(subject, "relu"):
+        tau = subject.temperature(values, eta)
+        t = float(tau)
+        primal = float(dro.worst_case(values, tau) @ values)
+        best = minimize_scalar(
+            lambda mu, x=values, t=t: float((t * ((x - mu) / t - 1).exp()).mean()) + mu,
+            bounds=(-20, 20),
+            method="bounded",
+            options={"xatol": 1e-10},
+        )
+        worst = max(worst, abs(best.fun + t * eta - primal))
+    return decide(worst <= tolerance, f"largest gap {worst:.1e}, 20 instances")
+
+
+@check
+def penalised_problem(subject: Subject, tolerance: float) -> Verdict:
+    """Compare E_q[l] - tau KL at the worst case, and at other q, with tau log E[exp(l/tau)]."""
+    worst, beaten = 0.0, 0
+    g = torch.Generator().manual_seed(19)
+    for values, eta in _instances(subject, "relu"):
+        tau = subject.temperature(values, eta)
+        value = float(dro.dual_value(values, 0.0, tau))
+        q = dro.worst_case(values, tau)
+        # The radius that this q uses is eta, so the constrained optimum is the penalised one.
+        at_q = float(q @ values) - float(tau) * eta
+        worst = max(worst, abs(at_q - value))
+        for _ in range(20):
+            other = torch.softmax(torch.randn(100, generator=g, dtype=torch.float64), 0)
+            kl = float((other * (other * 100).log()).sum())
+            beaten += float(other @ values) - float(tau) * kl > value + tolerance
+    holds = worst <= tolerance and beaten == 0
+    return decide(holds, f"largest gap {worst:.1e}; {beaten} of 400 other distributions do better")
+
+
+@check
+def temperature_varies(subject: Subject, eta: float, ratio: float) -> Verdict:
+    """Compare the optimal temperatures of 200 positives at one radius."""
+    g = torch.Generator().manual_seed(23)
+    centre = 0.6 * torch.rand(200, 1, generator=g, dtype=torch.float64) - 0.3
+    width = 0.05 + 0.25 * torch.rand(200, 1, generator=g, dtype=torch.float64)
+    noise = torch.randn(200, 100, generator=g, dtype=torch.float64)
+    losses = subject.log_sigma["relu"]((centre + width * noise).clamp(-0.99, 1))
+    tau = subject.temperature(losses, eta)
+    found = float(tau.max() / tau.min())
+    return decide(found > ratio, f"largest over smallest temperature {found:.1f}, 200 positives")
+
+
+@check
+def saturation(subject: Subject) -> Verdict:
+    """Beyond log(I / maximisers) the temperature is 0 and the value max l."""
+    wrong = 0
+    for values, _ in _instances(subject, "relu"):
+        edge = float(dro.saturation_radius(values))
+        wrong += float(subject.temperature(values, edge - 0.01)) <= 0
+        wrong += float(subject.temperature(values, edge + 0.01)) != 0
+        wrong += not math.isclose(edge, math.log(len(values)))
+    return decide(wrong == 0, f"{wrong} of 60 comparisons fail")

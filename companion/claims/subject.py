@@ -1,0 +1,108 @@
+"""What a check looks at, what it answers, and the registry of checks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from companion import records, reference
+from companion import theory as ranking
+from psl import dro
+from psl.activations import ACTIVATIONS
+from psl.errors import RecordError
+from psl.evaluation import metrics_from_hits
+from psl.losses import bpr_loss, pairwise_softmax_loss
+from psl.models.backbones import MatrixFactorization
+
+__all__ = ["CHECKS", "STATUSES", "Subject", "Verdict", "check", "decide", "users"]
+
+STATUSES = (
+    "verified",
+    "reproduced",
+    "within noise",
+    "differs",
+    "not yet run",
+    "not computable here",
+)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The module's functions, the run records and the paper's tables; a mutant replaces one."""
+
+    log_sigma: dict[str, Callable[[Tensor], Tensor]]
+    loss: Callable[..., Tensor]
+    bpr: Callable[..., Tensor]
+    ranks: Callable[[Tensor, Tensor], Tensor]
+    dcg: Callable[[Tensor], Tensor]
+    mrr: Callable[[Tensor], Tensor]
+    temperature: Callable[..., Tensor]
+    backbone: Callable[..., Any]
+    metrics: Callable[..., dict[str, Tensor]]
+    records: list[dict[str, Any]]
+    table: Callable[[str], Any]
+
+    @classmethod
+    def real(cls, results: Path | None = None) -> Subject:
+        """Return the module as it is, with the records of a folder (none if it has none)."""
+        try:
+            found = records.read(results) if results is not None else []
+        except RecordError:
+            if results is not None and any(results.glob("*.jsonl")):
+                raise
+            found = []
+        return cls(
+            log_sigma={name: a.log for name, a in ACTIVATIONS.items()},
+            loss=pairwise_softmax_loss,
+            bpr=bpr_loss,
+            ranks=ranking.ranks,
+            dcg=ranking.dcg,
+            mrr=ranking.mrr,
+            temperature=dro.temperature_for_radius,
+            backbone=MatrixFactorization,
+            metrics=metrics_from_hits,
+            records=found,
+            table=reference.table,
+        )
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The outcome of a check: a status and the numbers behind it.
+
+    ``p_value`` is that of a test, not corrected for any other; None where there is none.
+    """
+
+    status: str
+    evidence: str
+    runs: list[str] = field(default_factory=list)
+    p_value: float | None = None
+
+
+Check = Callable[..., Verdict]
+CHECKS: dict[str, Check] = {}
+
+
+def check(function: Check) -> Check:
+    """Register a check under its name, with hyphens."""
+    CHECKS[function.__name__.replace("_", "-")] = function
+    return function
+
+
+def decide(holds: bool, evidence: str, status: str = "verified") -> Verdict:
+    """Return ``status`` if it holds, ``differs`` if not."""
+    return Verdict(status if holds else "differs", evidence)
+
+
+def users(count: int = 50, items: int = 200) -> list[tuple[Tensor, Tensor]]:
+    """Return random users: scores on the f = cos/2 scale and a mask of positives."""
+    g = torch.Generator().manual_seed(7)
+    scores = torch.rand(count, items, generator=g, dtype=torch.float64) - 0.5
+    positive = torch.rand(count, items, generator=g) < 0.05
+    positive[:, 0] = True
+    return list(zip(scores, positive, strict=True))

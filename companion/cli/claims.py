@@ -1,0 +1,70 @@
+"""`psl claims`: the ledger."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from companion import claims
+from companion.cli.console import Results, err, key, out, print_json, say
+
+
+def claims_command(
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
+    mutants: Annotated[bool, typer.Option("--mutants", help="Print the kill matrix.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Also each printed value that waits for a run.")
+    ] = False,
+    results: Results = Path("results"),
+) -> None:
+    """Compute the status of every claim of the ledger."""
+    subject = claims.Subject.real(results)
+    if not subject.records:
+        say(f"psl: no run record in {results}: every value waits", err)
+    if mutants:
+        matrix = claims.kill_matrix(subject)
+        if as_json:
+            print_json(matrix)
+        else:
+            table = Table(key("claim and mutant"), "before, after", "killed", show_lines=True)
+            words = {True: "yes", False: "NO", None: "nothing to upset"}
+            for row in matrix:
+                who = Text(row["id"]).append(f"\n{row['mutant']}", style="dim")
+                table.add_row(who, f"{row['before']}\n{row['after']}", words[row["killed"]])
+            out.print(table)
+        if any(row["killed"] is False for row in matrix):
+            raise typer.Exit(1)
+        return
+    rows = claims.assess(subject)
+    if as_json:
+        about = ("id", "section", "kind", "statement", "status", "check")
+        wanted = (*about, "evidence", "runs", "p_value")
+        print_json(
+            [
+                {k: r[k] for k in wanted}
+                | {
+                    "tolerance": r.get("arguments", {}).get("tolerance"),
+                    "from": r["tolerance_source"],
+                }
+                for r in rows
+            ]
+        )
+        return
+    table = Table("claim and evidence", key("status"), show_lines=True)
+    waits, of_runs = ("not yet run", "not computable here"), ("printed-value", "better-than")
+    folded = 0
+    for r in rows:
+        if not every and r["check"] in of_runs and r["status"] in waits:
+            folded += 1
+            continue
+        table.add_row(Text(r["id"]).append(f"\n{r['evidence']}", style="dim"), r["status"])
+    out.print(table)
+    counts = {s: sum(r["status"] == s for r in rows) for s in claims.STATUSES}
+    say(", ".join(f"{n} {s}" for s, n in counts.items() if n))
+    if folded:
+        wait = f"{folded} values and orderings wait for a run or for data"
+        say(f"{wait} and are not shown: --all, --json")

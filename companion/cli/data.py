@@ -1,0 +1,135 @@
+"""`psl data`: datasets."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from io import BytesIO
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Column, Table
+
+from companion.cli.console import Setting, key, out, say
+from psl import datasets
+from psl.datasets import splits
+from psl.errors import DataError, PSLError
+from psl.files import check_writable, replace_file
+from psl.streams import numpy_stream
+
+app = typer.Typer(no_args_is_help=True, help="Datasets: list, fetch, check, split.")
+Name = Annotated[str, typer.Argument(help="Name of a dataset, as `psl data list` shows it.")]
+NameOrArchive = Annotated[
+    str, typer.Argument(help="Name, as `psl data list` shows it, or an archive of your own (.zip).")
+]
+
+
+@app.command("list")
+def data_list() -> None:
+    """Show every dataset, its size and licence note."""
+    columns = ("setting", "users", "items", "pairs", "archive")
+    table = Table(key("dataset"), *(Column(name, justify="right") for name in columns))
+    table.add_row("synthetic", "iid", "400", "600", "8,000", "generated")
+    notes: dict[str, list[str]] = {"generated here, no licence needed": ["synthetic"]}
+    for s in datasets.DATASETS.values():
+        size = f"{s.size_bytes / 1e6:.1f} MB" if s.size_bytes else "not public"
+        counts = (f"{n:,}" for n in (s.users, s.items, s.interactions))
+        table.add_row(s.name, s.setting, *counts, size)
+        names = notes.setdefault(s.licence, [])
+        names.extend([s.name] if s.name not in names else [])
+    out.print(table)
+    for licence, names in notes.items():
+        out.print(f"{', '.join(names)}: {licence}.")  # prose: wrapped
+
+
+@app.command("fetch")
+def data_fetch(name: Name, setting: Setting = "iid") -> None:
+    """Download an archive into the cache, verified; a second call does nothing."""
+    say(str(datasets.fetch(name, setting, progress=True)))
+
+
+@app.command("check")
+def data_check(name: NameOrArchive, setting: Setting = "iid") -> None:
+    """Read a dataset and compare it with the registered counts and fingerprint."""
+    data = datasets.load(name, setting)
+    source = datasets.DATASETS.get((data.name, data.setting))  # none: generated, or one's own
+    expected = source.fingerprint if source else None
+    if expected is not None and data.fingerprint != expected:
+        raise DataError(f"{name} ({setting}): the content is not the registered one")
+    say(
+        f"{name} ({setting}): {data.train.num_users:,} users, {data.train.num_items:,} items, "
+        f"{len(data.train):,} training and {len(data.test):,} test interactions\n"
+        f"fingerprint {data.fingerprint}"
+    )
+
+
+@app.command("split")
+def data_split(
+    table: Annotated[
+        Path, typer.Argument(help="A .csv, .tsv or .parquet file, or other text with --separator.")
+    ],
+    output: Annotated[Path, typer.Option(help="The archive to write, a .zip.")],
+    setting: Annotated[str, typer.Option(help="iid, popularity or temporal.")] = "iid",
+    user: Annotated[str, typer.Option(help="Column of users.")] = "user",
+    item: Annotated[str, typer.Option(help="Column of items.")] = "item",
+    rating: Annotated[str | None, typer.Option(help="Column of ratings.")] = None,
+    timestamp: Annotated[
+        str | None, typer.Option(help="Column of times: numbers, or ISO 8601.")
+    ] = None,
+    separator: Annotated[
+        str | None,
+        typer.Option(help=r"Between entries, where the ending says it wrongly: ';', '::', '\t'."),
+    ] = None,
+    header: Annotated[
+        bool, typer.Option(help="Whether line 1 names the columns; if not: --user 1 --item 2.")
+    ] = True,
+    min_rating: Annotated[
+        float | None, typer.Option(help="With --rating: lower ones are dropped; usual: 3.")
+    ] = None,
+    core: Annotated[int, typer.Option(min=1, help="k of the k-core.")] = 10,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    figure: Annotated[Path | None, typer.Option(help="Also draw popularity there.")] = None,
+) -> None:
+    """Split a table of your own; `psl train --dataset ARCHIVE.zip` takes what it writes."""
+    if output.suffix.lower() != ".zip":
+        raise DataError(f"--output must end in .zip, got {output}")
+    if min_rating is not None and (rating is None or math.isnan(min_rating)):
+        raise PSLError("--min-rating needs a number, and the column that --rating names")
+    if figure is not None and figure.suffix.lower() not in (".png", ".pdf", ".svg"):
+        raise PSLError(f"--figure must end in .png, .pdf or .svg, got {figure}")
+    least = 3.0 if min_rating is None else min_rating
+    read = splits.read_table(
+        table,
+        user=user,
+        item=item,
+        rating=rating,
+        timestamp=timestamp,
+        separator=None if separator is None else separator.replace("\\t", "\t"),
+        header=header,
+    )
+    rows, names = splits.prepare(read, min_rating=least if rating else None, core=core)
+    train_rows, test_rows = splits.split(rows, setting, numpy_stream(seed, "split", setting))
+    for target in (output, *([figure] if figure is not None else [])):
+        check_writable(target)
+    splits.write_archive(output, train_rows, test_rows, names)
+    rated = f"ratings from {least:g} on, " if rating else ""
+    say(f"{len(read):,} rows; {len(rows):,} pairs are left: {rated}no repeats, {core}-core")
+    shown = Table(key("of the split"), Column(setting, justify="right"))
+    for name, value in splits.summary(train_rows, test_rows).items():
+        shown.add_row(name, f"{value:,.0f}" if value >= 10 or value == 0 else f"{value:.4g}")
+    out.print(shown)
+    if figure is not None:
+        from companion import figures  # no other command draws: matplotlib loads where it is needed
+
+        order = train_rows["item"].value_counts().index
+        sides = {"train": train_rows, "test": test_rows}
+        figures.use_style()
+        counts = {
+            k: side["item"].value_counts().reindex(order, fill_value=0).to_numpy()
+            for k, side in sides.items()
+        }
+        drawn = BytesIO()
+        figures.popularity(counts).savefig(drawn, format=figure.suffix[1:].lower())
+        replace_file(figure, drawn.getvalue())
+    say(shlex.join(["psl", "train", "--dataset", str(output)]))

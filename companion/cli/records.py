@@ -1,0 +1,198 @@
+"""`psl records`: what was trained."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.box import SIMPLE
+from rich.progress import Progress as Bars
+from rich.table import Column, Table
+
+from companion import records
+from companion.cli.console import Device, Results, Several, err, key, out, print_json, say
+from companion.rerun import rerun
+from psl import datasets
+from psl.errors import PSLError, RecordError
+from psl.losses import LOSSES
+from psl.models.backbones import BACKBONES
+from psl.training import RunConfig
+from psl.training.device import check_device
+
+# Of a run that is trained again where it was, and on another GPU or across GPU and CPU: training
+# enlarges the last digits, in which they differ.
+TOLERANCES = (1e-6, 1e-3)
+
+app = typer.Typer(no_args_is_help=True, help="Run records: check, show, rerun, merge.")
+
+
+@app.command("check")
+def records_check(results: Results = Path("results")) -> None:
+    """Verify every record: keys, schema, run id, numbers, configuration, and no run twice."""
+    found = records.problems(results, _load)
+    for problem in found:
+        say(f"psl: {problem}", err)
+    if found:
+        raise typer.Exit(2)
+    say(f"{len(records.read(results))} records in {results}: all well-formed")
+
+
+def _load(config: dict[str, Any]) -> None:
+    if RunConfig(**config).as_dict() != config:
+        raise RecordError("it is not the one that this version writes for the same run")
+
+
+@app.command("show")
+def records_show(
+    results: Results = Path("results"),
+    experiment: Several = None,
+    dataset: Several = None,
+    setting: Several = None,
+    backbone: Several = None,
+    loss: Several = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole records.")] = False,
+) -> None:
+    """Show every record in a line, in a table for each experiment, dataset and setting."""
+    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for r in _chosen(
+        results, experiment, dataset=dataset, setting=setting, backbone=backbone, loss=loss
+    ):
+        c = r["config"]
+        groups.setdefault((r["experiment"], c["dataset"], c["setting"]), []).append(r)
+    if as_json:
+        print_json([r for some in groups.values() for r in some])
+        return
+    for (name, data, kind), some in sorted(groups.items()):
+        out.print(_table(f"{name}: {data} ({kind})", some))
+
+
+def _chosen(
+    results: Path, experiment: list[str] | None, **asked: list[str] | None
+) -> list[dict[str, Any]]:
+    """Return the records of the experiments and of the names in each axis that were asked for."""
+    found = [
+        r
+        for r in records.read(results)
+        if (not experiment or r["experiment"] in experiment)
+        and all(not given or r["config"][axis] in given for axis, given in asked.items())
+    ]
+    if not found:
+        raise RecordError(f"{results} has no record of what was asked for")
+    return found
+
+
+def _table(title: str, some: list[dict[str, Any]]) -> Table:
+    """Lay out records of one dataset: eighty columns hold them."""
+    told = _told_apart_by([r["config"] for r in some])
+    keys = (key(n) for n in ("run", "model", "seed"))
+    numbers = (Column(n, justify="right", no_wrap=True) for n in ("R@20", "NDCG@20", "min"))
+    table = Table(
+        *keys,
+        *(n.replace("_", " ") for n in told),
+        *numbers,
+        title=title,
+        title_justify="left",
+        box=SIMPLE,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    for r in sorted(some, key=lambda r: _order(r["config"], told)):
+        c, m = r["config"], r["metrics"]
+        table.add_row(
+            r["run_id"],
+            f"{c['backbone']} {c['loss']}",
+            str(c["seed"]),
+            *("yes" if c.get(n) is True else str(c.get(n, "")) for n in told),
+            f"{m['recall@20']:.4f}",
+            f"{m['ndcg@20']:.4f}",
+            f"{r['seconds'] / 60:.1f}",
+        )
+    return table
+
+
+def _told_apart_by(configs: list[dict[str, Any]]) -> list[str]:
+    """Return the settings that differ among runs of one backbone and loss, the seed left out."""
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for c in configs:
+        groups.setdefault((c["backbone"], c["loss"]), []).append(c)
+    told = {name for group in groups.values() for name in records.differing(group)} - {"seed"}
+    return [name for name in dict.fromkeys(name for c in configs for name in c) if name in told]
+
+
+def _order(config: dict[str, Any], told: list[str]) -> tuple[Any, ...]:
+    """Sort by backbone and loss, in the order of the registries, then by what tells runs apart.
+
+    A name that this version does not know comes last.
+    """
+    backbones, losses = [*BACKBONES, config["backbone"]], [*LOSSES, config["loss"]]
+    model = backbones.index(config["backbone"]), losses.index(config["loss"])
+    values = (config.get(name, 0) for name in told)
+    apart = ((0.0, v) if isinstance(v, str) else (float(v), "") for v in values)
+    return (*model, *apart, config["seed"])
+
+
+@app.command("rerun")
+def records_rerun(
+    results: Results = Path("results"),
+    experiment: Several = None,
+    dataset: Several = None,
+    setting: Several = None,
+    backbone: Several = None,
+    loss: Several = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="Of loss and NDCG@20; beyond it a run differs. Without it 1e-6, and 1e-3 where "
+            "one of two devices is a GPU.",
+        ),
+    ] = None,
+    device: Device = "auto",
+) -> None:
+    """Train recorded runs again as far as their first validation, and compare."""
+    check_device(device)
+    chosen = _chosen(
+        results, experiment, dataset=dataset, setting=setting, backbone=backbone, loss=loss
+    )
+    load = cache(datasets.load)
+    called = records.names({r["run_id"]: r["config"] for r in chosen})
+    same, more, none = "the same bits", "off by more", "not compared"
+    near, far = (f"within {t if tolerance is None else tolerance:g}" for t in TOLERANCES)
+    told = dict.fromkeys((same, near, far, more, none), 0)
+    with Bars(*Bars.get_default_columns(), console=err, disable=not err.is_terminal) as bars:
+        for r in bars.track(chosen, description="runs"):
+            c = r["config"]
+            name = f"{r['run_id']}  {called[r['run_id']]}"
+            try:
+                found = rerun(r, load(c["dataset"], c["setting"]), device=device)
+            except PSLError as error:
+                told[none] += 1
+                say(f"{name}: not compared: {error}")
+                continue
+            both = (found.device, r["device"])
+            across = len(set(both)) > 1 and not all(x.startswith("cpu") for x in both)
+            allowed = TOLERANCES[across] if tolerance is None else tolerance
+            # A gap that is not a number is neither.
+            within = far if across else near
+            told[same if found.gap == 0 else within if found.gap <= allowed else more] += 1
+            words = f"off by {found.gap:.1e}" if found.gap else "the same bits"
+            place = "" if found.device == r["device"] else f" (recorded on {r['device']})"
+            say(f"{name}: {words}, epoch {found.epoch}{place}")
+    say(", ".join(f"{count} {what}" for what, count in told.items() if count))
+    if told[more] or told[none] == len(chosen):
+        raise typer.Exit(2)
+
+
+@app.command("merge")
+def records_merge(
+    files: Annotated[list[Path], typer.Argument(help="Files or folders of records.")],
+    into: Annotated[Path, typer.Option(help="Folder that takes them.")],
+) -> None:
+    """Take records of other machines in; two results for one run are refused, all or nothing."""
+    gained = records.merge(files, into)
+    for path, count in gained.items():
+        say(f"{count} new in {path}")
+    if not gained:
+        say(f"nothing new: every record is in {into} already")

@@ -1,0 +1,266 @@
+"""`psl train`: one run."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from companion import records
+from companion.cli.console import Device, Results, Setting, err, out, print_json, say
+from companion.cli.progress import watching
+from companion.experiments import cell
+from psl import datasets
+from psl.errors import PSLError
+from psl.files import check_writable
+from psl.losses import LOSSES
+from psl.models.backbones import BACKBONES
+from psl.training import RunConfig, refit, train
+from psl.training import export as embeddings
+from psl.training.device import check_device, torch_threads
+from psl.training.refit import all_pairs
+
+USUAL = RunConfig()
+
+
+def train_command(
+    dataset: Annotated[
+        str, typer.Option(help="Name, synthetic, or an archive of your own (.zip).")
+    ] = USUAL.dataset,
+    setting: Setting = USUAL.setting,
+    noise_ratio: Annotated[
+        float | None, typer.Option(help="Probability of a false negative (setting noise).")
+    ] = None,
+    drop_marked: Annotated[
+        bool | None,
+        typer.Option(
+            "--drop-marked/--keep-marked",
+            help="Noise: whether marked pairs are positives still. --tuned drops them.",
+        ),
+    ] = None,
+    mark_per_user: Annotated[
+        bool | None,
+        typer.Option(
+            "--mark-per-user/--mark-pairs",
+            help="Noise: what a tenth is marked of; --tuned takes each user's pairs.",
+        ),
+    ] = None,
+    backbone: Annotated[str, typer.Option(help=", ".join(BACKBONES))] = USUAL.backbone,
+    loss: Annotated[str, typer.Option(help=", ".join(LOSSES))] = USUAL.loss,
+    tuned: Annotated[
+        bool,
+        typer.Option(
+            "--tuned", help="The paper's cell: lr, decay, tau as tuned, loss as in its code."
+        ),
+    ] = False,
+    tau: Annotated[
+        float | None, typer.Option(help=f"Temperature, f = cos/2 scale; usual: {USUAL.tau}.")
+    ] = None,
+    lr: Annotated[float | None, typer.Option(help=f"Adam's step; usual: {USUAL.lr}.")] = None,
+    weight_decay: Annotated[
+        float | None, typer.Option(help=f"Adam's L2 coefficient; usual: {USUAL.weight_decay}.")
+    ] = None,
+    tau2: Annotated[float | None, typer.Option(help="BSL: temperature of negatives.")] = None,
+    alpha: Annotated[float | None, typer.Option(help="LLPAUC: part of the positives.")] = None,
+    beta: Annotated[float | None, typer.Option(help="LLPAUC: part of the negatives.")] = None,
+    form: Annotated[str | None, typer.Option(help="PSL: outside (usual) or inside.")] = None,
+    tau_weight: Annotated[float | None, typer.Option(help="SL@K: of the weight.")] = None,
+    refresh: Annotated[int | None, typer.Option(help="SL@K: epochs between quantiles.")] = None,
+    layers: Annotated[int | None, typer.Option(help="Of a graph backbone.")] = None,
+    contrast_weight: Annotated[float | None, typer.Option(help="XSimGCL: of its loss.")] = None,
+    as_released: Annotated[
+        bool | None,
+        typer.Option(
+            "--as-released/--as-published",
+            help="Loss, backbone as in the paper's code (usual with --tuned), or their authors'.",
+        ),
+    ] = None,
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help="released: as the paper's code, which in ood selects on the test set; clean: not."
+        ),
+    ] = USUAL.protocol,
+    seed: Annotated[int, typer.Option(min=0)] = USUAL.seed,
+    epochs: Annotated[int, typer.Option()] = USUAL.epochs,
+    negatives: Annotated[
+        int, typer.Option(help="Items drawn for each positive; 0: SL, PSL over the catalogue.")
+    ] = USUAL.negatives,
+    batch_size: Annotated[int, typer.Option()] = USUAL.batch_size,
+    dim: Annotated[int, typer.Option(help="Embedding size.")] = USUAL.dim,
+    init_std: Annotated[float, typer.Option(help="Of the initial embeddings.")] = USUAL.init_std,
+    validate_every: Annotated[
+        int, typer.Option(help="Epochs between validations.")
+    ] = USUAL.validate_every,
+    patience: Annotated[
+        int, typer.Option(help="Validations to wait; 0: no early stop.")
+    ] = USUAL.patience,
+    device: Device = "auto",
+    threads: Annotated[
+        int, typer.Option(min=0, help="Torch's threads on a CPU; 0: as many as it takes.")
+    ] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped run.")] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Delete the state of a stopped run, begin anew.")
+    ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Over a record of this run with another result.")
+    ] = False,
+    save: Annotated[
+        Path | None,
+        typer.Option(help="Write the embeddings of the best epoch there, a .safetensors."),
+    ] = None,
+    refit_: Annotated[
+        bool,
+        typer.Option("--refit", help="With --save: of a model fitted again on all pairs instead."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the record.")] = False,
+    experiment: Annotated[str, typer.Option(help="File name of the record.")] = "train",
+    results: Results = Path("results"),
+    checkpoints: Annotated[Path, typer.Option(help="Folder of states.")] = Path(".psl"),
+) -> None:
+    """Train one model, select on validation, test once, append one record."""
+    # Each of these may be left to what is tuned, or usual.
+    chosen = {
+        "noise_ratio": noise_ratio,
+        "drop_marked": drop_marked,
+        "mark_per_user": mark_per_user,
+        "tau": tau,
+        "lr": lr,
+        "weight_decay": weight_decay,
+        "tau2": tau2,
+        "alpha": alpha,
+        "beta": beta,
+        "form": None if form == "outside" else form,
+        "tau_weight": tau_weight,
+        "refresh": refresh,
+        "layers": layers,
+        "contrast_weight": contrast_weight,
+        "as_released": as_released,
+    }
+    given: dict[str, Any] = {k: v for k, v in chosen.items() if v is not None}
+    _refuse_a_table(dataset)
+    config = (cell if tuned else RunConfig)(
+        Path(dataset).name,  # of an archive: where it lies does not make another run
+        setting,
+        backbone,
+        loss,
+        seed=seed,
+        protocol=protocol,
+        epochs=epochs,
+        negatives=negatives,
+        batch_size=batch_size,
+        dim=dim,
+        init_std=init_std,
+        validate_every=validate_every,
+        patience=patience,
+        **given,
+    )
+    # What is wrong with a name is told before hours of training.
+    check_device(device)
+    path = records.file_of(results, experiment)
+    if save is not None and save.suffix.lower() != ".safetensors":
+        raise PSLError(f"--save must end in .safetensors, got {save}")
+    if refit_ and save is None:
+        raise PSLError("--refit is for the embeddings that --save names")
+    checkpoint = checkpoints / f"{config.run_id}.safetensors"
+    again = checkpoints / f"{config.run_id}.refit.safetensors"
+    if resume and restart:
+        raise PSLError("--resume and --restart exclude each other")
+    if checkpoint.exists() and not (resume or restart):
+        raise PSLError(
+            f"{checkpoint}: the state of this run, stopped or running elsewhere; --resume goes on "
+            "with it, --restart deletes it and begins anew"
+        )
+    data = datasets.load(dataset, setting, progress=not as_json)
+    if refit_:
+        all_pairs(data)
+    names = datasets.id_lists(dataset, data) if save is not None else {}
+    for target in (path, checkpoint, *([save] if save is not None else [])):
+        check_writable(target)
+    if not resume:  # as of the run, so of what was fitted after it
+        checkpoint.unlink(missing_ok=True)
+        again.unlink(missing_ok=True)
+    try:
+        with torch_threads(threads), watching(config, quiet=as_json) as show:
+            result = train(
+                config,
+                data,
+                device=device,
+                checkpoint=checkpoint,
+                experiment=experiment,
+                progress=show,
+            )
+        # The state stays until all is written: --resume then needs no training.
+        records.append(path, result.record, replace=replace)
+        if save is not None:
+            best, model = result.record["best_epoch"], result.model
+            if refit_:
+                with torch_threads(threads):
+                    model = _fit_again(config, data, best, device, again, quiet=as_json)
+            pairs = "all" if refit_ else "train"
+            embeddings.save(save, model, result.record, names, trained_on=pairs)
+    except KeyboardInterrupt:
+        words = "--resume in place of --restart" if restart else "--resume"
+        say(f"stopped; the same command with {words} goes on from the last state", err)
+        raise typer.Exit(130) from None
+    except OSError as error:  # a full disk; the states are whole, or not there
+        words = "; once that is mended, --resume goes on" if checkpoint.exists() else ""
+        raise PSLError(f"{error}{words}") from error
+    for state in (checkpoint, again):
+        state.unlink(missing_ok=True)
+    if as_json:
+        print_json(result.record)
+    else:
+        _show_record(result.record)
+        say(f"one record in {path}")
+        if save is not None:
+            say(f"embeddings in {save}{', of the model fitted on all pairs' if refit_ else ''}")
+
+
+def _fit_again(
+    config: RunConfig,
+    data: datasets.Dataset,
+    epochs: int,
+    device: str,
+    checkpoint: Path,
+    *,
+    quiet: bool,
+) -> Any:
+    """Train on all pairs, and show it."""
+    if not quiet:
+        say(f"once more on all pairs, {epochs} epochs; nothing is left to test it on", err)
+    with watching(dataclasses.replace(config, epochs=epochs), quiet=quiet) as show:
+        return refit(config, data, epochs, device=device, checkpoint=checkpoint, progress=show)
+
+
+def _refuse_a_table(dataset: str) -> None:
+    """Say how a table becomes an archive, and where an archive of that name lies."""
+    if dataset.lower().endswith(".zip") or dataset in {
+        "synthetic",
+        *(n for n, _ in datasets.DATASETS),
+    }:
+        return
+    if Path(f"{dataset}.zip").is_file():
+        raise PSLError(f"{dataset} is no dataset; there is an archive {dataset}.zip")
+    if Path(dataset).is_file():
+        made = shlex.join(
+            ["psl", "data", "split", dataset, "--output", f"{Path(dataset).stem}.zip"]
+        )
+        raise PSLError(f"{dataset} is no archive; split the table first: {made}")
+
+
+def _show_record(record: dict[str, Any]) -> None:
+    table = Table("cut-off", "Recall", "NDCG", "MRR")
+    m = record["metrics"]
+    for k in sorted({int(name.split("@")[1]) for name in m}):
+        table.add_row(str(k), *(f"{m[f'{x}@{k}']:.4f}" for x in ("recall", "ndcg", "mrr")))
+    out.print(table)
+    say("MRR is the mean over all hits, as in the paper's code, and not of the first alone")
+    say(f"best epoch {record['best_epoch']}, {record['seconds']:.0f} s, {record['device']}")
+    if (record["config"]["setting"], record["config"]["protocol"]) == ("ood", "released"):
+        say("the best epoch was chosen on the test set, as the paper's code does; --protocol clean")

@@ -1,0 +1,19 @@
+"""The paper's grid as data: what run stands behind a cell of a table.
+
+A *cell* is one run and what the papers print for it; an *experiment* is a set of cells under a
+name, as ``psl run`` takes it.  Nothing here trains.
+"""
+
+from companion.experiments.config import cell, cell_command, cell_runs
+from companion.experiments.grid import AXES, EXPERIMENTS, Cell, cells, count_values
+
+__all__ = [
+    "AXES",
+    "EXPERIMENTS",
+    "Cell",
+    "cell",
+    "cell_command",
+    "cell_runs",
+    "cells",
+    "count_values",
+]

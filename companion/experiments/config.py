@@ -1,0 +1,101 @@
+"""One cell: its configuration, the command that records it, and its runs among the records."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from typing import Any
+
+from companion.records import by_time
+from companion.reference import tuned
+from psl.errors import RecordError
+from psl.losses import get_loss
+from psl.models.backbones import get_backbone
+from psl.training import RunConfig
+
+__all__ = ["cell", "cell_command", "cell_runs"]
+
+PLACE = ("dataset", "setting", "backbone", "loss")
+# Fields that are true or false, with what `psl train` calls it if they are not and if they are.
+SWITCHES = {
+    "as_released": ("--as-published", "--as-released"),
+    "drop_marked": ("--keep-marked", "--drop-marked"),
+    "mark_per_user": ("--mark-pairs", "--mark-per-user"),
+}
+
+
+def cell(
+    dataset: str,
+    setting: str = "iid",
+    backbone: str = "mf",
+    loss: str = "psl-relu",
+    **changes: Any,
+) -> RunConfig:
+    """Return the configuration behind one printed number: tuned, 200 epochs, seed 0.
+
+    Loss and backbone are taken as the paper's public code has them, the nearest there is to what
+    printed the number.  Under noise a tenth of each user's pairs is marked, and a marked pair is no
+    positive any more: the reading that the paper's figures are nearest to.  ``changes`` replace
+    single fields, e.g. ``seed`` or ``as_released=False``.
+
+    Raises
+    ------
+    RecordError
+        If the tables print no hyperparameters for it.
+    """
+    differs = "as_released" in (*get_loss(loss).options, *get_backbone(backbone).options)
+    fields: dict[str, Any] = {
+        "dataset": dataset,
+        "setting": setting,
+        "backbone": backbone,
+        "loss": loss,
+        "as_released": differs,
+        "drop_marked": setting == "noise",
+        "mark_per_user": setting == "noise",
+    }
+    return RunConfig(**{**fields, **tuned(dataset, setting, backbone, loss), **changes})
+
+
+def cell_command(config: RunConfig) -> str:
+    """Return the command that makes this run: an option for every field that is not usual.
+
+    What is usual is the tuned cell of the same place (``--tuned``); where nothing is tuned, or no
+    option could take back what is, the fields' defaults.
+    """
+    place = {k: getattr(config, k) for k in PLACE}
+    try:
+        options = _options(config, cell(**place, noise_ratio=config.noise_ratio))
+    except RecordError:
+        return " ".join(["psl train", *_options(config, RunConfig())])
+    words = ["psl train --tuned"]
+    for name in (*PLACE[:2], "noise_ratio", *PLACE[2:]):
+        value = getattr(config, name)
+        words += [] if value is None else [_option(name, value)]
+    return " ".join([*words, *options])
+
+
+def cell_runs(records: list[dict[str, Any]], config: RunConfig) -> dict[int, dict[str, Any]]:
+    """Return the records that differ from ``config`` in nothing but the seed, by seed.
+
+    Of one seed on several devices the record made last counts.
+    """
+    wanted = {k: v for k, v in config.as_dict().items() if k != "seed"}
+    out: dict[int, dict[str, Any]] = {}
+    for record in by_time(records):
+        if {k: v for k, v in record["config"].items() if k != "seed"} == wanted:
+            out[record["config"]["seed"]] = record
+    return dict(sorted(out.items()))
+
+
+def _options(config: RunConfig, usual: RunConfig) -> list[str]:
+    """Return an option for each field that differs; RecordError for one that no option can say."""
+    before, values = dataclasses.asdict(usual), dataclasses.asdict(config)
+    return [_option(name, value) for name, value in values.items() if value != before[name]]
+
+
+def _option(name: str, value: Any) -> str:
+    if value is None:
+        raise RecordError(f"no option of psl train takes {name} back")
+    if isinstance(value, bool):
+        return SWITCHES[name][value]
+    return f"--{name.replace('_', '-')} {shlex.quote(str(value))}"

@@ -1,0 +1,57 @@
+"""Cells that no table prints: what the book asks beyond the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pandas as pd
+
+from companion.reference import TAUS, table, tuned
+from psl.losses import LOSSES
+from psl.models.backbones import BACKBONES
+from psl.training import RunConfig
+
+__all__ = ["NEGATIVES", "SOFTMAX_LOSSES", "UNPRINTED"]
+
+Where = dict[str, Any]
+
+# Numbers of negatives around the paper's 1000; 0 is the whole catalogue.
+NEGATIVES = (10, 30, 100, 300, 1000, 0)
+USUAL = RunConfig().negatives
+SOFTMAX_LOSSES = ("sl", "psl-tanh", "psl-atan", "psl-relu")
+
+
+def _health() -> Iterator[Where]:
+    """Every loss on every backbone, and every loss of the noise figures at every ratio."""
+    names: Where = {"dataset": "amazon-health", "setting": "iid"}
+    for backbone in BACKBONES:
+        yield from ({**names, "backbone": backbone, "loss": loss} for loss in LOSSES)
+    figures = pd.concat([table("figure2_and_c1_c4_noise"), table("figures_c5_c8_softplus_noise")])
+    names |= {"setting": "noise", "backbone": "mf"}
+    for loss in figures["loss"].unique():
+        for ratio in sorted(figures["noise_ratio"].unique()):
+            yield {**names, "loss": loss, "noise_ratio": float(ratio)}
+
+
+def _sensitivity() -> Iterator[Where]:
+    """SL and the paper's three PSLs away from the tuned values, one at a time."""
+    for dataset in ("amazon-health", "amazon-electronic"):
+        names: Where = {"dataset": dataset, "setting": "iid", "backbone": "mf"}
+        for loss in SOFTMAX_LOSSES:
+            chosen = tuned(dataset, "iid", "mf", loss)["tau"]
+            yield {**names, "loss": loss}
+            yield from ({**names, "loss": loss, "tau": t} for t in TAUS if t != chosen)
+            yield from ({**names, "loss": loss, "negatives": n} for n in NEGATIVES if n != USUAL)
+
+
+def _smoke() -> Iterator[Where]:
+    for loss in ("bpr", "sl", "psl-relu"):
+        yield {"dataset": "synthetic", "setting": "iid", "backbone": "mf", "loss": loss}
+
+
+UNPRINTED: dict[str, Callable[[], Iterator[Where]]] = {
+    "health": _health,
+    "sensitivity": _sensitivity,
+    "smoke": _smoke,
+}

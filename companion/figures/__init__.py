@@ -1,0 +1,44 @@
+"""Figures of the book: tables and arrays in, a matplotlib figure out.  Drawing never computes.
+
+Nothing here trains, evaluates or derives; the caller displays or saves the figure it gets.  Lines
+carry their names at their ends, so no figure needs colour alone to be read.
+"""
+
+from companion.figures.results import by_seed, compare, differences, over
+from companion.figures.speed import scaling
+from companion.figures.style import COLOURS, LABELS, use_style
+from companion.figures.theory import (
+    activations,
+    budget,
+    gaps,
+    lines,
+    pair_weights,
+    paths,
+    temperatures,
+    tilts,
+    weights,
+)
+from companion.figures.training import learning_curves, popularity, scalars
+
+__all__ = [
+    "COLOURS",
+    "LABELS",
+    "activations",
+    "budget",
+    "by_seed",
+    "compare",
+    "differences",
+    "gaps",
+    "learning_curves",
+    "lines",
+    "over",
+    "pair_weights",
+    "paths",
+    "popularity",
+    "scalars",
+    "scaling",
+    "temperatures",
+    "tilts",
+    "use_style",
+    "weights",
+]

@@ -1,0 +1,102 @@
+"""One style for the whole book: colours, names, panels."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from importlib.resources import as_file, files
+from itertools import cycle
+from typing import Any
+
+import matplotlib.style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+__all__ = [
+    "COLOURS",
+    "LABELS",
+    "NEUTRALS",
+    "colour_of",
+    "line_of",
+    "looks",
+    "metric_name",
+    "one_panel",
+    "use_style",
+]
+
+# A colour means its loss and nothing else. Each, below too, has a contrast of at least 4.5 with
+# white, so that a label can wear the colour of its line.
+COLOURS: dict[str, str] = {
+    "bpr": "#6b6b6b",
+    "sl": "#1a1a1a",
+    "psl-tanh": "#946200",
+    "psl-atan": "#00755a",
+    "psl-relu": "#c0390a",
+    "psl-softplus": "#a8417f",
+    "llpauc": "#0b6e91",
+    "advinfonce": "#2456b4",
+    "bsl": "#7446b0",
+    "sl@20": "#54632a",
+}
+
+# For what is no loss: five, and four line styles, so that twenty in turn look different.
+NEUTRALS = ("#41566b", "#86695a", "#4f4766", "#5f7569", "#5f4c3d")
+_LINES = ("-", "--", "-.", ":")
+
+LABELS: dict[str, str] = {
+    "bpr": "BPR",
+    "sl": "SL",
+    "psl-tanh": "PSL-tanh",
+    "psl-atan": "PSL-atan",
+    "psl-relu": "PSL-relu",
+    "psl-softplus": "PSL-softplus",
+    "llpauc": "LLPAUC",
+    "advinfonce": "AdvInfoNCE",
+    "bsl": "BSL",
+    "sl@20": "SL@20",
+    "step": "step",
+}
+
+METRICS = {"ndcg": "NDCG", "recall": "Recall", "mrr": "MRR"}
+
+
+def use_style() -> None:
+    """Apply the style of the book; inside a notebook, draw figures as SVG without a date."""
+    with as_file(files("companion.figures") / "book.mplstyle") as path:
+        matplotlib.style.use(path)
+    ipython = sys.modules.get("IPython")
+    if ipython is not None and ipython.get_ipython() is not None:
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+        set_matplotlib_formats("svg", metadata={"Date": None})
+
+
+def colour_of(name: str) -> str:
+    """Return a loss's colour; the first neutral one for any other name."""
+    return COLOURS.get(name, NEUTRALS[0])
+
+
+def line_of(name: str) -> dict[str, Any]:
+    """Return how the line of a loss is drawn, the same in every figure: solid."""
+    look = {"color": colour_of(name), "linestyle": ":" if name == "step" else "-"}
+    # The arctangent lies on the tangent nearly everywhere: the one below is broad.
+    return look | ({"linewidth": 4.5, "zorder": 1.9} if name == "psl-tanh" else {})
+
+
+def looks() -> Iterator[tuple[str, str]]:
+    """Yield a colour and a line style for each curve of a family that is no family of losses."""
+    return zip(cycle(NEUTRALS), cycle(_LINES), strict=False)
+
+
+def metric_name(name: str) -> str:
+    """Write ``ndcg@20`` as the field does: NDCG@20."""
+    head, _, cut = name.partition("@")
+    return METRICS.get(head, head) + (f"@{cut}" if cut else "")
+
+
+def one_panel(xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
+    """Start a figure of one panel."""
+    figure = Figure()
+    axes = figure.subplots()
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    return figure, axes

@@ -1,0 +1,129 @@
+"""The paper's tables with our recorded runs beside them, as one long table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pandas as pd
+
+from companion.experiments import AXES, cell_command, cell_runs, cells
+from companion.records import METRICS, of_registered_data
+from companion.statistics import PairedDifference, interval, paired_difference
+from psl.training import RunConfig
+
+__all__ = ["gain", "gains", "overview"]
+
+NUMBERS = ("noise_ratio", "tau", "negatives")
+
+
+def overview(
+    experiment: str,
+    records: list[dict[str, Any]],
+    *,
+    seeds: Iterable[int] | None = None,
+    metrics: Sequence[str] = METRICS,
+    **filters: Any,
+) -> pd.DataFrame:
+    """Return a row for each cell and metric of an experiment.
+
+    Parameters
+    ----------
+    experiment : str
+        As :func:`companion.experiments.cells` takes it, with its filters.
+    records : list of dict
+        Run records, as :func:`companion.records.read` returns them; one of other data than the
+        registered does not count.
+    seeds : iterable of int, optional
+        Seeds that count; every recorded one if not given.
+    metrics : sequence of str
+
+    Returns
+    -------
+    DataFrame
+        The axes of the grid, with the temperature and the number of negatives of the run where
+        it has a configuration; ``metric``; ``paper``, the printed value; ``ours``, the mean over
+        seeds, with its 95 % interval ``low`` to ``high`` and the number of ``seeds``; ``command``,
+        which records the first seed.  What is not printed or not recorded is NaN.
+    """
+    chosen, rows = None if seeds is None else set(seeds), []
+    records = of_registered_data(records)
+    for place in cells(experiment, **filters):
+        runs = {} if place.config is None else cell_runs(records, place.config)
+        runs = {s: r for s, r in runs.items() if chosen is None or s in chosen}
+        for metric in metrics:
+            row = {axis: place.where[axis] for axis in AXES} | {"metric": metric}
+            row |= {axis: math.nan for axis in NUMBERS if row[axis] is None}
+            if place.config:
+                row |= {"tau": place.config.tau, "negatives": place.config.negatives}
+            row |= {"paper": place.printed.get(metric, math.nan), "ours": math.nan}
+            row |= {"low": math.nan, "high": math.nan, "seeds": len(runs)}
+            if runs:
+                ours = interval([r["metrics"][metric] for r in runs.values()])
+                row |= {"ours": ours.mean, "low": ours.low, "high": ours.high}
+            row["command"] = cell_command(place.config) if place.config else ""
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def gain(
+    records: list[dict[str, Any]], config: RunConfig, over: RunConfig, metric: str
+) -> PairedDifference | None:
+    """Compare two cells on the seeds that both have; ``None`` without one."""
+    ours, other = (cell_runs(records, c) for c in (config, over))
+    shared = sorted(ours.keys() & other.keys())
+    if not shared:
+        return None
+    mine, base = ([r[seed]["metrics"][metric] for seed in shared] for r in (ours, other))
+    return paired_difference(mine, base)
+
+
+def gains(
+    experiment: str,
+    records: list[dict[str, Any]],
+    *,
+    over: str = "sl",
+    metrics: Sequence[str] = METRICS,
+    **filters: Any,
+) -> pd.DataFrame:
+    """Return a row for each cell and metric: what it gains on another loss in the same place.
+
+    Parameters
+    ----------
+    experiment, records, metrics
+        As :func:`overview`, with the filters.
+    over : str
+        The other loss; it has no rows of its own.
+
+    Returns
+    -------
+    DataFrame
+        The axes of the grid; ``metric``; ``paper``, the gain in the printed values; ``ours``, the
+        mean gain over the seeds of both, with its 95 % interval ``low`` to ``high``; all four in
+        parts of the other loss.  ``p``, of the paired t-test; ``r``, the correlation over the
+        seeds; the number of ``seeds``.  What is not printed or not recorded is NaN.
+    """
+    rows, records = [], of_registered_data(records)
+    place_of = tuple(axis for axis in AXES if axis not in ("loss", "form"))
+    every = cells(experiment, **filters | {"loss": []})
+    bases = {tuple(c.where[axis] for axis in place_of): c for c in every if c.where["loss"] == over}
+    for place in cells(experiment, **filters):
+        base = bases.get(tuple(place.where[axis] for axis in place_of))
+        if place.where["loss"] == over or base is None:
+            continue
+        for metric in metrics:
+            row = {axis: place.where[axis] for axis in AXES} | {"metric": metric}
+            row |= dict.fromkeys(("paper", "ours", "low", "high", "p", "r"), math.nan)
+            row["seeds"] = 0
+            if metric in place.printed and metric in base.printed:
+                row["paper"] = place.printed[metric] / base.printed[metric] - 1
+            found = None
+            if place.config is not None and base.config is not None:
+                found = gain(records, place.config, base.config, metric)
+            if found is not None:
+                ends = {end: getattr(found, end) / found.other for end in ("low", "high")}
+                row |= {"ours": found.relative, **ends, "p": found.p_value}
+                row |= {"r": found.correlation, "seeds": found.count}
+            rows.append(row)
+    return pd.DataFrame(rows)

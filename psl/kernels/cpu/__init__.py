@@ -1,0 +1,29 @@
+"""CPU kernels, compiled by numba (extra ``fast``): what a training step does with sampled items.
+
+Each does in one visit what torch does in several, and nothing of size ``B x N x d`` is ever in
+memory.  Sums are taken in an order that does not depend on the number of threads: one thread or
+many give the same bits.
+
+Nothing here is imported unless numba is there; the plain torch roads of :mod:`psl.ops` and
+:mod:`psl.negatives` give the same numbers and are the oracle.
+"""
+
+from psl.kernels.cpu.catalogue import catalogue_softmax
+from psl.kernels.cpu.graph import csr_product
+from psl.kernels.cpu.negatives import mix_in, uniform_negatives
+from psl.kernels.cpu.noise import orthant_noise
+from psl.kernels.cpu.rows import unit_rows, unit_rows_backward
+from psl.kernels.cpu.sampled import pairwise_softmax, scatter_scores, scores
+
+__all__ = [
+    "catalogue_softmax",
+    "csr_product",
+    "mix_in",
+    "orthant_noise",
+    "pairwise_softmax",
+    "scatter_scores",
+    "scores",
+    "uniform_negatives",
+    "unit_rows",
+    "unit_rows_backward",
+]

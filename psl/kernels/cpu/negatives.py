@@ -1,0 +1,104 @@
+"""The samplers of :mod:`psl.negatives` in one pass over the ids they return."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit, prange
+from torch import Tensor
+
+from psl.kernels.cpu.maths import i4, u8
+from psl.kernels.cpu.threads import use_threads
+
+__all__ = ["mix_in", "uniform", "uniform_negatives"]
+
+
+@njit(inline="always")
+def uniform(key, place):
+    """Return SplitMix64's output for the ``place``-th state from ``key``, a number in [0, 1)."""
+    h = key + u8(place) * u8(0x9E3779B97F4A7C15)
+    h = (h ^ (h >> u8(30))) * u8(0xBF58476D1CE4E5B9)
+    h = (h ^ (h >> u8(27))) * u8(0x94D049BB133111EB)
+    h = h ^ (h >> u8(31))
+    return np.float64(h >> u8(11)) * (1.0 / 9007199254740992.0)
+
+
+@njit(parallel=True, cache=True)
+def _draw(key, indptr, positives, num_items, users, out):
+    """Draw ranks among a user's non-positives and shift each past the positives below it.
+
+    Three ways to the same items: a list of the non-positives, where writing it costs less than to
+    ask every rank about every positive; that question, where it vectorises; and bisection.
+    """
+    rows, count = out.shape
+    for b in prange(rows):
+        first, last = indptr[users[b]], indptr[users[b] + 1]
+        degree = last - first
+        free = np.float64(num_items - degree)
+        rank = np.empty(count, i4)
+        for j in range(count):
+            rank[j] = i4(uniform(key, b * count + j) * free)
+        if num_items < min(degree, 64) * count:
+            listed, item = np.empty(num_items, i4), 0
+            for k in range(degree):
+                stop = positives[first + k]
+                for i in range(item, stop):
+                    listed[u8(i - k)] = i4(i)
+                item = stop + 1
+            for i in range(item, num_items):
+                listed[u8(i - degree)] = i4(i)
+            for j in range(count):
+                out[b, j] = listed[u8(rank[j])]
+        elif degree <= 64:
+            shifted = rank.copy()
+            for k in range(degree):
+                below = i4(positives[first + k] - k)
+                for j in range(count):
+                    shifted[j] += i4(rank[j] >= below)
+            for j in range(count):
+                out[b, j] = shifted[j]
+        else:
+            for j in range(count):
+                low, high = first, last
+                while low < high:
+                    middle = (low + high) // 2
+                    if positives[middle] - (middle - first) <= rank[j]:
+                        low = middle + 1
+                    else:
+                        high = middle
+                out[b, j] = rank[j] + (low - first)
+
+
+@njit(parallel=True, cache=True)
+def _replace(coin, which, ratio, indptr, marked, users, out):
+    rows, count = out.shape
+    for b in prange(rows):
+        first, number = indptr[users[b]], indptr[users[b] + 1] - indptr[users[b]]
+        if number == 0:
+            continue
+        for j in range(count):
+            place = b * count + j
+            if uniform(coin, place) < ratio:
+                out[b, j] = marked[first + np.int64(uniform(which, place) * number)]
+
+
+def uniform_negatives(
+    key: int, indptr: Tensor, positives: Tensor, num_items: int, users: Tensor, count: int
+) -> Tensor:
+    """Return items uniform over each user's non-positives, shape (B, count), int64."""
+    use_threads()
+    out = users.new_empty(len(users), count)
+    _draw(u8(key), indptr.numpy(), positives.numpy(), num_items, users.numpy(), out.numpy())
+    return out
+
+
+def mix_in(
+    coin: int, which: int, ratio: float, indptr: Tensor, marked: Tensor, users: Tensor, out: Tensor
+) -> Tensor:
+    """Replace each item of ``out`` (B, N), with probability ``ratio``, by one of its user's marked.
+
+    ``coin`` and ``which`` are the keys of the two draws.
+    """
+    use_threads()
+    ids = (indptr.numpy(), marked.numpy(), users.numpy(), out.numpy())
+    _replace(u8(coin), u8(which), ratio, *ids)
+    return out

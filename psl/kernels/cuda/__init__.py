@@ -1,0 +1,35 @@
+"""GPU kernels, written in Triton (extra ``cuda``): what a training step does.
+
+The same functions as :mod:`psl.kernels.cpu`, for float32 on a CUDA device.  Nothing of size
+``B x N x d`` is ever in memory, nothing waits for the device, and no sum depends on who comes
+first: the same inputs give the same bits.
+
+An id outside the table is not an error here, for raising one would mean waiting for the device.
+Nothing is read there, and the row's loss and gradients are NaN, which a training run does not
+survive.
+
+Triton's interpreter runs these kernels on a CPU, slowly, which is how they are tested without a
+GPU; see :func:`psl.kernels.dispatch.gpu_kernels`.
+"""
+
+from psl.kernels.cuda.adam import adam_step
+from psl.kernels.cuda.catalogue import catalogue_softmax
+from psl.kernels.cuda.graph import csr_product
+from psl.kernels.cuda.negatives import uniform_negatives
+from psl.kernels.cuda.noise import orthant_noise
+from psl.kernels.cuda.rows import lookup_backward, unit_rows, unit_rows_backward
+from psl.kernels.cuda.sampled import pairwise_softmax, scatter_scores, scores
+
+__all__ = [
+    "adam_step",
+    "catalogue_softmax",
+    "csr_product",
+    "lookup_backward",
+    "orthant_noise",
+    "pairwise_softmax",
+    "scatter_scores",
+    "scores",
+    "uniform_negatives",
+    "unit_rows",
+    "unit_rows_backward",
+]

@@ -1,0 +1,49 @@
+"""One step of propagation on a GPU: a sparse matrix in CSR times embeddings.
+
+Each row is added up in the order of its entries, so that the same input gives the same bits; the
+product of torch has an order of its own each time.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from psl.kernels.cuda.maths import blocks, on, warps
+
+__all__ = ["csr_product"]
+
+ENTRIES = 16  # of a row, added up at once
+
+
+@triton.jit
+def _csr_rows(
+    indptr, columns, values, x, out, dim, BLOCK: tl.constexpr, WIDTH: tl.constexpr
+):  # fmt: skip
+    i = tl.program_id(0).to(tl.int64)
+    k = tl.arange(0, WIDTH)
+    real = k < dim
+    acc = tl.zeros((WIDTH,), tl.float32)
+    end = tl.load(indptr + i + 1)
+    for start in range(tl.load(indptr + i), end, BLOCK):
+        j = start + tl.arange(0, BLOCK)
+        there = j < end
+        column = tl.load(columns + j, mask=there, other=0).to(tl.int64)
+        value = tl.load(values + j, mask=there, other=0.0)
+        row = tl.load(
+            x + column[:, None] * dim + k[None, :], mask=there[:, None] & real[None, :], other=0.0
+        )
+        acc += tl.sum(value[:, None] * row, axis=0)
+    tl.store(out + i * dim + k, acc, mask=real)
+
+
+def csr_product(matrix: Tensor, x: Tensor) -> Tensor:
+    """Return ``matrix`` (M, K), sparse CSR and sound, times ``x`` (K, d); shape (M, d)."""
+    out, (rows, width) = x.new_empty(len(matrix), x.shape[1]), blocks(x.shape[1], ENTRIES)
+    with on(x):
+        _csr_rows[(len(matrix),)](
+            matrix.crow_indices(), matrix.col_indices(), matrix.values(), x, out, x.shape[1],
+            BLOCK=rows, WIDTH=width, num_warps=warps(rows, width),
+        )  # fmt: skip
+    return out

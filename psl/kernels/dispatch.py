@@ -1,0 +1,124 @@
+"""Whether the kernels serve: their compiler is installed, and nobody turned them off.
+
+Two Python threads may call the kernels at once where numba's threading layer is OpenMP or TBB.
+Its third, ``workqueue``, which serves where neither is installed, ends a process that does.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from contextlib import suppress
+from functools import cache
+from types import ModuleType
+
+import torch
+from torch import Tensor
+
+from psl.errors import UnknownNameError
+
+__all__ = ["cpu_kernels", "gpu_kernels"]
+
+ON, OFF = ("on", "1", "true", "yes"), ("off", "0", "false", "no")
+_forked = False
+
+
+def _note_fork() -> None:
+    """Remember in a forked child that its parent had OpenMP's threads: it has none of them.
+
+    There numba ends the process at the next parallel loop.  Its other layers start threads anew.
+    """
+    global _forked
+    numba = sys.modules.get("numba")
+    with suppress(ValueError):  # no thread was started yet
+        _forked = _forked or (numba is not None and numba.threading_layer() == "omp")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_fork)
+
+
+@cache
+def _load() -> ModuleType | None:
+    try:
+        import numba
+
+        # Then nothing is compiled: the kernels would be loops in Python.
+        if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+            return None
+        from psl.kernels import cpu as kernels
+    except ImportError:  # the extra `fast` is not installed
+        return None
+    except RuntimeError as error:
+        if "no locator available" not in str(error):
+            raise
+        warnings.warn(
+            "the CPU kernels do not serve: numba finds no folder that it may write its cache to; "
+            "set NUMBA_CACHE_DIR to one",
+            stacklevel=2,
+        )
+        return None
+    return kernels
+
+
+@cache
+def _load_cuda() -> ModuleType | None:
+    try:
+        import triton
+
+        if int(triton.__version__.split(".")[0]) < 3:  # another language
+            return None
+        from psl.kernels import cuda as kernels_cuda
+    except ImportError:  # Triton comes with PyTorch's builds for CUDA on Linux, and with no other
+        return None
+    return kernels_cuda
+
+
+@cache
+def _compiles_for(device: torch.device) -> bool:
+    """Whether Triton compiles for this GPU: Volta (7.0) and later."""
+    return torch.cuda.get_device_capability(device) >= (7, 0)
+
+
+def _wanted() -> bool:
+    """Whether the environment leaves the kernels on; a slip of the pen is not taken for yes."""
+    word = os.environ.get("PSL_KERNELS", "").strip().lower() or "on"
+    if word not in ON + OFF:
+        raise UnknownNameError("value of PSL_KERNELS", word, ON + OFF)
+    return word in ON
+
+
+def _served(tensor: Tensor) -> bool:
+    # torch.compile cannot follow a kernel; it calls the operators of torch whole, kernels and all.
+    if torch.compiler.is_compiling():
+        return False
+    return _wanted() and tensor.dtype in (torch.float32, torch.int64)
+
+
+def cpu_kernels(tensor: Tensor) -> ModuleType | None:
+    """Return :mod:`psl.kernels.cpu` if it can work on this tensor, else ``None``.
+
+    It takes integers and float32 on a CPU.  ``PSL_KERNELS=off`` in the environment turns it off (0,
+    false and no do too), and so does ``NUMBA_DISABLE_JIT=1``.  It does not serve in a process
+    forked from one that has run kernels in OpenMP's threads, as a worker of torch's ``DataLoader``.
+
+    Raises UnknownNameError for a value of ``PSL_KERNELS`` that says neither on nor off.
+    """
+    usable = tensor.device.type == "cpu" and not _forked and _served(tensor)
+    return _load() if usable else None
+
+
+def gpu_kernels(tensor: Tensor) -> ModuleType | None:
+    """Return :mod:`psl.kernels.cuda` if it can work on this tensor, else ``None``.
+
+    It takes integers and float32 on a CUDA device.  ``PSL_KERNELS=off`` turns it off.  For tests,
+    ``TRITON_INTERPRET=1`` with ``PSL_TRITON_CPU=1``, both set before Python starts, gives it the
+    tensors on a CPU, by way of Triton's slow interpreter.
+    """
+    if not _served(tensor):
+        return None
+    if tensor.device.type == "cuda":
+        return _load_cuda() if _compiles_for(tensor.device) else None
+    asked = all(os.environ.get(name) == "1" for name in ("TRITON_INTERPRET", "PSL_TRITON_CPU"))
+    return _load_cuda() if tensor.device.type == "cpu" and asked else None

@@ -1,0 +1,1 @@
+"""The backbones: what turns users and items into embeddings."""

@@ -1,0 +1,105 @@
+"""What XSimGCL adds to propagation: noise that keeps the orthant, and a contrast of two layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.library import custom_op
+from torch.nn.functional import normalize
+
+from psl.kernels.dispatch import cpu_kernels, gpu_kernels
+from psl.ops.fused_softmax import fused_softmax
+from psl.ops.precision import in_own_precision
+from psl.ops.unit_rows import unit_rows
+from psl.streams import uniforms
+
+__all__ = ["gaussian_noise", "info_nce", "orthant_noise"]
+
+ROWS = 128  # at once, where there is no kernel
+
+
+@torch.no_grad()
+def orthant_noise(x: Tensor, key: int | Tensor, eps: float) -> Tensor:
+    r"""Return vectors of length ``eps`` that point into the orthants of the rows of ``x`` (M, d).
+
+    Each is ``sign(x) * n * eps`` with ``n`` uniform on :math:`[0, 1)^d` and then of length 1; it is
+    zero where ``x`` is.  The draws depend on ``key`` and their place alone: the same on every
+    device.  No gradient passes: the derivative of the sign is 0.  A key in a tensor () may change
+    between the replays of a CUDA graph.
+    """
+    kernels = gpu_kernels(x) or (None if isinstance(key, Tensor) else cpu_kernels(x))
+    if kernels is not None:
+        out: Tensor = kernels.orthant_noise(x.contiguous(), key, eps)
+        return out
+    return _along(x, uniforms(key, tuple(x.shape), x.device).to(x.dtype), eps)
+
+
+@torch.no_grad()
+def gaussian_noise(x: Tensor, key: int, eps: float) -> Tensor:
+    """Return what the paper's public code adds: as :func:`orthant_noise`, with ``n`` Gaussian.
+
+    It can turn a sign around.  The draws depend on the kind of device too.
+    """
+    own = torch.Generator(x.device).manual_seed(key)
+    return _along(x, torch.randn(x.shape, generator=own, device=x.device, dtype=x.dtype), eps)
+
+
+def _along(x: Tensor, drawn: Tensor, eps: float) -> Tensor:
+    return x.sign() * normalize(drawn, dim=1) * eps
+
+
+def info_nce(one: Tensor, two: Tensor, tau: float, ids: Tensor | None = None) -> Tensor:
+    """Return the mean of ``-log softmax(cos(one_i, two_j) / tau)`` at ``j = i``; shapes (B, d).
+
+    It is the softmax loss of each row of ``one`` against ``two`` as its catalogue, and taken as
+    that.  With ``ids`` (B,) a row counts once for each id: nothing is contrasted with itself.
+    Autocast changes nothing.
+    """
+    u, v = unit_rows(one), unit_rows(two)
+    if ids is None:
+        return _against_all(u, v, tau)
+    order = ids.argsort(stable=True)
+    repeated = torch.zeros_like(ids, dtype=torch.bool)
+    repeated[order[1:]] = ids[order[1:]] == ids[order[:-1]]
+    if ids.device.type == "cpu":
+        return _against_all(u[~repeated], v[~repeated], tau)
+    value: Tensor = _masked(u, v, tau, repeated)[0]
+    return value
+
+
+def _against_all(u: Tensor, v: Tensor, tau: float) -> Tensor:
+    own = torch.arange(len(u), device=u.device)
+    value: Tensor = fused_softmax(u, v, own, own.new_empty(len(u), 0), tau, "exp", ROWS)[0]
+    return value
+
+
+@custom_op("psl::masked_contrast", mutates_args=())
+@in_own_precision
+def _masked(u: Tensor, v: Tensor, tau: float, repeated: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the contrast without the repetitions (B,), and its gradients in ``u`` and ``v``.
+
+    They are masked: a GPU would have to be waited for to learn how many rows are left.  The
+    gradients are taken here, for autograd would take them in the precision of the process.
+    """
+    logits = (u @ v.T / tau).masked_fill(repeated, -torch.inf)
+    share = (~repeated).to(u.dtype) / (~repeated).sum()
+    rows = torch.logsumexp(logits, dim=1) - logits.diagonal()
+    value = torch.where(repeated, 0, rows * share).sum()
+    weight = torch.softmax(logits, dim=1)
+    weight.diagonal().sub_(1)
+    weight *= (share / tau).unsqueeze(1)
+    return value, weight @ v, weight.T @ u
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    ctx.save_for_backward(*output[1:])
+    ctx.mark_non_differentiable(*output[1:])
+
+
+_masked.register_fake(lambda u, v, *_: tuple(u.new_empty(s) for s in ((), u.shape, v.shape)))
+_masked.register_autograd(
+    lambda ctx, grad, *_: (*(saved * grad for saved in ctx.saved_tensors), None, None),
+    setup_context=_keep,
+)

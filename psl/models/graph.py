@@ -1,0 +1,126 @@
+"""The bipartite graph of users and items, and one step of propagation along it."""
+
+from __future__ import annotations
+
+import warnings
+from copy import copy
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.sparse import csr_matrix
+from torch import Tensor
+
+from psl.interactions import Interactions
+from psl.kernels.dispatch import cpu_kernels, gpu_kernels
+from psl.ops.precision import in_own_precision
+
+__all__ = ["Graph"]
+
+
+@in_own_precision
+def _product(x: Tensor, matrix: Tensor) -> Tensor:
+    if x.ndim != 2 or len(x) != matrix.shape[1]:  # a kernel sees addresses, no shapes
+        raise ValueError(f"expected embeddings ({matrix.shape[1]}, d), got {tuple(x.shape)}")
+    x = x.contiguous()
+    kernels = gpu_kernels(x) or cpu_kernels(x)
+    if kernels is not None:
+        out: Tensor = kernels.csr_product(matrix, x)
+        return out
+    return matrix @ x
+
+
+class _Multiply(torch.autograd.Function):
+    """Sparse times dense; only the dense factor gets a gradient, by the transposed matrix."""
+
+    @staticmethod
+    def forward(ctx: Any, matrix: Tensor, transposed: Tensor, x: Tensor) -> Tensor:
+        ctx.save_for_backward(matrix, transposed)
+        out: Tensor = _product(x, matrix)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        matrix, transposed = ctx.saved_tensors
+        # By the same function, with the blocks in each other's place: it can be derived again.
+        return None, None, _Multiply.apply(transposed, matrix, grad)
+
+
+class Graph:
+    r"""Symmetrically normalised adjacency :math:`D^{-1/2} A D^{-1/2}` of users and items.
+
+    It is kept as its two blocks, users by items and items by users, in CSR: half the traffic of
+    the square matrix.  A node without an edge stays at zero.  Weights are float32, or float64 where
+    the embeddings are.
+
+    Parameters
+    ----------
+    train : Interactions
+        Its pairs are the edges; no self-loops.
+    """
+
+    def __init__(self, train: Interactions) -> None:
+        by_user, by_item = train.degrees, train.popularity
+        weight = 1 / np.sqrt(by_user[train.users] * by_item[train.items])
+        shape = (train.num_users, train.num_items)
+        forth = csr_matrix((weight, train.items, train.indptr), shape)
+        exact = _csr(forth), _csr(forth.T.tocsr())
+        # In float64, on the host: a model made double must not have weights rounded before.
+        self._weights = tuple(block.values() for block in exact)
+        self.to_users, self.to_items = (block.float() for block in exact)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Graph:
+        """Copy the blocks, which torch's own deep copy cannot; the host's weights never change."""
+        twin = copy(self)
+        twin.to_users, twin.to_items = self.to_users.clone(), self.to_items.clone()
+        return twin
+
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Graph:
+        """Move both blocks, to another dtype too if one is given; returns itself.
+
+        For a half-precision dtype they stay float32: no sparse product takes less.
+        """
+        kind = torch.promote_types(dtype or self.to_users.dtype, torch.float32)
+        blocks = [block.to(device) for block in (self.to_users, self.to_items)]
+        if kind != self.to_users.dtype:
+            pairs = zip(blocks, self._weights, strict=True)
+            blocks = [_with_values(block, weight.to(device, kind)) for block, weight in pairs]
+        self.to_users, self.to_items = blocks
+        return self
+
+    def propagate(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the weighted sums over neighbours, shapes (U, d) and (I, d).
+
+        They are of the dtype of the weights, also under autocast.  Raises ValueError for another
+        number of rows.
+        """
+        users, items = (x.to(self.to_users.dtype) for x in (users, items))
+        return (
+            _Multiply.apply(self.to_users, self.to_items, items),
+            _Multiply.apply(self.to_items, self.to_users, users),
+        )
+
+
+def _csr(matrix: csr_matrix) -> Tensor:
+    kind = np.int32 if matrix.nnz < 2**31 else np.int64  # half the traffic where it can be
+    with warnings.catch_warnings():  # torch calls its CSR layout a prototype, once a process
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support")
+        return torch.sparse_csr_tensor(
+            torch.from_numpy(matrix.indptr.astype(kind)),
+            torch.from_numpy(matrix.indices.astype(kind)),
+            torch.from_numpy(matrix.data),
+            matrix.shape,
+            device="cpu",  # not the process's default, which may be another
+            check_invariants=True,
+        )
+
+
+def _with_values(block: Tensor, values: Tensor) -> Tensor:
+    return torch.sparse_csr_tensor(
+        block.crow_indices(),
+        block.col_indices(),
+        values,
+        block.shape,
+        device=values.device,
+        check_invariants=False,
+    )

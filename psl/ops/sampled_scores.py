@@ -1,0 +1,94 @@
+"""Scores of a batch against sampled items, as an operator of torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.library import custom_op
+
+from psl.kernels.dispatch import cpu_kernels, gpu_kernels
+from psl.ops.precision import check_batch, check_ids, in_own_precision, packed, tables
+from psl.ops.reference import add_gradients, score_rows
+
+__all__ = ["sampled_scores"]
+
+
+def sampled_scores(users: Tensor, items: Tensor, columns: Tensor, *, rows: int = 128) -> Tensor:
+    """Return the inner products of each row with its own items, differentiable in both tables.
+
+    Parameters
+    ----------
+    users : Tensor, shape (B, d)
+    items : Tensor, shape (I, d)
+        Embeddings of the whole catalogue.
+    columns : Tensor of int64, shape (B, M)
+        Item ids; one may stand in a row more than once.
+    rows : int
+        Rows scored at once without the kernels, at least 1: memory is at most ``2 * rows * I``
+        numbers.
+
+    Returns
+    -------
+    Tensor, shape (B, M)
+        Of the dtype of the embeddings, but at least float32, also under autocast.  It has a first
+        derivative only: torch refuses the second, with a RuntimeError.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit one another, the ids are not int64, or ``rows`` is below 1.
+    IndexError
+        For an id outside the catalogue, on a CPU.  A GPU is not waited for: its kernels score it
+        NaN, and without them torch's own assertion fails on the device.
+    """
+    check_batch(users, items, rows, columns=columns)
+    out: Tensor = _scores(*tables(users, items), columns, rows)
+    return out
+
+
+@custom_op("psl::sampled_scores", mutates_args=())
+@in_own_precision
+def _scores(users: Tensor, items: Tensor, columns: Tensor, rows: int) -> Tensor:
+    kernels = gpu_kernels(users) or cpu_kernels(users)
+    if kernels is not None:
+        out: Tensor = kernels.scores(*packed(users, items, columns))
+        return out
+    check_ids(items, columns)
+    parts = zip(users.split(rows), columns.split(rows), strict=True)
+    return torch.cat([score_rows(u, items, c) for u, c in parts])
+
+
+@custom_op("psl::sampled_scores_backward", mutates_args=())
+@in_own_precision
+def _scores_backward(
+    users: Tensor, items: Tensor, columns: Tensor, weight: Tensor, rows: int
+) -> tuple[Tensor, Tensor]:
+    users, items, columns, weight = packed(users, items, columns, weight)
+    kernels = gpu_kernels(users) or cpu_kernels(users)
+    if kernels is not None:
+        out: tuple[Tensor, Tensor] = kernels.scatter_scores(users, items, columns, weight)
+        return out
+    grad_users, grad_items = torch.empty_like(users), torch.zeros_like(items)
+    for start in range(0, len(users), rows):
+        part = slice(start, start + rows)
+        grad_users[part] = add_gradients(
+            users[part], items, columns[part], weight[part], grad_items
+        )
+    return grad_users, grad_items
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    ctx.save_for_backward(*(x for x in inputs if isinstance(x, Tensor)))
+    ctx.rows = inputs[-1]
+
+
+_scores.register_fake(lambda users, items, columns, rows: users.new_empty(columns.shape))
+_scores_backward.register_fake(
+    lambda users, items, *_: tuple(x.new_empty(x.shape) for x in (users, items))
+)
+_scores.register_autograd(
+    lambda ctx, grad: (*_scores_backward(*ctx.saved_tensors, grad, ctx.rows), None, None),
+    setup_context=_keep,
+)

@@ -1,0 +1,100 @@
+"""Rows of unit length, and the paper's scale of scores."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.library import custom_op
+
+from psl.kernels.dispatch import cpu_kernels, gpu_kernels
+from psl.ops.precision import at_least_single, in_own_precision, packed
+
+__all__ = ["half_cosine", "unit_rows"]
+
+SHORTEST = 1e-12  # of a row's length, as in torch.nn.functional.normalize
+
+
+def unit_rows(x: Tensor) -> Tensor:
+    """Return the rows of ``x`` (M, d) divided by their lengths, held above 1e-12.
+
+    Half precision becomes float32: a length must be right to more than three digits.  There is a
+    first derivative only.  Raises ValueError for another number of dimensions, or integers.
+    """
+    if x.ndim != 2:
+        raise ValueError(f"expected rows (M, d), got {tuple(x.shape)}")
+    out: Tensor = _unit(at_least_single(x))[0]
+    return out
+
+
+def half_cosine(users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+    """Return tables whose inner products are the scores of the paper, ``f = cos / 2``.
+
+    That is the scale on which every temperature here is meant, and on which ``d = f_j - f_i`` lies
+    in [-1, 1].  With a plain cosine ``d`` reaches -2, and below -1 the gradient of PSL-relu is 0.
+
+    Parameters
+    ----------
+    users : Tensor, shape (B, d)
+    items : Tensor, shape (I, d)
+        Embeddings of any length.
+
+    Returns
+    -------
+    tuple of Tensor, shapes (B, d) and (I, d)
+        ``u`` and ``v`` with ``u @ v.T = cos / 2``, for :func:`sampled_loss`,
+        :func:`catalogue_loss` and :func:`psl.evaluation.evaluate`; at least float32,
+        differentiable.
+
+    Raises
+    ------
+    ValueError
+        If a table is no matrix, or its dtype is not a floating one.
+
+    Examples
+    --------
+    >>> import torch
+    >>> users, items = torch.tensor([[3.0, 4.0]]), torch.tensor([[6.0, 8.0], [-4.0, 3.0]])
+    >>> u, v = half_cosine(users, items)
+    >>> u @ v.T
+    tensor([[0.5000, 0.0000]])
+    """
+    return unit_rows(users) / 2, unit_rows(items)
+
+
+@custom_op("psl::unit_rows", mutates_args=())
+@in_own_precision
+def _unit(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the rows, and the factors (M,) that made them so."""
+    x = x.contiguous()
+    kernels = gpu_kernels(x) or cpu_kernels(x)
+    if kernels is not None:
+        out: tuple[Tensor, Tensor] = kernels.unit_rows(x)
+        return out
+    inverse = 1 / torch.linalg.vector_norm(x, dim=1).clamp(min=SHORTEST)
+    return x * inverse.unsqueeze(1), inverse
+
+
+@custom_op("psl::unit_rows_backward", mutates_args=())
+@in_own_precision
+def _unit_backward(grad: Tensor, out: Tensor, inverse: Tensor) -> Tensor:
+    grad, out, inverse = packed(grad, out, inverse)
+    kernels = gpu_kernels(out) or cpu_kernels(out)
+    if kernels is not None:
+        grad_x: Tensor = kernels.unit_rows_backward(grad, out, inverse)
+        return grad_x
+    along = (grad * out).sum(dim=1) * (inverse * SHORTEST < 1)  # no slope where a length is held
+    return (grad - along.unsqueeze(1) * out) * inverse.unsqueeze(1)
+
+
+def _keep_rows(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    ctx.save_for_backward(*output)
+    ctx.mark_non_differentiable(output[1])
+
+
+_unit.register_fake(lambda x: (x.new_empty(x.shape), x.new_empty(x.shape[0])))
+_unit_backward.register_fake(lambda grad, out, inverse: out.new_empty(out.shape))
+_unit.register_autograd(
+    lambda ctx, grad, _: _unit_backward(grad, *ctx.saved_tensors), setup_context=_keep_rows
+)

@@ -1,7 +1,0 @@
-"""From a table of one's own to a train and a test set: read, cleaned, split, kept."""
-
-from psl.splits.reading import read_table
-from psl.splits.splitting import SPLITS, k_core, prepare, split
-from psl.splits.writing import summary, write_archive
-
-__all__ = ["SPLITS", "k_core", "prepare", "read_table", "split", "summary", "write_archive"]

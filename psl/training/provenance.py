@@ -1,0 +1,65 @@
+"""What names a run and where its result comes from: configuration, code, versions, time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+__all__ = ["SCHEMA", "code_digest", "digest_of", "provenance", "run_id"]
+
+# Version of a record's keys, in its key ``schema``; one without that key is of version 1.
+SCHEMA = 2
+
+
+def run_id(config: dict[str, Any]) -> str:
+    """Return the digest of a configuration's canonical JSON, 16 hexadecimal digits."""
+    text = json.dumps(config, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def digest_of(folder: Path) -> str:
+    """Return the SHA-256 over the Python files below a folder, names and content, 16 digits."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        place = path.relative_to(folder).as_posix()
+        digest.update(f"{place} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+# Taken when the module is imported: a file that is edited while a run goes on is not what runs.
+_CODE = digest_of(Path(__file__).parents[1])
+
+
+def code_digest() -> str:
+    """Return the digest of the module's Python files as they were when it was imported."""
+    return _CODE
+
+
+def provenance() -> dict[str, Any]:
+    """Return where a result comes from, for a record.
+
+    Returns
+    -------
+    dict
+        ``schema``, the version of a record's keys; ``versions`` of Python, psl, torch and NumPy;
+        ``code_digest``, by which two runs of the same module can be told from runs of two: the
+        SHA-256 (16 digits) over the path and content of each of its Python files, taken at import;
+        ``created``, the time in UTC.
+    """
+    versions = {"python": platform.python_version()}
+    for package in ("psl", "torch", "numpy"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:  # used from a checkout that is not installed
+            versions[package] = "not installed"
+    return {
+        "schema": SCHEMA,
+        "versions": versions,
+        "code_digest": code_digest(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }

@@ -1,0 +1,155 @@
+"""What a run changes: model, loss, optimizer, the best parameters; and one step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, get_args
+
+import torch
+from torch import Tensor
+
+from psl.errors import TrainingError
+from psl.interactions import Interactions
+from psl.kernels.dispatch import gpu_kernels
+from psl.losses import Batch, Player, Turn, get_loss
+from psl.models.backbones import get_backbone
+from psl.negatives import NoisyNegatives, UniformNegatives
+from psl.ops import catalogue_loss, sampled_loss
+from psl.streams import numpy_stream, torch_stream
+from psl.training.adam import table_adam
+from psl.training.config import RunConfig
+from psl.training.cuda_graph import Replay
+
+__all__ = ["State"]
+
+
+@dataclass
+class State:
+    """The mutable part of a run; what a checkpoint holds."""
+
+    model: Any
+    loss: Any
+    optimizer: torch.optim.Adam
+    sampler: UniformNegatives | NoisyNegatives
+    pairs: Interactions
+    place: torch.device
+    best: dict[str, Tensor]
+    best_score: float = -1.0
+    best_epoch: int = 0
+    epoch: int = 0
+    replays: dict[Turn, Replay] = field(default_factory=dict)
+
+    @classmethod
+    def create(cls, config: RunConfig, fit: Interactions, place: torch.device) -> State:
+        """Build model, loss, optimizer and sampler before the first epoch."""
+        sampler, pairs = _sampler(config, fit, place)
+        spec, shape = get_loss(config.loss), get_backbone(config.backbone)
+        model = shape.build(
+            pairs,
+            config.dim,
+            score=spec.score,
+            init_std=config.init_std,
+            generator=torch_stream(config.seed, "init"),
+            **_given(config, shape.options),
+        ).to(place)
+        adam = table_adam(list(model.parameters()), config.lr, config.weight_decay)
+        loss: Any = spec.build(config.tau, **_given(config, spec.options))
+        loss.reduction = "none"
+        sampled = config.setting == "noise" or getattr(loss, "fused", None) is None
+        if (spec.negatives or config.negatives) == 0 and sampled:
+            raise TrainingError(
+                f"{config.loss} ({config.setting}) needs sampled negatives: negatives must be at "
+                "least 1; SL and PSL without noise can take the whole catalogue"
+            )
+        if isinstance(loss, Player):
+            loss.start(
+                fit.num_users,
+                fit.num_items,
+                lr=config.lr,
+                weight_decay=config.weight_decay,
+                generator=torch_stream(config.seed, "player"),
+            )
+        loss.to(place)
+        state = cls(model, loss, adam, sampler, pairs, place, {})
+        if place.type == "cuda" and model.replayable and gpu_kernels(model.user) is not None:
+            state.use_graphs()
+        return state
+
+    def step(self, batch: Batch, turn: Turn, key: int) -> Tensor:
+        """Take one step of the model, of the loss's own player, or of both; return the loss.
+
+        ``key`` is that of the model's own noise.  On a GPU the next step may overwrite the value.
+        """
+        if turn not in self.replays:
+            return self.compute(batch, turn, key)
+        keys = torch.tensor(self.model.noise_keys(key), dtype=torch.int64)
+        if len(keys):
+            keys = keys.pin_memory()  # or the device would be waited for
+        keys = keys.to(self.place, non_blocking=True)
+        return self.replays[turn](batch.users, batch.positive, batch.negative, keys)
+
+    def use_graphs(self) -> None:
+        """Let steps be recorded as CUDA graphs, one for each turn, and replayed."""
+        for optimizer in getattr(self.loss, "optimizers", []):
+            for group in optimizer.param_groups:
+                group["capturable"] = True
+
+        def work(turn: Turn) -> Callable[..., Tensor]:
+            return lambda users, positive, negative, keys: self.compute(
+                Batch(users, positive, negative), turn, keys
+            )
+
+        self.replays = {turn: Replay(work(turn)) for turn in get_args(Turn)}
+
+    def compute(self, batch: Batch, turn: Turn, key: int | Tensor) -> Tensor:
+        """Do what a step does, kernel by kernel."""
+        loss_of = self.loss
+        if isinstance(loss_of, Player) and getattr(loss_of, "fused", None) is None:
+            loss_of = partial(loss_of, batch=batch)
+        with torch.set_grad_enabled(turn != "player"):
+            u, v, own = self.model(batch.users, batch.positive, key)
+        if batch.negative.shape[1]:
+            loss = sampled_loss(u, v, batch.positive, batch.negative, loss_of)
+        else:
+            loss = catalogue_loss(u, v, batch.positive, loss_of)
+        (loss if own is None else loss + own).backward()
+        if turn != "player":
+            self.optimizer.step()
+            self.optimizer.zero_grad(set_to_none=True)
+        if turn != "model":
+            self.loss.play()
+        return loss.detach()
+
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        """Return the model's, then those of the loss's own player."""
+        return [self.optimizer, *getattr(self.loss, "optimizers", [])]
+
+    def offer(self, score: float, epoch: int) -> None:
+        """Keep these parameters if they are the best so far; a later tie wins."""
+        if score >= self.best_score:
+            self.best_score, self.best_epoch = score, epoch
+            self.best = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+
+    def load_best(self) -> None:
+        """Put the best parameters so far into the model."""
+        self.model.load_state_dict(self.best)
+
+
+def _given(config: RunConfig, options: tuple[str, ...]) -> dict[str, Any]:
+    """Return the options that are set; for the others a module has its own defaults."""
+    return {k: getattr(config, k) for k in options if getattr(config, k) is not None}
+
+
+def _sampler(
+    config: RunConfig, fit: Interactions, place: torch.device
+) -> tuple[UniformNegatives | NoisyNegatives, Interactions]:
+    """Return where the negatives come from, and the positives that are trained on."""
+    if config.noise_ratio is None:
+        return UniformNegatives(fit, place), fit
+    rng = numpy_stream(config.seed, "false negatives")
+    noisy = NoisyNegatives(
+        fit, config.noise_ratio, rng, per_user=config.mark_per_user, device=place
+    )
+    return noisy, fit.difference(noisy.marked) if config.drop_marked else fit

@@ -1,0 +1,37 @@
+"""Run the README's examples with the installed package; a plain script, for a bare environment.
+
+    python tests/packaging/installed.py README.md base|fast
+
+It needs nothing but what `pip install psl` brings, and fails where more than that is imported.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import psl
+from psl.interactions import synthetic
+from psl.kernels.dispatch import cpu_kernels
+
+text, extra = Path(sys.argv[1]).read_text(encoding="utf-8"), sys.argv[2]
+home = Path(psl.__file__)
+assert "site-packages" in home.parts, f"not the installed package: {home}"
+g = torch.Generator().manual_seed(0)
+train, _ = synthetic(np.random.default_rng(0), 30, 90, relevant=20, observed=8)
+names = {"positive": torch.zeros(2), "negative": torch.zeros(2, 3), "train": train}
+names |= {"seed": 0, "epoch": 1, "step": 1, "users": torch.arange(8), "positives": torch.arange(8)}
+names["user_table"] = torch.randn(30, 4, generator=g).requires_grad_()
+names["item_table"] = torch.randn(90, 4, generator=g).requires_grad_()
+exec("\n".join(re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)), names)
+assert names["user_table"].grad.any() and names["item_table"].grad.any()
+
+served = cpu_kernels(torch.zeros(1)) is not None
+assert served == (extra == "fast"), f"kernels serve: {served}"
+of_extras = {"pandas", "scipy", "pooch", "safetensors", "typer", "rich", "yaml", "companion"}
+assert not of_extras & set(sys.modules), of_extras & set(sys.modules)
+print(f"psl {psl.__version__} ({extra}): the README's examples run, value {names['value']:.4f}")

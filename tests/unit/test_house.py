@@ -1,0 +1,116 @@
+"""The house: one arrow between two homes, and imports only down the tables of CONTRIBUTING.md."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HOMES = ("psl", "companion")
+DOORS = ("psl/__init__.py", "companion/__main__.py")  # they name what is inside
+
+
+def rooms(home: str) -> list[list[str]]:
+    """Return the files and folders of a home, a list for each row of its table."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = re.findall(rf"^\| (`{home}/.+?) \|", text, flags=re.MULTILINE)
+    return [re.findall(rf"`({home}/[\w/]+(?:\.py|/))`", row) for row in rows]
+
+
+def files(root: Path, home: str) -> list[str]:
+    """Return the Python files of a home that are not empty packages."""
+    return [p.relative_to(root).as_posix() for p in sorted((root / home).rglob("*.py"))]
+
+
+def imported(root: Path, file: str) -> Iterator[str]:
+    """Return the files of both homes that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse((root / file).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{file}: imports are absolute"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            parts = name.split(".")
+            if parts[0] in HOMES:
+                # What is imported is a module, or stands in one.
+                yield next(
+                    path.relative_to(root).as_posix()
+                    for length in range(len(parts), 0, -1)
+                    for base in [root.joinpath(*parts[:length])]
+                    for path in (base.with_suffix(".py"), base / "__init__.py")
+                    if path.is_file()
+                )
+
+
+def row_of(file: str, table: list[list[str]]) -> int:
+    """Return the row of a table that a file belongs to: under its own name, or its folder's."""
+    (found,) = (
+        number
+        for number, names in enumerate(table)
+        if any(file == name or (name[-1] == "/" and file.startswith(name)) for name in names)
+    )
+    return found
+
+
+def wrong_arrows(root: Path, home: str, table: list[list[str]]) -> list[str]:
+    """Name the imports of a home that go up its table, or out of ``psl`` into ``companion``."""
+    wrong = []
+    for file in files(root, home):
+        if file in DOORS or file == f"{home}/__init__.py":
+            continue
+        for other in imported(root, file):
+            if not other.startswith(f"{home}/"):
+                if home == "psl":
+                    wrong.append(f"{file} imports {other}")
+            elif other in DOORS or row_of(other, table) > row_of(file, table):
+                wrong.append(f"{file} imports {other}")
+    return wrong
+
+
+@pytest.mark.parametrize("home", HOMES)
+def test_imports_go_down_the_table(home: str) -> None:
+    table = rooms(home)
+    assert not wrong_arrows(ROOT, home, table)
+    inside = [f for f in files(ROOT, home) if f not in DOORS and f != f"{home}/__init__.py"]
+    assert {row_of(file, table) for file in inside} == set(range(len(table))), "an empty row"
+    for name in (name for names in table for name in names):
+        assert (ROOT / name).exists(), name
+
+
+@pytest.mark.parametrize("home", HOMES)
+def test_no_two_files_import_each_other(home: str) -> None:
+    graph = {file: set(imported(ROOT, file)) - {file} for file in files(ROOT, home)}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"a circle: {' -> '.join(error.args[1])}")
+
+
+@pytest.mark.parametrize(
+    ("line", "seen"),
+    [
+        ("from companion import records", True),
+        ("def f():\n    import companion.claims", True),
+        ("from psl.training import train", True),
+        ("from psl import half_cosine", True),
+        ("from psl.errors import PSLError", False),
+    ],
+)
+def test_a_wrong_arrow_is_seen(tmp_path: Path, line: str, seen: bool) -> None:
+    for file in ("psl/__init__.py", "psl/errors.py", "psl/training/__init__.py"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    for file in ("companion/__init__.py", "companion/claims/__init__.py"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    (tmp_path / "psl" / "dro.py").write_text(line, encoding="utf-8")
+    table = [["psl/errors.py"], ["psl/dro.py"], ["psl/training/"]]
+    assert bool(wrong_arrows(tmp_path, "psl", table)) is seen
