@@ -14,7 +14,7 @@ from psl.interactions import Interactions
 from psl.negatives import UniformNegatives
 from psl.ops import lookup
 from psl.training.adam import table_adam
-from psl.training.cuda_graph import Replay
+from psl.training.cuda_graph import CUDAGraphStep
 
 POSITIVES = 13  # of a user, about as on amazon-electronic
 
@@ -90,4 +90,4 @@ class Problem:
 
         if not self.replayed:
             return work
-        return self.recorded.setdefault((road, moving), Replay(work))
+        return self.recorded.setdefault((road, moving), CUDAGraphStep(work))

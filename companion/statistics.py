@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
+from scipy import special, stats
 
 __all__ = [
     "Interval",
@@ -141,12 +141,10 @@ def paired_difference(
     gap = interval(list(a - b), level)
     if a.size < 2:
         p_value = math.nan
-    elif np.ptp(a - b) < 1e-12 * abs(gap.mean):  # without spread: certain, one way or the other
-        p_value = 0.0
+    elif np.ptp(a - b) <= 1e-12 * abs(gap.mean):  # without spread: certain, one way or the other
+        p_value = 0.0 if gap.mean else 1.0
     else:
-        error = float((a - b).std(ddof=1)) / math.sqrt(a.size)
-        t = gap.mean / error if error else 0.0
-        p_value = float(2 * special.stdtr(a.size - 1, -abs(t)))
+        p_value = float(stats.ttest_rel(a, b).pvalue)
     base = float(b.mean())
     relative = gap.mean / base if base else math.nan
     spread = a.size > 2 and bool(a.std()) and bool(b.std())

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 from torch.library import custom_op
 
-from psl.ops import at_least_single
-from psl.ops.once_differentiable import first_only
+from psl.ops import upcast_half
+from psl.ops.once_differentiable import once_differentiable
 
 __all__ = [
     "dual",
@@ -156,7 +156,7 @@ def multiplier(losses: Tensor, eta: Tensor | float, iterations: int = 64) -> Ten
         radius, variance = _radius_and_variance(_tilt(losses, tau))
         slope = (variance.detach() / tau).masked_fill(saturated, 1)
         step = (radius - eta) / slope
-        step = first_only(step, "the optimal temperature has a first derivative only")
+        step = once_differentiable(step, "the optimal temperature has a first derivative only")
         tau = tau + (step - step.detach()).masked_fill(saturated, 0)
     return torch.where(saturated, torch.zeros_like(tau), tau)
 
@@ -214,7 +214,7 @@ def _floating(losses: Tensor) -> Tensor:
     """Return the losses in at least float32: a temperature has to be one of their numbers."""
     if not losses.is_floating_point():
         raise ValueError(f"losses must be floating point, got {losses.dtype}")
-    return at_least_single(losses)
+    return upcast_half(losses)
 
 
 def _like(value: Tensor | float, losses: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from psl.interactions import Interactions
-from psl.ops.precision import in_own_precision, tables
+from psl.ops.precision import full_precision, promote_embeddings
 
 __all__ = ["CUTOFFS", "evaluate", "metrics_from_hits"]
 
@@ -58,7 +58,7 @@ def _check_cutoffs(cutoffs: Sequence[int]) -> None:
         raise ValueError(f"cutoffs must be one or more numbers from 1 on, got {list(cutoffs)}")
 
 
-@in_own_precision
+@full_precision
 def _scores(users: Tensor, items: Tensor) -> Tensor:
     return users @ items.T
 
@@ -113,22 +113,21 @@ def evaluate(
     _check_cutoffs(cutoffs)
     size, depth = target.num_items, min(max(cutoffs), target.num_items)
     # Pairs are sorted by user, then item: so are these numbers, and a hit is one of them.
-    wanted = torch.from_numpy(target.users * size + target.items).to(device)
-    relevant = torch.from_numpy(target.degrees).to(device)
-    mask_user, mask_item = (torch.from_numpy(x).to(device) for x in (masked.users, masked.items))
+    view, mask = target.to(device), masked.to(device)
+    wanted, relevant = view.users * size + view.items, view.indptr.diff()
     total: dict[str, Tensor] = {}
     broken = torch.zeros((), dtype=torch.bool, device=device)
     for first in range(0, target.num_users, rows):
         last = min(first + rows, target.num_users)
         users = torch.arange(first, last, device=device)
-        u, v = tables(*embed(users))
+        u, v = promote_embeddings(*embed(users))
         if (len(u), len(v)) != (len(users), size):
             raise ValueError(
                 f"embed gave {len(u)} users and {len(v)} items, wanted were {len(users)} and {size}"
             )
         scores = _scores(u, v)
         known = slice(*masked.indptr[[first, last]])  # the masked pairs of these users
-        scores[mask_user[known] - first, mask_item[known]] = -torch.inf
+        scores[mask.users[known] - first, mask.items[known]] = -torch.inf
         best = scores.topk(depth, dim=1)
         broken |= best.values[:, 0].isnan().any()  # NaN comes first; a GPU is asked once, below
         top = users.unsqueeze(1) * size + best.indices

@@ -1,9 +1,11 @@
-"""Observed positives as one CSR from users to items; splits and a generator with known truth."""
+"""Observed positives as one CSR from users to items, and its views as tensors."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +13,23 @@ from torch import Tensor
 
 from psl.errors import DataError
 
-__all__ = ["Interactions", "holdout", "synthetic"]
+__all__ = ["InteractionTensors", "Interactions"]
+
+
+@dataclass(frozen=True)
+class InteractionTensors:
+    """The arrays of an :class:`Interactions` as int64 tensors of one device.
+
+    Attributes
+    ----------
+    indptr : Tensor, shape (users + 1,)
+    items, users : Tensor, shape (interactions,)
+        Item and user of each interaction.
+    """
+
+    indptr: Tensor
+    items: Tensor
+    users: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +119,63 @@ class Interactions:
         indptr = np.searchsorted(key, np.arange(num_users + 1) * num_items)
         return cls(indptr, key % num_items, num_items)
 
+    @classmethod
+    def from_scipy(cls, matrix: Any) -> Interactions:
+        """Build from a sparse matrix of SciPy, users by items; an entry that is not zero is a pair.
+
+        Raises
+        ------
+        DataError
+            If it is no sparse matrix of two dimensions, or has no entry.
+        """
+        if not hasattr(matrix, "tocoo") or len(matrix.shape) != 2:
+            raise DataError(f"a sparse matrix, users by items, was expected, got {type(matrix)}")
+        entries = matrix.tocoo()
+        there = entries.data != 0
+        return cls.from_pairs(entries.row[there], entries.col[there], *matrix.shape)
+
+    @classmethod
+    def from_dataframe(
+        cls, frame: Any, user: str = "user", item: str = "item"
+    ) -> tuple[Interactions, np.ndarray, np.ndarray]:
+        """Build from a table with a row for each pair, and number users and items.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            Of pandas, or anything whose columns are arrays.
+        user, item : str
+            Its two columns; their values may be of any kind that sorts.
+
+        Returns
+        -------
+        interactions : Interactions
+        user_ids, item_ids : ndarray, shapes (users,) and (items,)
+            The values in the order of the numbers: ascending.
+
+        Raises
+        ------
+        DataError
+            If a column is missing, a value is missing or the values do not sort, or there is no
+            row.
+        """
+        numbers: list[np.ndarray] = []
+        ids: list[np.ndarray] = []
+        for name in (user, item):
+            if name not in frame:
+                raise DataError(f"no column {name!r}; there are {', '.join(map(str, frame))}")
+            column = np.asarray(frame[name])
+            if (column != column).any() or (column == None).any():  # noqa: E711 - by element
+                raise DataError(f"a value of the column {name!r} is missing")
+            try:
+                values, number = np.unique(column, return_inverse=True)
+            except TypeError as error:
+                raise DataError(f"the values of {name!r} do not sort ({error})") from error
+            numbers.append(number)
+            ids.append(values)
+        users, items = ids
+        return cls.from_pairs(numbers[0], numbers[1], len(users), len(items)), users, items
+
     @property
     def num_users(self) -> int:
         """Number of users, those without interactions included."""
@@ -110,20 +185,38 @@ class Interactions:
         """Return the number of interactions."""
         return len(self.items)
 
-    @property
+    @cached_property
     def users(self) -> np.ndarray:
         """User of each interaction, shape (interactions,)."""
         return np.repeat(np.arange(self.num_users), self.degrees)
 
-    @property
+    @cached_property
     def degrees(self) -> np.ndarray:
         """Interactions of each user, shape (users,)."""
         return np.diff(self.indptr)
 
-    @property
+    @cached_property
     def popularity(self) -> np.ndarray:
         """Interactions of each item, shape (num_items,)."""
         return np.bincount(self.items, minlength=self.num_items)
+
+    def to(self, device: torch.device | str) -> InteractionTensors:
+        """Return the arrays as tensors of a device; they are made once, and not to be changed."""
+        device = torch.device(device)
+        if device not in self._views:
+            arrays = (self.indptr, self.items, self.users)
+            self._views[device] = InteractionTensors(
+                *(torch.from_numpy(array).to(device) for array in arrays)
+            )
+        return self._views[device]
+
+    @cached_property
+    def _views(self) -> dict[torch.device, InteractionTensors]:
+        return {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle the arrays alone: what is cached is made again."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def of(self, user: int) -> np.ndarray:
         """Items of one user, ascending."""
@@ -136,8 +229,8 @@ class Interactions:
         ----------
         users : Tensor of int64, shape (B,)
         """
-        indptr = torch.from_numpy(self.indptr).to(users.device)
-        items = torch.from_numpy(self.items).to(users.device)
+        view = self.to(users.device)
+        indptr, items = view.indptr, view.items
         start, count = indptr[users], indptr[users + 1] - indptr[users]
         row = torch.repeat_interleave(torch.arange(len(users), device=users.device), count)
         offset = torch.arange(len(row), device=users.device) - (count.cumsum(0) - count)[row]
@@ -186,109 +279,3 @@ class Interactions:
         digest.update(np.ascontiguousarray(self.indptr, dtype="<i8").tobytes())
         digest.update(np.ascontiguousarray(self.items, dtype="<i8").tobytes())
         return digest.hexdigest()
-
-
-def holdout(
-    data: Interactions, fraction: float, rng: np.random.Generator, *, minimum: int = 1
-) -> tuple[Interactions, Interactions]:
-    """Move ``max(floor(fraction * n), minimum)`` random items of each user aside.
-
-    Users with too few interactions to keep one keep all of them.
-
-    Parameters
-    ----------
-    data : Interactions
-    fraction : float
-        Of a user's interactions, in (0, 1).
-    rng : numpy.random.Generator
-        Stream that chooses them.
-    minimum : int
-        How many are moved at least, of a user who has more.
-
-    Returns
-    -------
-    kept, held : Interactions
-
-    Raises
-    ------
-    DataError
-        If the fraction is not between 0 and 1, or nothing is set aside of any user.
-    """
-    if not 0 < fraction < 1:
-        raise DataError(f"the fraction to set aside lies between 0 and 1, got {fraction}")
-    degrees = data.degrees
-    count = np.maximum((fraction * degrees).astype(np.int64), minimum)
-    count[count >= degrees] = 0
-    if not count.any():
-        most = int(degrees.max(initial=0))
-        if most > minimum:
-            raise DataError(
-                f"no user has enough interactions, {most} at most, for one to be set aside: the "
-                f"fraction is {fraction}"
-            )
-        raise DataError(
-            f"no user has more than {minimum} interactions: there is none to set aside (a split "
-            "with a larger --core keeps users with more)"
-        )
-    order = np.lexsort((rng.random(len(data)), data.users))
-    place = np.arange(len(data)) - np.repeat(data.indptr[:-1], degrees)
-    held = np.zeros(len(data), dtype=bool)
-    held[order] = place < np.repeat(count, degrees)
-    shape = (data.num_users, data.num_items)
-    return (
-        Interactions.from_pairs(data.users[~held], data.items[~held], *shape),
-        Interactions.from_pairs(data.users[held], data.items[held], *shape),
-    )
-
-
-def synthetic(
-    rng: np.random.Generator,
-    num_users: int = 400,
-    num_items: int = 600,
-    relevant: int = 40,
-    observed: int = 20,
-    dim: int = 8,
-    skew: float = 1.0,
-) -> tuple[Interactions, Interactions]:
-    """Generate long-tailed interactions whose true preferences are known.
-
-    Users and items get Gaussian tastes of dimension ``dim``; a user's ``relevant`` best matches are
-    what the user truly likes.  Of these, ``observed`` are seen, drawn without replacement in
-    proportion to an item exposure that falls off as ``rank ** -skew``.  What is liked but not seen
-    is a false negative, by construction.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-    num_users, num_items : int
-    relevant, observed : int
-        Items that a user likes, and how many of these are seen.
-    dim : int
-        Size of a taste.
-    skew : float
-        How long the tail is: 0 exposes every item alike.
-
-    Returns
-    -------
-    seen, liked : Interactions
-        ``seen`` is a subset of ``liked``.
-
-    Raises
-    ------
-    DataError
-        Unless ``2 <= observed <= relevant <= num_items``.
-    """
-    if not 2 <= observed <= relevant <= num_items:
-        raise DataError("need 2 <= observed <= relevant <= num_items")
-    match = rng.standard_normal((num_users, dim)) @ rng.standard_normal((dim, num_items))
-    liked = np.argsort(-match, axis=1, kind="stable")[:, :relevant]
-    exposure = rng.permutation((np.arange(num_items) + 1.0) ** -skew)
-    # Gumbel top-k: a weighted draw without replacement for all users at once.
-    key = np.log(exposure[liked]) + rng.gumbel(size=liked.shape)
-    seen = np.take_along_axis(liked, np.argsort(-key, axis=1)[:, :observed], axis=1)
-
-    def build(rows: np.ndarray) -> Interactions:
-        users = np.repeat(np.arange(num_users), rows.shape[1])
-        return Interactions.from_pairs(users, rows.ravel(), num_users, num_items)
-
-    return build(seen), build(liked)

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from psl.errors import DataError
-from psl.interactions import Interactions, holdout
+from psl.holdout import holdout
+from psl.interactions import Interactions
 from psl.kernels.dispatch import cpu_kernels, gpu_kernels
 from psl.streams import stream_key, uniforms
 
@@ -15,7 +16,7 @@ __all__ = ["NoisyNegatives", "UniformNegatives"]
 
 
 def _check(users: Tensor, num_users: int, key: int) -> None:
-    """Refuse what a kernel would read beyond the ends of, and a key of which roads differ."""
+    """Refuse what a kernel would read beyond the ends of, and a key of which paths differ."""
     if users.ndim != 1 or users.dtype != torch.int64:
         raise ValueError(f"users must be int64 (B,), got {users.dtype} {tuple(users.shape)}")
     if not 0 <= key < 1 << 63:
@@ -54,10 +55,9 @@ class UniformNegatives:
                 f"user {user} has every item as a positive: there is no negative to draw"
             )
         self.num_items = int(train.num_items)
-        self.indptr = torch.from_numpy(train.indptr).to(device)
-        self.items = torch.from_numpy(train.items).to(device)
+        view = train.to(device)
+        self.indptr, self.items, users = view.indptr, view.items, view.users
         # For each positive, how many non-positives stand before it; users follow one another.
-        users = torch.from_numpy(train.users).to(device)
         place = torch.arange(len(train), device=device) - self.indptr[users]
         self.below = self.items - place + users * self.num_items
 
@@ -150,8 +150,8 @@ class NoisyNegatives:
             self.marked = Interactions.from_pairs(
                 train.users[chosen], train.items[chosen], train.num_users, train.num_items
             )
-        self.indptr = torch.from_numpy(self.marked.indptr).to(device)
-        self.items = torch.from_numpy(self.marked.items).to(device)
+        view = self.marked.to(device)
+        self.indptr, self.items = view.indptr, view.items
 
     def sample(self, users: Tensor, count: int, key: int) -> Tensor:
         """Draw ``count`` negatives for each user, shape (B, count), int64.

@@ -17,7 +17,7 @@ import yaml
 from companion.claims import pairwise, printed, robustness, sentences, surrogates  # noqa: F401  # register
 from companion.claims.mutants import MUTANTS
 from companion.claims.orderings import ordering_rows
-from companion.claims.power import exchanges
+from companion.claims.power import swap_test
 from companion.claims.subject import CHECKS, STATUSES, Subject, Verdict
 from companion.claims.values import value_rows
 from psl.errors import UnknownNameError
@@ -29,9 +29,9 @@ __all__ = [
     "Subject",
     "Verdict",
     "assess",
-    "exchanges",
     "kill_matrix",
     "load_rows",
+    "swap_test",
 ]
 
 

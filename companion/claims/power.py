@@ -12,12 +12,12 @@ from companion.records import of_registered_data
 from psl.errors import RecordError
 from psl.losses import LOSSES
 
-__all__ = ["exchanges"]
+__all__ = ["swap_test"]
 
 PLACE = ("dataset", "setting", "backbone", "noise_ratio")
 
 
-def exchanges(subject: Subject) -> list[dict[str, Any]]:
+def swap_test(subject: Subject) -> list[dict[str, Any]]:
     """Give every value row that is reproduced the runs of each other loss of the same place.
 
     Returns

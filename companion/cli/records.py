@@ -31,7 +31,7 @@ app = typer.Typer(no_args_is_help=True, help="Run records: check, show, rerun, m
 @app.command("check")
 def records_check(results: Results = Path("results")) -> None:
     """Verify every record: keys, schema, run id, numbers, configuration, and no run twice."""
-    found = records.problems(results, _load)
+    found = records.validate(results, _load)
     for problem in found:
         say(f"psl: {problem}", err)
     if found:

@@ -92,7 +92,7 @@ def run_command(
     targets |= {html} if html is not None else set()
     for target in sorted(targets):
         check_writable(target)
-    board = sweep.Board(jobs, err)
+    board = sweep.SweepProgress(jobs, err)
     try:
         whole = sweep.execute(jobs, board, engine=engine, settings=settings, results=results)
     except KeyboardInterrupt:

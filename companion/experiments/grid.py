@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from companion.experiments.config import cell
-from companion.experiments.unprinted import UNPRINTED
+from companion.experiments.extra_cells import EXTRA_CELLS
 from companion.reference import table
 from psl.errors import RecordError, UnknownNameError
 from psl.training import RunConfig
@@ -161,5 +161,5 @@ def _rows(name: str) -> Iterator[tuple[dict[str, Any], dict[str, float], str]]:
                 "noise_ratio": row.get("noise_ratio"),
             }
             yield where, {str(row["metric"]): float(row["value"])}, source
-    for where in UNPRINTED.get(name, tuple)():
+    for where in EXTRA_CELLS.get(name, tuple)():
         yield dict.fromkeys(AXES) | where, {}, ""

@@ -32,7 +32,7 @@ def scaling(table: pd.DataFrame) -> Figure:
     ----------
     table : DataFrame
         Columns ``varied`` (negatives, batch, dim or items), ``size``, ``ours_seconds``,
-        ``plain_seconds``, the plain road *gather* (NaN where not measured), and
+        ``plain_seconds``, the plain path *gather* (NaN where not measured), and
         ``limit_seconds``, the time in which the machine could do the arithmetic alone.
     """
     figure = Figure(figsize=(6.4, 5.4))

@@ -3,7 +3,7 @@
 from companion.records.labels import differing, names
 from companion.records.schema import METRICS
 from companion.records.select import by_time, has_fingerprint, of_registered_data
-from companion.records.store import append, file_of, merge, problems, read
+from companion.records.store import append, file_of, merge, read, validate
 from psl.training.provenance import SCHEMA, code_digest, digest_of, provenance, run_id
 
 __all__ = [
@@ -19,8 +19,8 @@ __all__ = [
     "merge",
     "names",
     "of_registered_data",
-    "problems",
     "provenance",
     "read",
     "run_id",
+    "validate",
 ]

@@ -9,7 +9,7 @@ from typing import Any
 from psl.errors import RecordError
 from psl.training.provenance import SCHEMA, run_id
 
-__all__ = ["METRICS", "check", "flaws", "identity", "names_a_file"]
+__all__ = ["METRICS", "check", "identity", "is_valid_filename", "non_finite_values"]
 
 # What every record has, and of which kind: whoever reads one may count on it.
 REQUIRED: dict[str, tuple[type, ...]] = {
@@ -33,7 +33,7 @@ RESERVED |= {port + number for port in ("COM", "LPT") for number in "0123456789Â
 KINDS: dict[type, str] = {dict: "a table of names and values", list: "a list", str: "text"}
 
 
-def names_a_file(name: object) -> bool:
+def is_valid_filename(name: object) -> bool:
     """Say whether a file of a folder can have this name, on any system and without being hidden."""
     if not isinstance(name, str) or not name or not name.isprintable():
         return False
@@ -57,7 +57,7 @@ def check(record: Any, where: str) -> None:
     for key, kinds in REQUIRED.items():
         if isinstance(record[key], bool) or not isinstance(record[key], kinds):
             raise RecordError(f"{where}: its {key} is not {KINDS.get(kinds[0], 'a number')}")
-    if not names_a_file(record["experiment"]):
+    if not is_valid_filename(record["experiment"]):
         raise RecordError(f"{where}: the experiment {record['experiment']!r} is not a file name")
     for key, names in (("config", REQUIRED_CONFIG), ("metrics", METRICS)):
         missing = [name for name in names if name not in record[key]]
@@ -75,7 +75,7 @@ def check(record: Any, where: str) -> None:
         raise RecordError(f"{where}: metric {bad[0]} is not a number in [0, 1]")
 
 
-def flaws(record: dict[str, Any]) -> list[str]:
+def non_finite_values(record: dict[str, Any]) -> list[str]:
     """Name the values that are not finite numbers."""
 
     def walk(value: Any, name: str) -> Iterator[str]:

@@ -8,11 +8,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from companion.records.schema import check, flaws, identity, names_a_file
+from companion.records.schema import check, identity, is_valid_filename, non_finite_values
 from psl.errors import RecordError
 from psl.files import replace_file
 
-__all__ = ["append", "file_of", "merge", "problems", "read"]
+__all__ = ["append", "file_of", "merge", "read", "validate"]
 
 
 def file_of(folder: Path | str, experiment: object) -> Path:
@@ -23,7 +23,7 @@ def file_of(folder: Path | str, experiment: object) -> Path:
     RecordError
         If the name is not one that a file of the folder can have.
     """
-    if not names_a_file(experiment):
+    if not is_valid_filename(experiment):
         raise RecordError(f"the experiment {experiment!r} is not a file name")
     return Path(folder) / f"{experiment}.jsonl"
 
@@ -97,7 +97,7 @@ def merge(sources: Iterable[Path | str], into: Path | str) -> dict[Path, int]:
     into = Path(into)
     arriving = [entry for source in sources for entry in _entries(Path(source))]
     for where, record in arriving:
-        for what in flaws(record):
+        for what in non_finite_values(record):
             raise RecordError(f"{where}: {what}")
     targets = {file_of(into, record["experiment"]).resolve() for _, record in arriving}
     with ExitStack() as locks:
@@ -120,7 +120,7 @@ def merge(sources: Iterable[Path | str], into: Path | str) -> dict[Path, int]:
     return {path: len(records) for path, records in sorted(new.items())}
 
 
-def problems(path: Path | str, load: Callable[[dict[str, Any]], object]) -> list[str]:
+def validate(path: Path | str, load: Callable[[dict[str, Any]], object]) -> list[str]:
     """Return what is wrong in a file or folder beyond what :func:`read` refuses, by file and line.
 
     Numbers must be finite, no two records may be of one run on the same data and device, and
@@ -129,7 +129,7 @@ def problems(path: Path | str, load: Callable[[dict[str, Any]], object]) -> list
     found: list[str] = []
     seen: dict[tuple[Any, ...], str] = {}
     for where, record in _entries(Path(path)):
-        found += [f"{where}: {what}" for what in flaws(record)]
+        found += [f"{where}: {what}" for what in non_finite_values(record)]
         try:
             load(record["config"])
         except Exception as error:  # whatever a configuration does to its reader

@@ -5,17 +5,17 @@ from companion.sweep.estimate import Estimate
 from companion.sweep.jobs import Event, Job, Settings
 from companion.sweep.plan import Plan, make_plan
 from companion.sweep.report import html
-from companion.sweep.watch import Board, State
+from companion.sweep.watch import RunStatus, SweepProgress
 
 __all__ = [
     "ENGINES",
-    "Board",
     "Estimate",
     "Event",
     "Job",
     "Plan",
+    "RunStatus",
     "Settings",
-    "State",
+    "SweepProgress",
     "execute",
     "html",
     "make_plan",

@@ -12,7 +12,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from companion.sweep.jobs import Event, Job, Settings, Tell, run_job
+from companion.sweep.jobs import Event, EventSink, Job, Settings, run_job
 from psl.errors import PSLError
 
 __all__ = ["run_ray"]
@@ -21,7 +21,7 @@ FORWARDED = ("PSL_DATA_MIRROR", "PSL_CACHE", "PSL_KERNELS")
 TICK_SECONDS = 0.5
 
 
-def run_ray(jobs: Sequence[Job], settings: Settings, tell: Tell) -> None:
+def run_ray(jobs: Sequence[Job], settings: Settings, tell: EventSink) -> None:
     """Execute jobs on a Ray cluster, in order as far as there is room.
 
     Raises
@@ -43,7 +43,7 @@ def run_ray(jobs: Sequence[Job], settings: Settings, tell: Tell) -> None:
     if ours:
         _connect(ray, settings)
     try:
-        _Flight(ray, settings, tell).run(list(jobs))
+        _RayPool(ray, settings, tell).run(list(jobs))
     finally:
         if ours:
             ray.shutdown()
@@ -65,10 +65,10 @@ def _connect(ray: Any, settings: Settings) -> None:
         ) from error
 
 
-class _Flight:
+class _RayPool:
     """The runs of one call, the tasks behind them, and the mailbox of their progress."""
 
-    def __init__(self, ray: Any, settings: Settings, tell: Tell) -> None:
+    def __init__(self, ray: Any, settings: Settings, tell: EventSink) -> None:
         self.ray, self.tell = ray, tell
         # A worker's folder is not the driver's.
         self.settings = dataclasses.replace(settings, checkpoints=settings.checkpoints.resolve())
@@ -94,7 +94,7 @@ class _Flight:
                 ready, _ = self.ray.wait(list(self.flying), timeout=TICK_SECONDS)
                 self._read_mail()
                 for reference in ready:
-                    if (again := self._land(reference)) is not None:
+                    if (again := self._collect(reference)) is not None:
                         waiting.insert(0, again)
         finally:
             for reference in self.flying:
@@ -106,7 +106,7 @@ class _Flight:
         reference = self.task.remote(job, self.settings, self.threads, environment, self.mailbox)
         self.flying[reference] = (job, attempt)
 
-    def _land(self, reference: Any) -> tuple[Job, int] | None:
+    def _collect(self, reference: Any) -> tuple[Job, int] | None:
         job, attempt = self.flying.pop(reference)
         run_id = job.config.run_id
         try:

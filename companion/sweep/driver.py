@@ -7,14 +7,14 @@ from pathlib import Path
 
 from companion import records
 from companion.sweep.cluster import run_ray
-from companion.sweep.jobs import Event, Job, Settings, Tell
+from companion.sweep.jobs import Event, EventSink, Job, Settings
 from companion.sweep.local import run_local
-from companion.sweep.watch import Board
+from companion.sweep.watch import SweepProgress
 from psl.errors import RecordError, UnknownNameError
 
 __all__ = ["ENGINES", "execute"]
 
-ENGINES: dict[str, Callable[[Sequence[Job], Settings, Tell], None]] = {
+ENGINES: dict[str, Callable[[Sequence[Job], Settings, EventSink], None]] = {
     "local": run_local,
     "ray": run_ray,
 }
@@ -22,7 +22,7 @@ ENGINES: dict[str, Callable[[Sequence[Job], Settings, Tell], None]] = {
 
 def execute(
     jobs: Sequence[Job],
-    board: Board,
+    board: SweepProgress,
     *,
     engine: str = "local",
     settings: Settings = Settings(),  # noqa: B008 - frozen
@@ -51,12 +51,12 @@ def execute(
             try:
                 records.append(file, event.record)
             except RecordError as error:  # e.g. recorded meanwhile, with another result
-                board.hear(Event(event.run_id, "failed", text=str(error)))
+                board.handle(Event(event.run_id, "failed", text=str(error)))
                 return
             # Only now: until the record is on disk the checkpoint is all there is of the run.
             for path in settings.checkpoints.glob(f"*{event.run_id}.safetensors*"):
                 path.unlink(missing_ok=True)  # also what a killed worker was writing
-        board.hear(event)
+        board.handle(event)
 
     with board:
         ENGINES[engine](list(by_id.values()), settings, tell)

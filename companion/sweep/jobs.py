@@ -13,7 +13,7 @@ from psl import datasets
 from psl.errors import PSLError
 from psl.training import Progress, RunConfig, train
 
-__all__ = ["Event", "Job", "Settings", "Tell", "run_job"]
+__all__ = ["Event", "EventSink", "Job", "Settings", "run_job"]
 
 HEARTBEAT_SECONDS = 1.0
 
@@ -75,10 +75,10 @@ class Event:
     retried: bool = False
 
 
-Tell = Callable[[Event], None]
+EventSink = Callable[[Event], None]
 
 
-def run_job(job: Job, settings: Settings, tell: Tell) -> Event:
+def run_job(job: Job, settings: Settings, tell: EventSink) -> Event:
     """Train and return the last event, ``done`` or ``failed``; a checkpoint is gone on from."""
     config, last = job.config, time.monotonic()
 

@@ -15,7 +15,7 @@ from multiprocessing.process import BaseProcess
 
 import torch
 
-from companion.sweep.jobs import Event, Job, Settings, Tell, run_job
+from companion.sweep.jobs import Event, EventSink, Job, Settings, run_job
 from psl.training.device import torch_threads
 
 __all__ = ["run_local"]
@@ -23,7 +23,7 @@ __all__ = ["run_local"]
 GRACE_SECONDS = 10.0
 
 
-def run_local(jobs: Sequence[Job], settings: Settings, tell: Tell) -> None:
+def run_local(jobs: Sequence[Job], settings: Settings, tell: EventSink) -> None:
     """Execute jobs in order, ``settings.workers`` at once (0: one)."""
     if settings.workers > 1:
         _Pool(settings, tell).run(list(jobs))
@@ -43,7 +43,7 @@ class _Worker:
 class _Pool:
     """A process for each run: one that dies takes no other with it, and leaves no memory behind."""
 
-    def __init__(self, settings: Settings, tell: Tell) -> None:
+    def __init__(self, settings: Settings, tell: EventSink) -> None:
         self.settings, self.tell = settings, tell
         self.threads = settings.threads or max(1, (os.cpu_count() or 1) // settings.workers)
         self.workers: dict[Connection, _Worker] = {}
@@ -59,7 +59,7 @@ class _Pool:
                 # A time limit: on some platforms an endless wait does not hear Ctrl-C.
                 for pipe in wait(list(self.workers), timeout=1):
                     assert isinstance(pipe, Connection)
-                    if (again := self._hear(pipe)) is not None:
+                    if (again := self._handle(pipe)) is not None:
                         waiting.insert(0, again)
         finally:
             self._stop()
@@ -74,7 +74,7 @@ class _Pool:
         theirs.close()  # with the worker's end gone too, its death is the end of the pipe
         self.workers[ours] = _Worker(job, process, attempt)
 
-    def _hear(self, pipe: Connection) -> tuple[Job, int] | None:
+    def _handle(self, pipe: Connection) -> tuple[Job, int] | None:
         """Pass one event on; return the job if it must be started again."""
         worker = self.workers[pipe]
         try:

@@ -9,7 +9,7 @@ from typing import Any
 from companion.experiments import Cell
 from companion.records import METRICS, by_time, names, of_registered_data
 from companion.sweep.plan import Plan
-from companion.sweep.watch import Board
+from companion.sweep.watch import SweepProgress
 
 __all__ = ["html"]
 
@@ -20,7 +20,9 @@ tr.failed td, tr.died td { background: #fbe3e0; color: #000; }
 @media (prefers-color-scheme: dark) { body { background: #111; color: #ddd; } }"""
 
 
-def html(title: str, plan: Plan, board: Board | None, records: Sequence[dict[str, Any]]) -> bytes:
+def html(
+    title: str, plan: Plan, board: SweepProgress | None, records: Sequence[dict[str, Any]]
+) -> bytes:
     """Return a page with every run of a selection: its state, metrics, and the paper's value.
 
     ``records`` are those of the results folder after the sweep; of one run the last counts that was
@@ -55,7 +57,7 @@ def html(title: str, plan: Plan, board: Board | None, records: Sequence[dict[str
     return f"{page}\n</tbody></table>{notes}</body></html>\n".encode()
 
 
-def _states(plan: Plan, board: Board | None) -> list[tuple[Cell, str, str]]:
+def _states(plan: Plan, board: SweepProgress | None) -> list[tuple[Cell, str, str]]:
     out = [(cell, "recorded before", "") for cell in plan.recorded]
     for cell in plan.todo:
         assert cell.config is not None

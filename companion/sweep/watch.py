@@ -16,13 +16,13 @@ from companion.records import METRICS, names
 from companion.sweep.jobs import Event, Job
 from psl.training import RunConfig
 
-__all__ = ["Board", "State"]
+__all__ = ["RunStatus", "SweepProgress"]
 
 ORDER = ("running", "died", "failed", "waiting", "done", "stopped")
 
 
 @dataclass
-class State:
+class RunStatus:
     """Where a run of the sweep stands."""
 
     job: Job
@@ -36,7 +36,7 @@ class State:
     text: str = ""
     metrics: dict[str, float] | None = None
 
-    def hear(self, event: Event) -> None:
+    def handle(self, event: Event) -> None:
         """Take an event in."""
         now = time.monotonic()
         if event.kind == "started":
@@ -68,11 +68,11 @@ class State:
         return (time.monotonic() - self.started) / here * left if here else None
 
 
-class Board:
+class SweepProgress:
     """The states of all runs of a sweep, and their display."""
 
     def __init__(self, jobs: Sequence[Job], console: Console) -> None:
-        self.states = {job.config.run_id: State(job) for job in jobs}
+        self.states = {job.config.run_id: RunStatus(job) for job in jobs}
         self.names = names({job.config.run_id: job.config.as_dict() for job in jobs})
         self.console = console
         self.live = (
@@ -81,7 +81,7 @@ class Board:
             else None
         )
 
-    def __enter__(self) -> Board:
+    def __enter__(self) -> SweepProgress:
         if self.live:
             self.live.start()
         return self
@@ -98,10 +98,10 @@ class Board:
             if state.state in ("running", "waiting"):
                 state.state = "stopped" if state.started is not None else "not started"
 
-    def hear(self, event: Event) -> None:
+    def handle(self, event: Event) -> None:
         """Take an event in and show what is worth a line."""
         state = self.states[event.run_id]
-        state.hear(event)
+        state.handle(event)
         now = time.monotonic()
         name = self.names[event.run_id]
         if event.kind == "died":

@@ -10,8 +10,10 @@ from pathlib import Path
 from psl.datasets.archive import read_names, read_pairs
 from psl.datasets.fetching import GENERATED, fetch
 from psl.datasets.registry import DATASETS, get_source, stored_setting
+from psl.datasets.synthetic import synthetic
 from psl.errors import DataError
-from psl.interactions import Interactions, holdout, synthetic
+from psl.holdout import holdout
+from psl.interactions import Interactions
 from psl.streams import numpy_stream
 
 __all__ = ["Dataset", "id_lists", "load", "read_archive"]

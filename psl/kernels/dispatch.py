@@ -81,7 +81,7 @@ def _compiles_for(device: torch.device) -> bool:
     return torch.cuda.get_device_capability(device) >= (7, 0)
 
 
-def _wanted() -> bool:
+def _enabled() -> bool:
     """Whether the environment leaves the kernels on; a slip of the pen is not taken for yes."""
     word = os.environ.get("PSL_KERNELS", "").strip().lower() or "on"
     if word not in ON + OFF:
@@ -89,11 +89,11 @@ def _wanted() -> bool:
     return word in ON
 
 
-def _served(tensor: Tensor) -> bool:
+def _supports(tensor: Tensor) -> bool:
     # torch.compile cannot follow a kernel; it calls the operators of torch whole, kernels and all.
     if torch.compiler.is_compiling():
         return False
-    return _wanted() and tensor.dtype in (torch.float32, torch.int64)
+    return _enabled() and tensor.dtype in (torch.float32, torch.int64)
 
 
 def cpu_kernels(tensor: Tensor) -> ModuleType | None:
@@ -105,7 +105,7 @@ def cpu_kernels(tensor: Tensor) -> ModuleType | None:
 
     Raises UnknownNameError for a value of ``PSL_KERNELS`` that says neither on nor off.
     """
-    usable = tensor.device.type == "cpu" and not _forked and _served(tensor)
+    usable = tensor.device.type == "cpu" and not _forked and _supports(tensor)
     return _load() if usable else None
 
 
@@ -116,7 +116,7 @@ def gpu_kernels(tensor: Tensor) -> ModuleType | None:
     ``TRITON_INTERPRET=1`` with ``PSL_TRITON_CPU=1``, both set before Python starts, gives it the
     tensors on a CPU, by way of Triton's slow interpreter.
     """
-    if not _served(tensor):
+    if not _supports(tensor):
         return None
     if tensor.device.type == "cuda":
         return _load_cuda() if _compiles_for(tensor.device) else None

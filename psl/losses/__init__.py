@@ -29,7 +29,7 @@ from psl.losses.pairwise import (
     softmax_loss,
 )
 from psl.losses.slatk import SLatKLoss, slatk_loss
-from psl.losses.stateful import Batch, Embed, Player, Turn
+from psl.losses.stateful import Batch, EmbedFn, StatefulLoss, UpdateTarget
 
 __all__ = [
     "LOSSES",
@@ -37,15 +37,15 @@ __all__ = [
     "BPRLoss",
     "BSLLoss",
     "Batch",
-    "Embed",
+    "EmbedFn",
     "LLPAUCLoss",
     "LossSpec",
     "PairwiseSoftmaxLoss",
-    "Player",
     "Reduction",
     "SLatKLoss",
     "SoftmaxLoss",
-    "Turn",
+    "StatefulLoss",
+    "UpdateTarget",
     "adv_infonce_loss",
     "bpr_loss",
     "bsl_loss",
@@ -67,7 +67,7 @@ class LossSpec:
     ----------
     build : callable
         ``(tau, **options) -> module`` with the signature ``(positive, negative)``, or a
-        :class:`Player`.
+        :class:`StatefulLoss`.
     score : {"cosine", "inner"}
         ``f = cos / 2`` or the plain inner product, in training and evaluation alike.
     negatives : int or None

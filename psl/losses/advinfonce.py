@@ -13,10 +13,10 @@ from psl.losses.base import (
     check_at_least,
     check_positive,
     check_scores,
+    format_extra_repr,
     reduce,
-    shown,
 )
-from psl.losses.stateful import Batch, Player, Turn
+from psl.losses.stateful import Batch, StatefulLoss, UpdateTarget
 from psl.ops import lookup, sampled_scores
 
 __all__ = ["AdvInfoNCELoss", "adv_infonce_loss"]
@@ -72,7 +72,7 @@ def adv_infonce_loss(
     return reduce(torch.logaddexp(own, rest) - own, reduction)
 
 
-class AdvInfoNCELoss(Player):
+class AdvInfoNCELoss(StatefulLoss):
     """AdvInfoNCE with its adversary: tables of users and items whose scores are the hardness.
 
     Every fifth epoch the adversary climbs the loss, with an Adam of its own.  As its authors define
@@ -98,7 +98,7 @@ class AdvInfoNCELoss(Player):
     ValueError
         If a number is out of its range.
     RuntimeError
-        If it is called with a batch before :meth:`psl.losses.Player.start`.
+        If it is called with a batch before :meth:`psl.losses.StatefulLoss.setup`.
     """
 
     user: Tensor | None
@@ -116,7 +116,7 @@ class AdvInfoNCELoss(Player):
         reduction: Reduction = "mean",
     ) -> None:
         super().__init__(reduction)
-        check_positive(wait=True, tau=tau, adversary_lr=adversary_lr)
+        check_positive(sync=True, tau=tau, adversary_lr=adversary_lr)
         check_at_least(1, interval=interval, dim=dim)
         check_at_least(0, limit=limit)
         self.register_parameter("user", None)
@@ -126,11 +126,11 @@ class AdvInfoNCELoss(Player):
 
     def extra_repr(self) -> str:
         """Show the settings in ``print(loss)``."""
-        return shown(
+        return format_extra_repr(
             self, "tau", "as_released", "adversary_lr", "interval", "limit", "dim", "reduction"
         )
 
-    def start(
+    def setup(
         self,
         num_users: int,
         num_items: int,
@@ -151,21 +151,21 @@ class AdvInfoNCELoss(Player):
         adam = torch.optim.Adam(tables, lr=self.adversary_lr, weight_decay=decay, maximize=True)
         self.optimizers = [adam]
 
-    def turns(self, epoch: int) -> tuple[Turn, ...]:
+    def update_schedule(self, epoch: int) -> tuple[UpdateTarget, ...]:
         """Return the adversary's pass before the model's, or in its place."""
         if self.as_released:
-            return ("player",) if epoch % self.interval == 0 else ("model",)
+            return ("loss",) if epoch % self.interval == 0 else ("model",)
         # Epochs 3, 8, 13, ...: the schedule of its authors.  The count is of the passes before.
         due = epoch % self.interval == 3 % self.interval
         due = due and (epoch - 1) // self.interval < self.limit
-        return ("player", "model") if due else ("model",)
+        return ("loss", "model") if due else ("model",)
 
     def forward(self, positive: Tensor, negative: Tensor, batch: Batch | None = None) -> Tensor:
         """Return the loss; without ids all negatives weigh the same."""
         hardness = None
         if batch is not None:
             if self.user is None or self.item is None:
-                raise RuntimeError("AdvInfoNCELoss has no adversary yet: call start(...) first")
+                raise RuntimeError("AdvInfoNCELoss has no adversary yet: call setup(...) first")
             users, items = lookup(batch.users, self.user), self.item
             if self.as_released:
                 users, items = normalize(users, dim=1), normalize(items, dim=1)

@@ -8,25 +8,25 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from psl.ops import at_least_single
+from psl.ops import upcast_half
 
 __all__ = [
     "Reduction",
-    "as_number",
+    "as_scalar",
     "check_at_least",
     "check_positive",
     "check_reduction",
     "check_scores",
-    "forward_is_of",
+    "format_extra_repr",
+    "has_builtin_forward",
     "reduce",
-    "shown",
 ]
 
 Reduction = Literal["mean", "sum", "none"]
 REDUCTIONS = ("mean", "sum", "none")
 
 
-def as_number(value: float | Tensor) -> float | Tensor:
+def as_scalar(value: float | Tensor) -> float | Tensor:
     """Return a setting as a plain number, or as a tensor without dimensions.
 
     Such a tensor changes neither the shape nor the dtype of what it divides.
@@ -34,18 +34,18 @@ def as_number(value: float | Tensor) -> float | Tensor:
     return value.reshape(()) if isinstance(value, Tensor) else float(value)
 
 
-def check_positive(*, wait: bool = False, **values: float | Tensor) -> None:
+def check_positive(*, sync: bool = False, **values: float | Tensor) -> None:
     """Refuse a number that is not positive and finite, by its name, with a ValueError.
 
     A tensor of one number, as a temperature that is learned, is read where that costs nothing: on
-    a CPU.  With ``wait``, for where a loss is made, it is read on a GPU too, which waits for the
+    a CPU.  With ``sync``, for where a loss is made, it is read on a GPU too, which waits for the
     device and cannot stand in a CUDA graph.  While ``torch.compile`` traces nothing is read.
     """
     for name, value in values.items():
         if isinstance(value, Tensor):
             if value.numel() != 1:
                 raise ValueError(f"{name} must be one number, got shape {tuple(value.shape)}")
-            near = value.device.type == "cpu" or (wait and not value.is_meta)
+            near = value.device.type == "cpu" or (sync and not value.is_meta)
             if torch.compiler.is_compiling() or not near:
                 continue
         number = float(value.detach()) if isinstance(value, Tensor) else value
@@ -81,7 +81,7 @@ def check_scores(positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
     for scores in (positive, negative):
         if not scores.is_floating_point():
             raise ValueError(f"scores must be floating point, got {scores.dtype}")
-    return at_least_single(positive), at_least_single(negative)
+    return upcast_half(positive), upcast_half(negative)
 
 
 def check_reduction(reduction: str) -> None:
@@ -98,13 +98,13 @@ def reduce(value: Tensor, reduction: Reduction) -> Tensor:
     return value.mean() if reduction == "mean" else value.sum()
 
 
-def shown(loss: nn.Module, *names: str) -> str:
+def format_extra_repr(loss: nn.Module, *names: str) -> str:
     """Write settings of a loss as ``print`` shows them; one that is learned by its value now."""
     values = ((name, getattr(loss, name)) for name in names)
     return ", ".join(f"{n}={v.item() if isinstance(v, Tensor) else v!r}" for n, v in values)
 
 
-def forward_is_of(loss: nn.Module, cls: type[nn.Module]) -> bool:
+def has_builtin_forward(loss: nn.Module, cls: type[nn.Module]) -> bool:
     """Whether calling ``loss`` runs the ``forward`` that ``cls`` wrote, and nothing beside it.
 
     What is fused stands for that function alone: not for a subclass that adds a margin, a method

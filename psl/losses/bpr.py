@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from psl.activations import softplus
-from psl.losses.base import Reduction, check_reduction, check_scores, reduce, shown
+from psl.losses.base import Reduction, check_reduction, check_scores, format_extra_repr, reduce
 
 __all__ = ["BPRLoss", "bpr_loss"]
 
@@ -29,7 +29,7 @@ class BPRLoss(nn.Module):
 
     def extra_repr(self) -> str:
         """Show the settings in ``print(loss)``."""
-        return shown(self, "reduction")
+        return format_extra_repr(self, "reduction")
 
     def forward(self, positive: Tensor, negative: Tensor) -> Tensor:
         """Return the loss of ``positive (B,)`` against ``negative (B, N)``."""

@@ -9,14 +9,15 @@ from torch import Tensor
 
 from psl.losses.base import (
     Reduction,
-    as_number,
+    as_scalar,
     check_positive,
     check_scores,
-    forward_is_of,
+    format_extra_repr,
+    has_builtin_forward,
     reduce,
-    shown,
 )
-from psl.losses.stateful import Batch, Player
+from psl.losses.stateful import Batch, StatefulLoss
+from psl.ops import FusedSpec
 
 __all__ = ["BSLLoss", "bsl_loss"]
 
@@ -61,7 +62,7 @@ def bsl_loss(
     """
     positive, negative = check_scores(positive, negative)
     check_positive(tau=tau, tau2=tau2)
-    tau, tau2 = as_number(tau), as_number(tau2)
+    tau, tau2 = as_scalar(tau), as_scalar(tau2)
     pull = positive / tau
     if group is not None:
         if group.shape != positive.shape:
@@ -92,7 +93,7 @@ def _sums(values: Tensor, number: Tensor) -> Tensor:
     return sums.squeeze(1)
 
 
-class BSLLoss(Player):
+class BSLLoss(StatefulLoss):
     """Module form of :func:`psl.losses.bsl_loss`; groups are the users of the batch.
 
     Parameters
@@ -120,7 +121,7 @@ class BSLLoss(Player):
         given = tau, tau if tau2 is None else tau2
         # A number of numpy's is a number: it is to be fused as any other.
         self.tau, self.tau2 = (t if isinstance(t, Tensor) else float(t) for t in given)
-        check_positive(wait=True, tau=self.tau, tau2=self.tau2)
+        check_positive(sync=True, tau=self.tau, tau2=self.tau2)
         self.as_released = as_released
 
     def forward(self, positive: Tensor, negative: Tensor, batch: Batch | None = None) -> Tensor:
@@ -129,18 +130,18 @@ class BSLLoss(Player):
         return bsl_loss(positive, negative, self.tau, self.tau2, group, reduction=self.reduction)
 
     @property
-    def fused(self) -> tuple[float, str, float] | None:
-        """Temperature, activation and factor, where no row shares its positives.
+    def fused(self) -> FusedSpec | None:
+        """What is fused, where no row shares its positives.
 
         ``None`` as well where the fused loss would not be what :meth:`__call__` returns.
         """
         plain = self.as_released and self.reduction != "sum"
         plain = plain and all(isinstance(t, (int, float)) for t in (self.tau, self.tau2))
-        if not (plain and forward_is_of(self, BSLLoss)):
+        if not (plain and has_builtin_forward(self, BSLLoss)):
             return None
         check_positive(tau=self.tau, tau2=self.tau2)  # they may have been set since
-        return self.tau2, "exp", self.tau2 / self.tau
+        return FusedSpec(self.tau2, "exp", self.tau2 / self.tau)
 
     def extra_repr(self) -> str:
         """Show the settings in ``print(loss)``."""
-        return shown(self, "tau", "tau2", "as_released", "reduction")
+        return format_extra_repr(self, "tau", "tau2", "as_released", "reduction")

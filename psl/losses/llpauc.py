@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from psl.activations import softplus
-from psl.losses.base import Reduction, check_positive, check_scores, reduce, shown
-from psl.losses.stateful import Batch, Player
+from psl.losses.base import Reduction, check_positive, check_scores, format_extra_repr, reduce
+from psl.losses.stateful import Batch, StatefulLoss
 
 __all__ = ["LLPAUCLoss"]
 
@@ -18,7 +18,7 @@ def _scalar(value: float) -> nn.Parameter:
     return nn.Parameter(torch.tensor(value))
 
 
-class LLPAUCLoss(Player):
+class LLPAUCLoss(StatefulLoss):
     r"""Lower-left partial AUC surrogate of Shi et al. (2024).
 
     .. math:: \min_{\theta, a, b, s^-} \max_{\gamma, s^+}\;
@@ -42,14 +42,14 @@ class LLPAUCLoss(Player):
     as_released : bool
         As the paper's public code: every scalar, also ``gamma`` and ``s+``, is *descended*, at the
         model's step size, and two multipliers of gamma's range are added that nothing bounds.
-    player_lr : float
+    scalar_lr : float
         Step size of the scalars where they play their own side; twice that for ``gamma`` and the
         quantiles.  Positive.
 
     Raises
     ------
     ValueError
-        If ``alpha`` or ``beta`` is outside (0, 1], or ``player_lr`` is not positive.
+        If ``alpha`` or ``beta`` is outside (0, 1], or ``scalar_lr`` is not positive.
     """
 
     def __init__(
@@ -59,16 +59,16 @@ class LLPAUCLoss(Player):
         beta: float = 0.01,
         as_released: bool = False,
         *,
-        player_lr: float = 1e-3,
+        scalar_lr: float = 1e-3,
         reduction: Reduction = "mean",
     ) -> None:
         super().__init__(reduction)
         self.alpha, self.beta = alpha, beta
-        check_positive(player_lr=player_lr)
+        check_positive(scalar_lr=scalar_lr)
         for name, value in (("alpha", self.alpha), ("beta", self.beta)):
             if not 0 < value <= 1:
                 raise ValueError(f"{name} must lie in (0, 1], got {value}")
-        self.as_released, self.player_lr = as_released, player_lr
+        self.as_released, self.scalar_lr = as_released, scalar_lr
         self.a, self.b = _scalar(1.0), _scalar(0.0)
         self.s_pos, self.s_neg, self.gamma = _scalar(0.5), _scalar(0.5), _scalar(0.0)
         if as_released:
@@ -76,9 +76,9 @@ class LLPAUCLoss(Player):
 
     def extra_repr(self) -> str:
         """Show the settings in ``print(loss)``."""
-        return shown(self, "alpha", "beta", "as_released", "player_lr", "reduction")
+        return format_extra_repr(self, "alpha", "beta", "as_released", "scalar_lr", "reduction")
 
-    def start(
+    def setup(
         self,
         num_users: int,
         num_items: int,
@@ -91,7 +91,7 @@ class LLPAUCLoss(Player):
         if self.as_released:
             self.optimizers = [torch.optim.Adam(self.parameters(), lr=lr)]
             return
-        slow, fast = self.player_lr, 2 * self.player_lr
+        slow, fast = self.scalar_lr, 2 * self.scalar_lr
         down = [{"params": [self.a, self.b], "lr": slow}, {"params": [self.s_neg], "lr": fast}]
         self.optimizers = [
             torch.optim.Adam(down),

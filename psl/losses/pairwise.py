@@ -11,14 +11,15 @@ from torch import Tensor, nn
 from psl.activations import get_activation
 from psl.losses.base import (
     Reduction,
-    as_number,
+    as_scalar,
     check_positive,
     check_reduction,
     check_scores,
-    forward_is_of,
+    format_extra_repr,
+    has_builtin_forward,
     reduce,
-    shown,
 )
+from psl.ops import FusedSpec
 
 __all__ = ["PairwiseSoftmaxLoss", "SoftmaxLoss", "pairwise_softmax_loss", "softmax_loss"]
 
@@ -81,7 +82,7 @@ def pairwise_softmax_loss(
     """
     positive, negative = check_scores(positive, negative)
     _check_settings(tau, form, correction)
-    tau, log_sigma = as_number(tau), get_activation(activation).log
+    tau, log_sigma = as_scalar(tau), get_activation(activation).log
     d = negative - positive.unsqueeze(-1)
     term = log_sigma(d) / tau if form == "outside" else log_sigma(d / tau)
     if log_weight is not None:
@@ -118,8 +119,8 @@ def _log_count(term: Tensor, log_weight: Tensor | None) -> Tensor | float:
     return left.clamp(min=1).to(term.dtype).log()
 
 
-def _check_settings(tau: float | Tensor, form: str, correction: str, *, wait: bool = False) -> None:
-    check_positive(wait=wait, tau=tau)
+def _check_settings(tau: float | Tensor, form: str, correction: str, *, sync: bool = False) -> None:
+    check_positive(sync=sync, tau=tau)
     if form not in ("outside", "inside"):
         raise ValueError(f"form must be 'outside' or 'inside', got {form!r}")
     if correction not in ("sum", "mean"):
@@ -167,7 +168,7 @@ class PairwiseSoftmaxLoss(nn.Module):
         reduction: Reduction = "mean",
     ) -> None:
         super().__init__()
-        _check_settings(tau, form, correction, wait=True)
+        _check_settings(tau, form, correction, sync=True)
         check_reduction(reduction)
         get_activation(activation)
         # A number of numpy's is a number: it is to be fused as any other.
@@ -193,24 +194,28 @@ class PairwiseSoftmaxLoss(nn.Module):
         )
 
     @property
-    def fused(self) -> tuple[float, str, float] | None:
-        """Temperature, activation and factor, where scores and loss may be taken in one pass.
+    def fused(self) -> FusedSpec | None:
+        """What is fused, where scores and loss may be taken in one pass.
 
         ``None`` where that would be another function than :meth:`__call__`: other settings, a
         temperature that is learned, a subclass with a ``forward`` of its own, hooks.
         """
         plain = self.form == "outside" and self.correction == "sum" and self.reduction != "sum"
         tau = self.tau
-        if not plain or isinstance(tau, Tensor) or not forward_is_of(self, PairwiseSoftmaxLoss):
+        if (
+            not plain
+            or isinstance(tau, Tensor)
+            or not has_builtin_forward(self, PairwiseSoftmaxLoss)
+        ):
             return None
         # They may have been set since: an annealed temperature is.
         check_positive(tau=tau)
         get_activation(self.activation)
-        return tau, self.activation, 1.0
+        return FusedSpec(tau, self.activation)
 
     def extra_repr(self) -> str:
         """Show the settings in ``print(loss)``."""
-        return shown(self, "tau", "activation", "form", "correction", "reduction")
+        return format_extra_repr(self, "tau", "activation", "form", "correction", "reduction")
 
 
 class SoftmaxLoss(PairwiseSoftmaxLoss):

@@ -16,10 +16,10 @@ from psl.losses.base import (
     check_positive,
     check_reduction,
     check_scores,
+    format_extra_repr,
     reduce,
-    shown,
 )
-from psl.ops.once_differentiable import first_only
+from psl.ops.once_differentiable import once_differentiable
 
 __all__ = ["RobustBPRLoss", "robust_bpr_loss"]
 
@@ -72,7 +72,7 @@ def robust_bpr_loss(
     check_positive(eta=eta)
     losses = get_activation(activation).log(negative - positive.unsqueeze(-1))
     tau = multiplier(losses.detach(), eta)
-    return reduce(first_only(dual(losses, eta, tau), FIRST_ONLY), reduction)
+    return reduce(once_differentiable(dual(losses, eta, tau), FIRST_ONLY), reduction)
 
 
 class RobustBPRLoss(nn.Module):
@@ -82,7 +82,7 @@ class RobustBPRLoss(nn.Module):
         self, eta: float = 1.0, activation: str = "relu", *, reduction: Reduction = "mean"
     ) -> None:
         super().__init__()
-        check_positive(wait=True, eta=eta)
+        check_positive(sync=True, eta=eta)
         check_reduction(reduction)
         get_activation(activation)
         self.eta, self.activation = eta, activation
@@ -96,4 +96,4 @@ class RobustBPRLoss(nn.Module):
 
     def extra_repr(self) -> str:
         """Show the settings in ``print(loss)``."""
-        return shown(self, "eta", "activation", "reduction")
+        return format_extra_repr(self, "eta", "activation", "reduction")

@@ -12,10 +12,10 @@ from psl.losses.base import (
     check_at_least,
     check_positive,
     check_scores,
+    format_extra_repr,
     reduce,
-    shown,
 )
-from psl.losses.stateful import Batch, Embed, Player
+from psl.losses.stateful import Batch, EmbedFn, StatefulLoss
 
 __all__ = ["SLatKLoss", "slatk_loss"]
 
@@ -71,7 +71,7 @@ def slatk_loss(
     return reduce(weight * softmax, reduction)
 
 
-class SLatKLoss(Player):
+class SLatKLoss(StatefulLoss):
     """SL@K with each user's quantile taken from the full ranking every ``refresh`` epochs.
 
     Parameters
@@ -89,7 +89,8 @@ class SLatKLoss(Player):
     ValueError
         If a number is out of its range.
     RuntimeError
-        If it is called with a batch, or looks at a model, before :meth:`psl.losses.Player.start`.
+        If it is called with a batch, or takes quantiles, before
+        :meth:`psl.losses.StatefulLoss.setup`.
     """
 
     quantile: Tensor | None
@@ -106,15 +107,15 @@ class SLatKLoss(Player):
         super().__init__(reduction)
         self.tau, self.k = tau, k
         self.tau_weight, self.refresh = tau_weight, refresh
-        check_positive(wait=True, tau=self.tau, tau_weight=self.tau_weight)
+        check_positive(sync=True, tau=self.tau, tau_weight=self.tau_weight)
         check_at_least(1, refresh=self.refresh, k=self.k)
         self.register_buffer("quantile", None)
 
     def extra_repr(self) -> str:
         """Show the settings in ``print(loss)``."""
-        return shown(self, "tau", "tau_weight", "refresh", "k", "reduction")
+        return format_extra_repr(self, "tau", "tau_weight", "refresh", "k", "reduction")
 
-    def start(
+    def setup(
         self,
         num_users: int,
         num_items: int,
@@ -127,11 +128,11 @@ class SLatKLoss(Player):
         self.register_buffer("quantile", torch.zeros(num_users))
 
     @torch.no_grad()
-    def look(self, epoch: int, freeze: Callable[[], Embed]) -> None:
+    def on_epoch_start(self, epoch: int, encode: Callable[[], EmbedFn]) -> None:
         """Take the score of each user's K-th best item of the whole catalogue."""
         if epoch == 1 or (epoch - 1) % self.refresh:
             return
-        embed, quantile = freeze(), self._quantiles()
+        embed, quantile = encode(), self._quantiles()
         for users in torch.arange(len(quantile), device=quantile.device).split(512):
             u, items = embed(users)
             k = min(self.k, len(items))
@@ -146,5 +147,5 @@ class SLatKLoss(Player):
 
     def _quantiles(self) -> Tensor:
         if self.quantile is None:
-            raise RuntimeError("SLatKLoss has no quantiles yet: call start(...) first")
+            raise RuntimeError("SLatKLoss has no quantiles yet: call setup(...) first")
         return self.quantile

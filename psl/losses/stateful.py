@@ -1,4 +1,4 @@
-"""The small protocol of a loss with state: one that looks at ids, or plays against the model."""
+"""A loss with state: one that needs the ids of a batch, or owns parameters and optimises them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from psl.losses.base import Reduction, check_reduction
 
-__all__ = ["Batch", "Embed", "Player", "Turn"]
+__all__ = ["Batch", "EmbedFn", "StatefulLoss", "UpdateTarget"]
 
-Turn = Literal["model", "player", "both"]
+UpdateTarget = Literal["model", "loss", "both"]
 # users (B,) -> their embeddings (B, d) and those of all items (I, d), whose product is the score.
-Embed = Callable[[Tensor], tuple[Tensor, Tensor]]
+EmbedFn = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -27,15 +27,15 @@ class Batch:
     negative: Tensor
 
 
-class Player(nn.Module):
-    """A loss that looks at ids, or holds parameters of its own and moves them in training.
+class StatefulLoss(nn.Module):
+    """A loss that needs the ids of a batch, or owns parameters and optimises them in training.
 
     The trainer calls ``forward(positive, negative, batch)``.  Before the first epoch it calls
-    :meth:`start`, before every epoch :meth:`look`; an epoch is one pass over the data for each
-    entry of :meth:`turns`; after each batch in which the player has its turn comes :meth:`play`.
-    Where only the model has its turn the trainer switches the player's gradients off, and the
-    other way round.  What :meth:`start` creates lies on the CPU until the loss is moved, and
-    ``load_state_dict`` finds its place once :meth:`start` was called.
+    :meth:`setup`, before every epoch :meth:`on_epoch_start`.  An epoch is one pass over the data
+    for each entry of :meth:`update_schedule`; after each batch in which the loss is updated comes
+    :meth:`optimizer_step`.  Where only the model is updated the trainer switches the gradients of
+    the loss's parameters off, and the other way round.  What :meth:`setup` creates lies on the CPU
+    until the loss is moved; ``load_state_dict`` needs :meth:`setup` to have been called.
     """
 
     def __init__(self, reduction: Reduction = "mean") -> None:
@@ -44,7 +44,7 @@ class Player(nn.Module):
         self.reduction: Reduction = reduction
         self.optimizers: list[torch.optim.Optimizer] = []
 
-    def start(
+    def setup(
         self,
         num_users: int,
         num_items: int,
@@ -55,15 +55,15 @@ class Player(nn.Module):
     ) -> None:
         """Create parameters and optimisers; ``lr`` and ``weight_decay`` are the model's."""
 
-    def look(self, epoch: int, freeze: Callable[[], Embed]) -> None:
-        """Look at the model before epoch 1, 2, ...; ``freeze()`` gives its embeddings."""
+    def on_epoch_start(self, epoch: int, encode: Callable[[], EmbedFn]) -> None:
+        """Look at the model before epoch 1, 2, ...; ``encode()`` gives its embeddings."""
 
-    def turns(self, epoch: int) -> tuple[Turn, ...]:
-        """Return whose parameters move in each pass of this epoch (1, 2, ...)."""
+    def update_schedule(self, epoch: int) -> tuple[UpdateTarget, ...]:
+        """Return whose parameters are updated in each pass of this epoch (1, 2, ...)."""
         return ("both" if self.optimizers else "model",)
 
-    def play(self) -> None:
-        """Move the player along its gradients, which are used up, then :meth:`project`."""
+    def optimizer_step(self) -> None:
+        """Update the loss's parameters, zero their gradients, then :meth:`project`."""
         for optimizer in self.optimizers:
             optimizer.step()
         self.zero_grad(set_to_none=True)

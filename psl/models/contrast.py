@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 
 from psl.kernels.dispatch import cpu_kernels, gpu_kernels
 from psl.ops.fused_softmax import fused_softmax
-from psl.ops.precision import in_own_precision
+from psl.ops.precision import full_precision
 from psl.ops.unit_rows import unit_rows
 from psl.streams import uniforms
 
@@ -71,12 +71,12 @@ def info_nce(one: Tensor, two: Tensor, tau: float, ids: Tensor | None = None) ->
 
 def _against_all(u: Tensor, v: Tensor, tau: float) -> Tensor:
     own = torch.arange(len(u), device=u.device)
-    value: Tensor = fused_softmax(u, v, own, own.new_empty(len(u), 0), tau, "exp", ROWS)[0]
+    value: Tensor = fused_softmax(u, v, own, None, tau, "exp", ROWS)[0]
     return value
 
 
 @custom_op("psl::masked_contrast", mutates_args=())
-@in_own_precision
+@full_precision
 def _masked(u: Tensor, v: Tensor, tau: float, repeated: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return the contrast without the repetitions (B,), and its gradients in ``u`` and ``v``.
 

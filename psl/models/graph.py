@@ -13,12 +13,12 @@ from torch import Tensor
 
 from psl.interactions import Interactions
 from psl.kernels.dispatch import cpu_kernels, gpu_kernels
-from psl.ops.precision import in_own_precision
+from psl.ops.precision import full_precision
 
 __all__ = ["Graph"]
 
 
-@in_own_precision
+@full_precision
 def _product(x: Tensor, matrix: Tensor) -> Tensor:
     if x.ndim != 2 or len(x) != matrix.shape[1]:  # a kernel sees addresses, no shapes
         raise ValueError(f"expected embeddings ({matrix.shape[1]}, d), got {tuple(x.shape)}")

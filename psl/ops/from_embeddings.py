@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from psl.ops.fused_softmax import fused_softmax
-from psl.ops.precision import check_batch, tables
+from psl.ops.fused_spec import FusedSpec, fused_spec
+from psl.ops.precision import check_batch, promote_embeddings
 from psl.ops.sampled_scores import sampled_scores
 
 __all__ = ["catalogue_loss", "sampled_loss"]
@@ -37,9 +38,8 @@ def sampled_loss(
     loss : callable
         ``(positive (B,), negative (B, N)) -> value``, a scalar mean or one value a row: a module of
         this package with ``reduction="mean"`` or ``"none"``, which are the same here.  Parameters
-        of its own get their gradients too.  A loss with an attribute ``fused`` that is not None, a
-        temperature, an activation and a factor, says that it is the factor times the log of a sum
-        of ``sigma(d)^(1/tau)`` (4.1) and nothing else, and is taken in one pass with its scores.
+        of its own get their gradients too.  One whose attribute ``fused`` is a
+        :class:`psl.ops.FusedSpec` is taken in one pass with its scores.
 
     Returns
     -------
@@ -60,10 +60,11 @@ def sampled_loss(
     """
     _check_reduction(loss)
     check_batch(users, items, rows, positive=positive, columns=negative)
-    if getattr(loss, "fused", None) is not None:
+    spec = fused_spec(loss)
+    if spec is not None:
         if negative.shape[1] == 0:
             raise ValueError("no item was sampled (N = 0); catalogue_loss takes all of them")
-        return _fused_loss(users, items, positive, negative, loss, rows)
+        return _fused_loss(users, items, positive, negative, spec, rows)
     scores = sampled_scores(users, items, torch.cat([positive[:, None], negative], 1), rows=rows)
     return loss(scores[:, 0], scores[:, 1:]).mean()
 
@@ -87,7 +88,7 @@ def catalogue_loss(
         numbers.  The kernels choose for themselves, and take 32 MiB at most on a CPU and 512 MiB on
         a GPU, or one row where that is more.
     loss : module
-        One with an attribute ``fused``: SL, and PSL in its outside form.
+        One whose ``fused`` is a :class:`psl.ops.FusedSpec`: SL, and PSL in its outside form.
 
     Returns
     -------
@@ -105,22 +106,26 @@ def catalogue_loss(
     """
     _check_reduction(loss)
     check_batch(users, items, rows, positive=positive)
-    if getattr(loss, "fused", None) is None:
+    spec = fused_spec(loss)
+    if spec is None:
         raise ValueError(
             f"{loss!r} has no form against the whole catalogue: SL and PSL have, with a fixed "
             "temperature and as this package defines them"
         )
-    everything = positive.new_empty(len(users), 0)
-    return _fused_loss(users, items, positive, everything, loss, rows)
+    return _fused_loss(users, items, positive, None, spec, rows)
 
 
 def _fused_loss(
-    users: Tensor, items: Tensor, positive: Tensor, negative: Tensor, loss: Any, rows: int
+    users: Tensor,
+    items: Tensor,
+    positive: Tensor,
+    negative: Tensor | None,
+    spec: FusedSpec,
+    rows: int,
 ) -> Tensor:
-    tau, activation, factor = loss.fused
-    u, v = tables(users, items)
-    value: Tensor = fused_softmax(u, v, positive, negative, tau, activation, rows)[0]
-    return value if factor == 1 else factor * value
+    u, v = promote_embeddings(users, items)
+    value: Tensor = fused_softmax(u, v, positive, negative, spec.tau, spec.activation, rows)[0]
+    return value if spec.factor == 1 else spec.factor * value
 
 
 def _check_reduction(loss: Any) -> None:

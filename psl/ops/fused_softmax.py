@@ -14,8 +14,8 @@ from torch.library import custom_op
 
 from psl.activations import get_activation
 from psl.kernels.dispatch import cpu_kernels, gpu_kernels
-from psl.ops.once_differentiable import constants
-from psl.ops.precision import check_ids, in_own_precision, packed
+from psl.ops.once_differentiable import raise_on_double_backward
+from psl.ops.precision import check_ids, contiguous, full_precision
 from psl.ops.reference import add_gradients, score_rows
 
 __all__ = ["fused_softmax", "product_items"]
@@ -28,12 +28,12 @@ FIRST_ONLY = (
 
 
 @custom_op("psl::pairwise_softmax", mutates_args=())
-@in_own_precision
+@full_precision
 def fused_softmax(
     users: Tensor,
     items: Tensor,
     positive: Tensor,
-    negative: Tensor,
+    negative: Tensor | None,
     tau: float,
     activation: str,
     rows: int,
@@ -44,8 +44,10 @@ def fused_softmax(
     ----------
     users, items : Tensor, shapes (B, d) and (I, d)
         Of one floating dtype, at least float32.
-    positive, negative : Tensor of int64, shapes (B,) and (B, N)
-        Item ids; N = 0 stands for every item of the catalogue, once.
+    positive : Tensor of int64, shape (B,)
+        Item ids.
+    negative : Tensor of int64, shape (B, N), or None
+        Item ids; ``None`` for every item of the catalogue, once.
     tau : float
     activation : str
     rows : int
@@ -55,15 +57,17 @@ def fused_softmax(
     -------
     tuple of Tensor, shapes (), (B, d) and (I, d)
     """
-    users, items, positive, negative = packed(users, items, positive, negative)
+    users, items, positive = contiguous(users, items, positive)
+    count = len(items)
+    if negative is not None:
+        (negative,), count = contiguous(negative), negative.shape[1]
     on_gpu = gpu_kernels(users)
     kernels = on_gpu or cpu_kernels(users)
     if kernels is None:
-        check_ids(items, positive, negative)
+        check_ids(items, positive, *(() if negative is None else (negative,)))
         value, u, v = _softmax_rows(users, items, positive, negative, tau, activation, rows)
     else:
-        most = product_items(negative.shape[1], gpu=on_gpu is not None)
-        dense = negative.shape[1] == 0 or len(items) <= most
+        dense = negative is None or len(items) <= product_items(count, gpu=on_gpu is not None)
         kernel = kernels.catalogue_softmax if dense else kernels.pairwise_softmax
         value, u, v = kernel(users, items, positive, negative, tau, activation)
     return value.mean(), u, v
@@ -81,7 +85,7 @@ def _softmax_rows(
     users: Tensor,
     items: Tensor,
     positive: Tensor,
-    negative: Tensor,
+    negative: Tensor | None,
     tau: float,
     activation: str,
     rows: int,
@@ -93,7 +97,7 @@ def _softmax_rows(
     for start in range(0, batch, rows):
         part = slice(start, start + rows)
         u, own = users[part], positive[part].unsqueeze(1)
-        columns = torch.cat([own, negative[part]], dim=1) if negative.shape[1] else None
+        columns = None if negative is None else torch.cat([own, negative[part]], dim=1)
         score = score_rows(u, items, columns)
         d = score[:, 1:] - score[:, :1] if columns is not None else score - score.gather(1, own)
         term = sigma.log(d) / tau
@@ -117,7 +121,7 @@ def _softmax_gradients(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | Non
     # Times 1 too: what goes out may be changed in place, and what was saved may be asked for again.
     users, items = (saved * grad for saved in ctx.saved_tensors)
     if torch.is_grad_enabled() and type(grad) is Tensor:  # create_graph=True, and nobody traces
-        users, items = constants(FIRST_ONLY, users, items)
+        users, items = raise_on_double_backward(FIRST_ONLY, users, items)
     return users, items, None, None, None, None, None
 
 

@@ -10,7 +10,7 @@ from torch.library import custom_op
 from torch.nn.functional import embedding
 
 from psl.kernels.dispatch import gpu_kernels
-from psl.ops.precision import packed
+from psl.ops.precision import contiguous
 
 __all__ = ["lookup"]
 
@@ -36,7 +36,7 @@ def _lookup(ids: Tensor, table: Tensor) -> Tensor:
 
 @custom_op("psl::lookup_backward", mutates_args=())
 def _lookup_backward(grad: Tensor, ids: Tensor, num_rows: int) -> Tensor:
-    grad, ids = packed(grad, ids)
+    grad, ids = contiguous(grad, ids)
     kernels = gpu_kernels(grad)
     if kernels is not None:
         out: Tensor = kernels.lookup_backward(grad, ids, num_rows)

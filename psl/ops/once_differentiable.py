@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["constants", "first_only"]
+__all__ = ["once_differentiable", "raise_on_double_backward"]
 
 
-def constants(words: str, *gradients: Tensor) -> tuple[Tensor, ...]:
+def raise_on_double_backward(words: str, *gradients: Tensor) -> tuple[Tensor, ...]:
     """Return gradients, in a backward pass, that raise a RuntimeError if they are gone back."""
     # Where no anchor wants a derivative nobody would ask for one, and nothing would be raised.
     anchor = gradients[0].new_zeros((), requires_grad=True)
@@ -22,7 +22,7 @@ def constants(words: str, *gradients: Tensor) -> tuple[Tensor, ...]:
     return out
 
 
-def first_only(value: Tensor, words: str) -> Tensor:
+def once_differentiable(value: Tensor, words: str) -> Tensor:
     """Return ``value`` with its derivative, which raises a RuntimeError if it is derived again.
 
     While ``torch.compile`` traces it is returned as it is: what is compiled has no second
@@ -45,7 +45,7 @@ class _Once(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         if torch.is_grad_enabled():  # create_graph=True
-            (grad,) = constants(ctx.words, grad)
+            (grad,) = raise_on_double_backward(ctx.words, grad)
         return grad, None
 
 

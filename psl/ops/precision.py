@@ -16,18 +16,18 @@ import torch
 from torch import Tensor
 
 __all__ = [
-    "at_least_single",
     "check_batch",
     "check_ids",
-    "in_own_precision",
-    "packed",
-    "tables",
+    "contiguous",
+    "full_precision",
+    "promote_embeddings",
+    "upcast_half",
 ]
 
 HALF = (torch.bfloat16, torch.float16)
 
 
-def in_own_precision(body: Callable[..., Any]) -> Callable[..., Any]:
+def full_precision(body: Callable[..., Any]) -> Callable[..., Any]:
     """Let an operator compute in the dtype of its inputs, also where autocast or TF32 is on.
 
     In a graph of ``torch.compile`` that holds the body itself, TF32 is as the graph's owner says.
@@ -41,14 +41,14 @@ def in_own_precision(body: Callable[..., Any]) -> Callable[..., Any]:
                 return run(first, *others)
         if torch.compiler.is_compiling():
             return body(first, *others)
-        with _every_digit(device):
+        with _disable_tf32(device):
             return body(first, *others)
 
     return run
 
 
 @contextmanager
-def _every_digit(device: str) -> Iterator[None]:
+def _disable_tf32(device: str) -> Iterator[None]:
     """Multiply float32 matrices in float32; leave the switches of the process as they were."""
     if not hasattr(torch.backends.cuda.matmul, "fp32_precision"):  # until torch 2.8
         before = torch.get_float32_matmul_precision()
@@ -71,7 +71,7 @@ def _every_digit(device: str) -> Iterator[None]:
         products.fp32_precision = "none" if before == above else before
 
 
-def at_least_single(x: Tensor) -> Tensor:
+def upcast_half(x: Tensor) -> Tensor:
     """Return a tensor in half precision as float32, a wider one as it is; differentiable.
 
     Raises ValueError for integers, whose unit rows would be zeros, and for complex numbers.
@@ -81,17 +81,17 @@ def at_least_single(x: Tensor) -> Tensor:
     return x.float() if x.dtype in HALF else x
 
 
-def tables(users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+def promote_embeddings(users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
     """Return both tables in the wider of their dtypes, at least float32.
 
-    Raises ValueError as :func:`at_least_single`.
+    Raises ValueError as :func:`upcast_half`.
     """
-    users, items = at_least_single(users), at_least_single(items)
+    users, items = upcast_half(users), upcast_half(items)
     dtype = torch.promote_types(users.dtype, items.dtype)
     return users.to(dtype), items.to(dtype)
 
 
-def packed(*tensors: Tensor) -> tuple[Tensor, ...]:
+def contiguous(*tensors: Tensor) -> tuple[Tensor, ...]:
     """Return the tensors laid out as a kernel walks them, row after row."""
     return tuple(x.contiguous() for x in tensors)
 

@@ -1,4 +1,4 @@
-"""The plain road: a few rows against their items or the whole catalogue, and back, in torch.
+"""The plain path: a few rows against their items or the whole catalogue, and back, in torch.
 
 Embeddings are gathered only where that is smaller than their scores against the whole catalogue.
 """

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.library import custom_op
 
 from psl.kernels.dispatch import cpu_kernels, gpu_kernels
-from psl.ops.precision import check_batch, check_ids, in_own_precision, packed, tables
+from psl.ops.precision import check_batch, check_ids, contiguous, full_precision, promote_embeddings
 from psl.ops.reference import add_gradients, score_rows
 
 __all__ = ["sampled_scores"]
@@ -44,16 +44,16 @@ def sampled_scores(users: Tensor, items: Tensor, columns: Tensor, *, rows: int =
         NaN, and without them torch's own assertion fails on the device.
     """
     check_batch(users, items, rows, columns=columns)
-    out: Tensor = _scores(*tables(users, items), columns, rows)
+    out: Tensor = _scores(*promote_embeddings(users, items), columns, rows)
     return out
 
 
 @custom_op("psl::sampled_scores", mutates_args=())
-@in_own_precision
+@full_precision
 def _scores(users: Tensor, items: Tensor, columns: Tensor, rows: int) -> Tensor:
     kernels = gpu_kernels(users) or cpu_kernels(users)
     if kernels is not None:
-        out: Tensor = kernels.scores(*packed(users, items, columns))
+        out: Tensor = kernels.scores(*contiguous(users, items, columns))
         return out
     check_ids(items, columns)
     parts = zip(users.split(rows), columns.split(rows), strict=True)
@@ -61,11 +61,11 @@ def _scores(users: Tensor, items: Tensor, columns: Tensor, rows: int) -> Tensor:
 
 
 @custom_op("psl::sampled_scores_backward", mutates_args=())
-@in_own_precision
+@full_precision
 def _scores_backward(
     users: Tensor, items: Tensor, columns: Tensor, weight: Tensor, rows: int
 ) -> tuple[Tensor, Tensor]:
-    users, items, columns, weight = packed(users, items, columns, weight)
+    users, items, columns, weight = contiguous(users, items, columns, weight)
     kernels = gpu_kernels(users) or cpu_kernels(users)
     if kernels is not None:
         out: tuple[Tensor, Tensor] = kernels.scatter_scores(users, items, columns, weight)

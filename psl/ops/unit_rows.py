@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.library import custom_op
 
 from psl.kernels.dispatch import cpu_kernels, gpu_kernels
-from psl.ops.precision import at_least_single, in_own_precision, packed
+from psl.ops.precision import contiguous, full_precision, upcast_half
 
 __all__ = ["half_cosine", "unit_rows"]
 
@@ -24,7 +24,7 @@ def unit_rows(x: Tensor) -> Tensor:
     """
     if x.ndim != 2:
         raise ValueError(f"expected rows (M, d), got {tuple(x.shape)}")
-    out: Tensor = _unit(at_least_single(x))[0]
+    out: Tensor = _unit(upcast_half(x))[0]
     return out
 
 
@@ -64,7 +64,7 @@ def half_cosine(users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @custom_op("psl::unit_rows", mutates_args=())
-@in_own_precision
+@full_precision
 def _unit(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return the rows, and the factors (M,) that made them so."""
     x = x.contiguous()
@@ -77,9 +77,9 @@ def _unit(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @custom_op("psl::unit_rows_backward", mutates_args=())
-@in_own_precision
+@full_precision
 def _unit_backward(grad: Tensor, out: Tensor, inverse: Tensor) -> Tensor:
-    grad, out, inverse = packed(grad, out, inverse)
+    grad, out, inverse = contiguous(grad, out, inverse)
     kernels = gpu_kernels(out) or cpu_kernels(out)
     if kernels is not None:
         grad_x: Tensor = kernels.unit_rows_backward(grad, out, inverse)

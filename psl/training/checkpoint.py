@@ -17,9 +17,9 @@ from psl.files import replace_file
 from psl.training.config import RunConfig
 from psl.training.device import describe
 from psl.training.provenance import code_digest
-from psl.training.step import State
+from psl.training.step import TrainState
 
-__all__ = ["Keeper", "restore"]
+__all__ = ["CheckpointWriter", "restore"]
 
 SHARE = 0.05  # of the time that writing states may take, once one takes longer than
 SHORT = 0.05  # seconds
@@ -28,7 +28,7 @@ SHORT = 0.05  # seconds
 NEEDED = ("config", "fingerprint", "epoch", "best_score", "best_epoch", "seconds", "curve")
 
 
-class Keeper:
+class CheckpointWriter:
     """Writes the state after an epoch, unless writing would take more than a twentieth of the time.
 
     A large model on a GPU has an epoch sooner than its state is on disk.  What takes less than a
@@ -56,7 +56,7 @@ class Keeper:
 
 def save(
     path: Path,
-    state: State,
+    state: TrainState,
     config: RunConfig,
     data: Dataset,
     seconds: float,
@@ -87,7 +87,7 @@ def save(
 
 
 def restore(
-    path: Path, state: State, config: RunConfig, data: Dataset
+    path: Path, state: TrainState, config: RunConfig, data: Dataset
 ) -> tuple[float, list[dict[str, float]], dict[str, str]]:
     """Put a saved state into a fresh one.
 

@@ -13,13 +13,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-__all__ = ["Replay"]
+__all__ = ["CUDAGraphStep"]
 
 WARM_UP = 2  # calls before it is recorded: they make the optimizer's state, and compile kernels
 _recording = threading.Lock()  # one graph at a time is recorded in a process
 
 
-class Replay:
+class CUDAGraphStep:
     """Call ``work``; with tensors of the first call's shapes it is replayed from the third call on.
 
     The same kernels run on the same numbers, so a replayed call gives the bits of any other.  While

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import torch
 
 from psl.errors import TrainingError
-from psl.losses import Batch, Player, Turn, get_loss
+from psl.losses import Batch, StatefulLoss, UpdateTarget, get_loss
 from psl.streams import stream_key, torch_stream
 from psl.training.config import RunConfig
-from psl.training.step import State
+from psl.training.step import TrainState
 
 __all__ = ["Progress", "train_epoch"]
 
@@ -30,11 +30,11 @@ class Progress:
 
 def train_epoch(
     config: RunConfig,
-    state: State,
+    state: TrainState,
     epoch: int,
     progress: Callable[[Progress], None],
 ) -> float:
-    """Visit every training pair once for each turn; return the mean loss of the last.
+    """Visit every training pair once for each target; return the mean loss of the last.
 
     Raises
     ------
@@ -43,25 +43,25 @@ def train_epoch(
     """
     place, loss_of, pairs = state.place, state.loss, state.pairs
     count = get_loss(config.loss).negatives or config.negatives
-    turns: tuple[Turn, ...] = ("model",)
-    if isinstance(loss_of, Player):
-        loss_of.look(epoch, state.model.frozen)
-        turns = loss_of.turns(epoch)
+    schedule: tuple[UpdateTarget, ...] = ("model",)
+    if isinstance(loss_of, StatefulLoss):
+        loss_of.on_epoch_start(epoch, state.model.inference_embeddings)
+        schedule = loss_of.update_schedule(epoch)
     mean = 0.0
-    for number, turn in enumerate(turns):
+    for number, target in enumerate(schedule):
         # A first pass has the same streams whether or not another follows.
         name = (epoch, number) if number else (epoch,)
         order = torch.randperm(len(pairs), generator=torch_stream(config.seed, "order", *name))
-        users, items = (torch.from_numpy(x)[order].to(place) for x in (pairs.users, pairs.items))
+        users, items = (x[order].to(place) for x in (pairs.to("cpu").users, pairs.to("cpu").items))
         halves = users.split(config.batch_size), items.split(config.batch_size)
         batches = list(zip(*halves, strict=True))
         total = torch.zeros((), dtype=torch.float64, device=place)
-        loss_of.requires_grad_(turn != "model")
+        loss_of.requires_grad_(target != "model")
         for step, (user, positive) in enumerate(batches, start=1):
             key = stream_key(config.seed, "negatives", *name, step)
             batch = Batch(user, positive, state.sampler.sample(user, count, key))
             own = stream_key(config.seed, "backbone", *name, step)
-            total += state.step(batch, turn, own) * len(user)
+            total += state.step(batch, target, own) * len(user)
             progress(Progress(epoch, step, len(batches), None, None))
         mean = float(total) / len(pairs)
         if not math.isfinite(mean):

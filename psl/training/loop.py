@@ -13,14 +13,15 @@ import torch
 from psl.datasets import Dataset
 from psl.errors import TrainingError
 from psl.evaluation import evaluate
-from psl.interactions import Interactions, holdout
+from psl.holdout import holdout
+from psl.interactions import Interactions
 from psl.streams import numpy_stream
-from psl.training.checkpoint import Keeper, restore
+from psl.training.checkpoint import CheckpointWriter, restore
 from psl.training.config import RunConfig
 from psl.training.device import describe, find_device, forget_peak, peak_memory
 from psl.training.epoch import Progress, train_epoch
 from psl.training.provenance import provenance
-from psl.training.step import State
+from psl.training.step import TrainState
 
 __all__ = ["Result", "train"]
 
@@ -61,13 +62,13 @@ def train(
     place, origin = find_device(device), provenance()
     forget_peak(place)
     fit, valid = _selection(config, data)
-    state = State.create(config, fit, place)
+    state = TrainState.create(config, fit, place)
     curve: list[dict[str, float]] = []
     started, before = time.perf_counter(), 0.0
     continued: dict[str, str] = {}
     if checkpoint is not None and checkpoint.exists():
         before, curve, continued = restore(checkpoint, state, config, data)
-    keep = Keeper(checkpoint)
+    keep = CheckpointWriter(checkpoint)
     try:
         while not _finished(config, state):
             epoch = state.epoch + 1
@@ -83,7 +84,7 @@ def train(
             last = _finished(config, state)
             keep(state, config, data, seconds, curve, continued, last=last)
     finally:
-        state.replays.clear()  # and what they hold of the device
+        state.graph_steps.clear()  # and what they hold of the device
     state.load_best()
     masked = fit if config.protocol == "released" else data.train
     record = {
@@ -91,7 +92,7 @@ def train(
         "experiment": experiment,
         "config": config.as_dict(),
         "dataset_fingerprint": data.fingerprint,
-        "metrics": evaluate(state.model.frozen(), data.test, masked, device=place),
+        "metrics": evaluate(state.model.inference_embeddings(), data.test, masked, device=place),
         "validation_curve": curve,
         "best_epoch": state.best_epoch,
         "seconds": round(before + time.perf_counter() - started, 3),
@@ -103,19 +104,19 @@ def train(
     return Result(record, state.model)
 
 
-def _validate(state: State, valid: Interactions, fit: Interactions) -> float:
+def _validate(state: TrainState, valid: Interactions, fit: Interactions) -> float:
     """Return NDCG@20 on the validation part."""
     try:
-        return evaluate(state.model.frozen(), valid, fit, cutoffs=(20,), device=state.place)[
-            "ndcg@20"
-        ]
+        return evaluate(
+            state.model.inference_embeddings(), valid, fit, cutoffs=(20,), device=state.place
+        )["ndcg@20"]
     except ValueError as error:  # the last step can diverge after a finite loss
         raise TrainingError(
             f"epoch {state.epoch + 1}: {error}; lower lr or raise tau. No record was written"
         ) from error
 
 
-def _finished(config: RunConfig, state: State) -> bool:
+def _finished(config: RunConfig, state: TrainState) -> bool:
     """Say whether the last epoch is done, or the best one too long ago."""
     waited = state.epoch - (state.best_epoch or state.epoch)
     patient = not config.patience or waited < config.patience * config.validate_every

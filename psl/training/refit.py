@@ -9,11 +9,11 @@ from typing import Any
 
 from psl.datasets import Dataset
 from psl.errors import TrainingError
-from psl.training.checkpoint import Keeper, restore
+from psl.training.checkpoint import CheckpointWriter, restore
 from psl.training.config import RunConfig
 from psl.training.device import find_device
 from psl.training.epoch import Progress, train_epoch
-from psl.training.step import State
+from psl.training.step import TrainState
 
 __all__ = ["all_pairs", "refit"]
 
@@ -79,10 +79,10 @@ def refit(
     config = replace(config, epochs=epochs)
     data = all_pairs(data)
     checkpoint = None if checkpoint is None else Path(checkpoint)
-    state = State.create(config, data.train, find_device(device))
+    state = TrainState.create(config, data.train, find_device(device))
     if checkpoint is not None and checkpoint.exists():
         restore(checkpoint, state, config, data)
-    keep = Keeper(checkpoint)
+    keep = CheckpointWriter(checkpoint)
     try:
         while state.epoch < epochs:
             loss = train_epoch(config, state, state.epoch + 1, progress)
@@ -90,5 +90,5 @@ def refit(
             progress(Progress(state.epoch, 0, 0, loss, None))
             keep(state, config, data, 0.0, [], {}, last=state.epoch == epochs)
     finally:
-        state.replays.clear()  # and what they hold of the device
+        state.graph_steps.clear()  # and what they hold of the device
     return state.model

@@ -13,20 +13,20 @@ from torch import Tensor
 from psl.errors import TrainingError
 from psl.interactions import Interactions
 from psl.kernels.dispatch import gpu_kernels
-from psl.losses import Batch, Player, Turn, get_loss
+from psl.losses import Batch, StatefulLoss, UpdateTarget, get_loss
 from psl.models.backbones import get_backbone
 from psl.negatives import NoisyNegatives, UniformNegatives
-from psl.ops import catalogue_loss, sampled_loss
+from psl.ops import catalogue_loss, fused_spec, sampled_loss
 from psl.streams import numpy_stream, torch_stream
 from psl.training.adam import table_adam
 from psl.training.config import RunConfig
-from psl.training.cuda_graph import Replay
+from psl.training.cuda_graph import CUDAGraphStep
 
-__all__ = ["State"]
+__all__ = ["TrainState"]
 
 
 @dataclass
-class State:
+class TrainState:
     """The mutable part of a run; what a checkpoint holds."""
 
     model: Any
@@ -39,10 +39,10 @@ class State:
     best_score: float = -1.0
     best_epoch: int = 0
     epoch: int = 0
-    replays: dict[Turn, Replay] = field(default_factory=dict)
+    graph_steps: dict[UpdateTarget, CUDAGraphStep] = field(default_factory=dict)
 
     @classmethod
-    def create(cls, config: RunConfig, fit: Interactions, place: torch.device) -> State:
+    def create(cls, config: RunConfig, fit: Interactions, place: torch.device) -> TrainState:
         """Build model, loss, optimizer and sampler before the first epoch."""
         sampler, pairs = _sampler(config, fit, place)
         spec, shape = get_loss(config.loss), get_backbone(config.backbone)
@@ -57,73 +57,76 @@ class State:
         adam = table_adam(list(model.parameters()), config.lr, config.weight_decay)
         loss: Any = spec.build(config.tau, **_given(config, spec.options))
         loss.reduction = "none"
-        sampled = config.setting == "noise" or getattr(loss, "fused", None) is None
+        sampled = config.setting == "noise" or fused_spec(loss) is None
         if (spec.negatives or config.negatives) == 0 and sampled:
             raise TrainingError(
                 f"{config.loss} ({config.setting}) needs sampled negatives: negatives must be at "
                 "least 1; SL and PSL without noise can take the whole catalogue"
             )
-        if isinstance(loss, Player):
-            loss.start(
+        if isinstance(loss, StatefulLoss):
+            loss.setup(
                 fit.num_users,
                 fit.num_items,
                 lr=config.lr,
                 weight_decay=config.weight_decay,
+                # The stream keeps its first name: another would give every record other numbers.
                 generator=torch_stream(config.seed, "player"),
             )
         loss.to(place)
         state = cls(model, loss, adam, sampler, pairs, place, {})
         if place.type == "cuda" and model.replayable and gpu_kernels(model.user) is not None:
-            state.use_graphs()
+            state.enable_cuda_graphs()
         return state
 
-    def step(self, batch: Batch, turn: Turn, key: int) -> Tensor:
-        """Take one step of the model, of the loss's own player, or of both; return the loss.
+    def step(self, batch: Batch, target: UpdateTarget, key: int) -> Tensor:
+        """Take one step of the model, of the loss's own parameters, or of both; return the loss.
 
         ``key`` is that of the model's own noise.  On a GPU the next step may overwrite the value.
         """
-        if turn not in self.replays:
-            return self.compute(batch, turn, key)
+        if target not in self.graph_steps:
+            return self.compute(batch, target, key)
         keys = torch.tensor(self.model.noise_keys(key), dtype=torch.int64)
         if len(keys):
             keys = keys.pin_memory()  # or the device would be waited for
         keys = keys.to(self.place, non_blocking=True)
-        return self.replays[turn](batch.users, batch.positive, batch.negative, keys)
+        return self.graph_steps[target](batch.users, batch.positive, batch.negative, keys)
 
-    def use_graphs(self) -> None:
-        """Let steps be recorded as CUDA graphs, one for each turn, and replayed."""
+    def enable_cuda_graphs(self) -> None:
+        """Let steps be recorded as CUDA graphs, one for each target, and replayed."""
         for optimizer in getattr(self.loss, "optimizers", []):
             for group in optimizer.param_groups:
                 group["capturable"] = True
 
-        def work(turn: Turn) -> Callable[..., Tensor]:
+        def work(target: UpdateTarget) -> Callable[..., Tensor]:
             return lambda users, positive, negative, keys: self.compute(
-                Batch(users, positive, negative), turn, keys
+                Batch(users, positive, negative), target, keys
             )
 
-        self.replays = {turn: Replay(work(turn)) for turn in get_args(Turn)}
+        self.graph_steps = {
+            target: CUDAGraphStep(work(target)) for target in get_args(UpdateTarget)
+        }
 
-    def compute(self, batch: Batch, turn: Turn, key: int | Tensor) -> Tensor:
+    def compute(self, batch: Batch, target: UpdateTarget, key: int | Tensor) -> Tensor:
         """Do what a step does, kernel by kernel."""
         loss_of = self.loss
-        if isinstance(loss_of, Player) and getattr(loss_of, "fused", None) is None:
+        if isinstance(loss_of, StatefulLoss) and fused_spec(loss_of) is None:
             loss_of = partial(loss_of, batch=batch)
-        with torch.set_grad_enabled(turn != "player"):
+        with torch.set_grad_enabled(target != "loss"):
             u, v, own = self.model(batch.users, batch.positive, key)
         if batch.negative.shape[1]:
             loss = sampled_loss(u, v, batch.positive, batch.negative, loss_of)
         else:
             loss = catalogue_loss(u, v, batch.positive, loss_of)
         (loss if own is None else loss + own).backward()
-        if turn != "player":
+        if target != "loss":
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
-        if turn != "model":
-            self.loss.play()
+        if target != "model":
+            self.loss.optimizer_step()
         return loss.detach()
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
-        """Return the model's, then those of the loss's own player."""
+        """Return the model's, then those of the loss's own parameters."""
         return [self.optimizer, *getattr(self.loss, "optimizers", [])]
 
     def offer(self, score: float, epoch: int) -> None:

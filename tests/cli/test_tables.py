@@ -16,7 +16,8 @@ from companion.cli import main
 from companion.experiments import cell, cell_command
 from psl import datasets
 from psl.datasets import DATASETS, Dataset, stored_setting
-from psl.interactions import Interactions, holdout
+from psl.holdout import holdout
+from psl.interactions import Interactions
 
 
 def cells() -> list[tuple[tuple[str, ...], dict]]:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from psl.kernels.dispatch import cpu_kernels
-from psl.losses import Batch, Player, get_loss
+from psl.losses import Batch, StatefulLoss, get_loss
 
 # 64 columns and more a score: the gather is taken when N * 64 < I.
 PRODUCT, GATHER = (37, 13), (800, 3)
@@ -31,9 +31,9 @@ def loss_by_name(name: str, batch: Batch | None = None):
     """Build a loss with state, so that nothing it holds is missing."""
     loss = get_loss(name).build(0.2)
     loss.reduction = "none"
-    if not isinstance(loss, Player):
+    if not isinstance(loss, StatefulLoss):
         return loss
-    loss.start(12, 800, lr=0.1, weight_decay=0.0, generator=torch.Generator().manual_seed(1))
+    loss.setup(12, 800, lr=0.1, weight_decay=0.0, generator=torch.Generator().manual_seed(1))
     return lambda p, n: loss.to(p.dtype)(p, n, batch)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from companion.sweep import Board, Event, Job
+from companion.sweep import Event, Job, SweepProgress
 from psl import datasets
 from psl.training import RunConfig, train
 
@@ -20,14 +20,16 @@ def job(**changes: Any) -> Job:
     return Job(RunConfig(**{**TINY, **changes}), "tiny")
 
 
-def board(jobs: list[Job], then: Any = lambda _: None) -> tuple[Board, io.StringIO, list[Event]]:
+def board(
+    jobs: list[Job], then: Any = lambda _: None
+) -> tuple[SweepProgress, io.StringIO, list[Event]]:
     """A board without a terminal, what it printed, and what it heard; ``then`` sees each event."""
     text, heard = io.StringIO(), []
 
-    class Listening(Board):
-        def hear(self, event: Event) -> None:
+    class Listening(SweepProgress):
+        def handle(self, event: Event) -> None:
             heard.append(event)
-            super().hear(event)
+            super().handle(event)
             then(event)
 
     return Listening(jobs, Console(file=text, width=200)), text, heard

@@ -165,10 +165,10 @@ def test_scores_and_the_frozen_pass(name: str, score: str) -> None:
     if score == "cosine":
         norms = raw_u[users].norm(dim=1)[:, None] * raw_v.norm(dim=1)[None]
         expected = expected / norms.clamp(min=1e-12) / 2
-    for embed in (model.embed, model.frozen()):
+    for embed in (model.embed, model.inference_embeddings()):
         u, v = embed(users)
         assert torch.allclose((u @ v.T).detach().double(), expected, atol=1e-6)
-    assert not model.frozen()(users)[0].requires_grad
+    assert not model.inference_embeddings()(users)[0].requires_grad
 
 
 @pytest.mark.parametrize("name", BACKBONES)

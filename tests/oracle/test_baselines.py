@@ -141,7 +141,7 @@ def test_ten_steps_of_the_adversary(released: bool) -> None:
         torch.randint(6, (4, 5), generator=torch.Generator().manual_seed(1)),
     )
     loss = AdvInfoNCELoss(0.1, released, adversary_lr=0.01, dim=3).double()
-    loss.start(3, 6, lr=9.0, weight_decay=0.1, generator=torch.Generator().manual_seed(2))
+    loss.setup(3, 6, lr=9.0, weight_decay=0.1, generator=torch.Generator().manual_seed(2))
     loss.double()
     tables = [loss.user.detach().clone(), loss.item.detach().clone()]
     moments = [[torch.zeros_like(t), torch.zeros_like(t)] for t in tables]
@@ -159,7 +159,7 @@ def test_ten_steps_of_the_adversary(released: bool) -> None:
     before = value(*tables)
     for step in range(1, 11):
         loss(p, n, batch).backward()
-        loss.play()
+        loss.optimizer_step()
         loss.zero_grad(set_to_none=True)
         grads = []
         for table in tables:
@@ -185,16 +185,16 @@ def test_ten_steps_of_the_adversary(released: bool) -> None:
 def test_the_adversarys_schedule() -> None:
     """As its authors: an extra pass at 3, 8, 13, ..., at most ``limit``; released: every fifth."""
     mine, released = AdvInfoNCELoss(0.1, limit=3), AdvInfoNCELoss(0.1, True)
-    assert [e for e in range(1, 40) if mine.turns(e) == ("player", "model")] == [3, 8, 13]
-    assert all(mine.turns(e) in (("model",), ("player", "model")) for e in range(1, 40))
+    assert [e for e in range(1, 40) if mine.update_schedule(e) == ("loss", "model")] == [3, 8, 13]
+    assert all(mine.update_schedule(e) in (("model",), ("loss", "model")) for e in range(1, 40))
     for interval in range(1, 9):
         for limit in (0, 1, 3):
             loss = AdvInfoNCELoss(0.1, limit=limit, interval=interval)
-            passes = [e for e in range(1, 90) if "player" in loss.turns(e)]
+            passes = [e for e in range(1, 90) if "loss" in loss.update_schedule(e)]
             assert len(passes) == limit, "all of them, whatever the interval"
             assert all(b - a == interval for a, b in itertools.pairwise(passes))
             assert not passes or passes[0] <= min(3, interval)
-    frozen = [e for e in range(1, 201) if released.turns(e) == ("player",)]
+    frozen = [e for e in range(1, 201) if released.update_schedule(e) == ("loss",)]
     assert frozen == list(range(5, 201, 5)), "160 of 200 epochs train the model"
 
 
@@ -259,8 +259,8 @@ def test_ten_steps_of_the_scalars(released: bool) -> None:
     """Adam by hand: gamma and s+ climb, the rest descends; released: everything descends."""
     p, n = scores(6, b=8, n=20)
     lr = 0.05
-    loss = LLPAUCLoss(1.0, 0.5, 0.1, released, player_lr=lr).double()
-    loss.start(1, 1, lr=lr, weight_decay=0.0, generator=torch.Generator())
+    loss = LLPAUCLoss(1.0, 0.5, 0.1, released, scalar_lr=lr).double()
+    loss.setup(1, 1, lr=lr, weight_decay=0.0, generator=torch.Generator())
     v = {"a": 1.0, "b": 0.0, "s_pos": 0.5, "s_neg": 0.5, "gamma": 0.0}
     v |= {"theta_a": 0.5, "theta_b": 0.5} if released else {}
     moment = {name: [0.0, 0.0] for name in v}
@@ -269,7 +269,7 @@ def test_ten_steps_of_the_scalars(released: bool) -> None:
         rate |= {"s_pos": 2 * lr, "s_neg": 2 * lr, "gamma": 2 * lr}
     for step in range(1, 11):
         loss(p, n).backward()
-        loss.play()
+        loss.optimizer_step()
         loss.zero_grad(set_to_none=True)
         grads = {}
         for name in v:
@@ -302,10 +302,10 @@ def test_descending_the_maximisers_empties_the_game() -> None:
     ends = {}
     for released in (True, False):
         loss = LLPAUCLoss(1.0, 0.5, 0.01, released).double()
-        loss.start(1, 1, lr=0.1, weight_decay=0.0, generator=torch.Generator())
+        loss.setup(1, 1, lr=0.1, weight_decay=0.0, generator=torch.Generator())
         for _ in range(400):
             loss(p, n).backward()
-            loss.play()
+            loss.optimizer_step()
             loss.zero_grad(set_to_none=True)
         ends[released] = {k: float(x) for k, x in loss.state_dict().items()}
     jammed = ends[True]
@@ -340,16 +340,16 @@ def test_the_quantile_is_the_score_of_the_kth_best_item() -> None:
     g = torch.Generator().manual_seed(0)
     users, items = torch.randn(600, 4, generator=g), torch.randn(50, 4, generator=g)
     loss = SLatKLoss(0.1, refresh=3, k=7)
-    loss.start(600, 50, lr=0.1, weight_decay=0.0, generator=g)
+    loss.setup(600, 50, lr=0.1, weight_decay=0.0, generator=g)
     looked = []
 
-    def freeze():
+    def encode():
         looked.append(1)
         return lambda chosen: (users[chosen], items)
 
     for epoch in (1, 2, 3):
-        loss.look(epoch, freeze)
+        loss.on_epoch_start(epoch, encode)
     assert not looked and not loss.quantile.any()
-    loss.look(4, freeze)
+    loss.on_epoch_start(4, encode)
     better = (users @ items.T >= loss.quantile[:, None]).sum(1)
     assert looked and (better == 7).all()

@@ -20,13 +20,13 @@ from psl.datasets import load
 from psl.evaluation import evaluate
 from psl.interactions import Interactions
 from psl.kernels.dispatch import gpu_kernels
-from psl.losses import LOSSES, Batch, PairwiseSoftmaxLoss, Player, get_loss
+from psl.losses import LOSSES, Batch, PairwiseSoftmaxLoss, StatefulLoss, get_loss
 from psl.models.backbones import BACKBONES
 from psl.negatives import UniformNegatives
 from psl.ops import catalogue_loss, sampled_loss
 from psl.streams import stream_key
 from psl.training import Progress, RunConfig, train
-from psl.training.step import State
+from psl.training.step import TrainState
 
 pytestmark = pytest.mark.gpu
 BATCH, DIM, COUNT, DEVICE = 1024, 64, 1000, "cuda"
@@ -115,18 +115,18 @@ def test_a_whole_training_step_does_not_wait_for_the_device(
     backbone: str, name: str, request: pytest.FixtureRequest
 ) -> None:
     fit, place = load("synthetic").train, torch.device(DEVICE)
-    state = State.create(small(backbone=backbone, loss=name), fit, place)
+    state = TrainState.create(small(backbone=backbone, loss=name), fit, place)
     users, items = (torch.from_numpy(x[:64]).to(place) for x in (fit.users, fit.items))
 
     def train_step(key: int) -> None:
         batch = Batch(users, items, state.sampler.sample(users, 16, key))
-        state.step(batch, "both" if isinstance(state.loss, Player) else "model", key)
+        state.step(batch, "both" if isinstance(state.loss, StatefulLoss) else "model", key)
 
     for key in (1, 2, 3):  # compile, make room, and are recorded
         train_step(key)
     request.getfixturevalue("no_waiting")
     train_step(4)
-    state.replays = {}
+    state.graph_steps = {}
     train_step(5)
 
 
@@ -135,12 +135,16 @@ def test_a_whole_training_step_does_not_wait_for_the_device(
 def test_a_replayed_step_gives_the_bits_of_any_other(backbone: str, name: str) -> None:
     """Of other batches, of one that is shorter, and of other noise."""
     fit, place = load("synthetic").train, torch.device(DEVICE)
-    one, other = (State.create(small(backbone=backbone, loss=name), fit, place) for _ in range(2))
-    assert one.replays
-    other.replays = {}
+    one, other = (
+        TrainState.create(small(backbone=backbone, loss=name), fit, place) for _ in range(2)
+    )
+    assert one.graph_steps
+    other.graph_steps = {}
     turns: tuple[str, ...] = ("model",)
-    if isinstance(one.loss, Player):
-        turns = tuple(sorted({turn for epoch in range(1, 6) for turn in one.loss.turns(epoch)}))
+    if isinstance(one.loss, StatefulLoss):
+        turns = tuple(
+            sorted({turn for epoch in range(1, 6) for turn in one.loss.update_schedule(epoch)})
+        )
     for key, count in enumerate([64, 64, 64, 64, 30, 64]):
         users, items = (
             torch.from_numpy(x[100 * key :][:count]).to(place) for x in (fit.users, fit.items)
@@ -152,7 +156,7 @@ def test_a_replayed_step_gives_the_bits_of_any_other(backbone: str, name: str) -
                 state.loss.requires_grad_(turn != "model")
                 values.append(float(state.step(batch, turn, key)))
             assert values[0] == values[1], (key, turn)
-    assert all(one.replays[turn].graph is not None for turn in turns)
+    assert all(one.graph_steps[turn].graph is not None for turn in turns)
     for part in ("model", "loss"):
         pairs = zip(*(getattr(x, part).parameters() for x in (one, other)), strict=True)
         assert all(torch.equal(a, b) for a, b in pairs), part
@@ -194,9 +198,9 @@ def test_a_run_repeats_and_a_stopped_one_ends_alike(
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_a_gpu_ranks_as_a_cpu_does(backbone: str) -> None:
     data = load("synthetic")
-    model = State.create(small(backbone=backbone), data.train, torch.device("cpu")).model
-    here = evaluate(model.frozen(), data.test, data.train, device="cpu")
-    there = evaluate(model.to(DEVICE).frozen(), data.test, data.train, device=DEVICE)
+    model = TrainState.create(small(backbone=backbone), data.train, torch.device("cpu")).model
+    here = evaluate(model.inference_embeddings(), data.test, data.train, device="cpu")
+    there = evaluate(model.to(DEVICE).inference_embeddings(), data.test, data.train, device=DEVICE)
     assert here == pytest.approx(there, abs=1e-3), "ties may fall otherwise"
 
 

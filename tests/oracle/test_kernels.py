@@ -41,7 +41,7 @@ def tables(items: int = 900, dim: int = 24, count: int = 301):
     return users, table, positive, negative
 
 
-ROADS = {"sampled": kernels.pairwise_softmax, "catalogue": kernels.catalogue_softmax}
+PATHS = {"sampled": kernels.pairwise_softmax, "catalogue": kernels.catalogue_softmax}
 
 
 def exact(users, items, positive, negative, tau: float, activation: str):
@@ -64,15 +64,15 @@ def compare(got, expected, tau: float) -> None:
         assert error < 1e-5 if tau >= 0.025 else error < 5e-5
 
 
-@pytest.mark.parametrize("road", ROADS)
+@pytest.mark.parametrize("road", PATHS)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("tau", [0.005, 0.025, 0.1, 0.25, 1.0])
 def test_value_and_gradients(road: str, activation: str, tau: float) -> None:
     inputs = tables(dim=64 if activation == "relu" else 24)
-    compare(ROADS[road](*inputs, tau, activation), exact(*inputs, tau, activation), tau)
+    compare(PATHS[road](*inputs, tau, activation), exact(*inputs, tau, activation), tau)
 
 
-@pytest.mark.parametrize("road", ROADS)
+@pytest.mark.parametrize("road", PATHS)
 @pytest.mark.parametrize("activation", [n for n, a in ACTIVATIONS.items() if a.domain == -math.inf])
 @pytest.mark.parametrize("tau", [1.0, 20.0])
 def test_scores_of_any_size(road: str, activation: str, tau: float) -> None:
@@ -83,7 +83,7 @@ def test_scores_of_any_size(road: str, activation: str, tau: float) -> None:
     best = (users @ items.T).sort(dim=1).indices
     positive[2:6], positive[6:10], negative[2:10, :40] = best[2:6, -1], best[6:10, 0], 7
     inputs = users, items, positive, negative
-    got, expected = ROADS[road](*inputs, tau, activation), exact(*inputs, tau, activation)
+    got, expected = PATHS[road](*inputs, tau, activation), exact(*inputs, tau, activation)
     assert torch.allclose(got[0].double(), expected[0], rtol=1e-6, atol=1e-4)
     for one, other in zip(got[1:], expected[1:], strict=True):
         # A score of 200 is rounded by 1e-5, and its term by that over tau.
@@ -111,7 +111,7 @@ def test_a_row_far_below_the_catalogue_does_not_vanish() -> None:
     users = torch.tensor([[0.5, 0.0]])
     items = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0]])
     positive, negative = torch.tensor([2]), torch.tensor([[1, 1]])
-    for road in ROADS.values():
+    for road in PATHS.values():
         value, *_ = road(users, items, positive, negative, 0.005, "exp")
         assert float(value) == pytest.approx(-100 + math.log(2), rel=1e-6)
 
@@ -337,7 +337,7 @@ def test_defaults_of_the_process_do_not_reach_the_kernels() -> None:
     def outputs() -> list[torch.Tensor]:
         drawn = kernels.uniform_negatives(5, ids, ids, 900, positive % 33, 7)
         return [
-            *(x for road in ROADS.values() for x in road(*inputs, 0.1, "relu")),
+            *(x for road in PATHS.values() for x in road(*inputs, 0.1, "relu")),
             kernels.scores(users, items, negative),
             *kernels.scatter_scores(users, items, negative, weight),
             *kernels.unit_rows(items),

@@ -17,7 +17,7 @@ from psl.negatives import NoisyNegatives, UniformNegatives
 from psl.streams import stream_key, uniforms
 
 needs_kernels = pytest.mark.skipif(cpu_kernels(torch.zeros(1)) is None, reason="numba is missing")
-ROADS = ["off", pytest.param("on", marks=needs_kernels)]
+PATHS = ["off", pytest.param("on", marks=needs_kernels)]
 
 
 def data(items: int = 20) -> Interactions:
@@ -32,7 +32,7 @@ def draw(key: int, count: int, users: list[int], of: Interactions | None = None)
     return UniformNegatives(of or data()).sample(torch.tensor(users), count, key)
 
 
-@pytest.mark.parametrize("road", ROADS)
+@pytest.mark.parametrize("road", PATHS)
 @pytest.mark.parametrize("items", [20, 200])  # 198 positives: beyond what is counted one by one
 def test_never_a_positive_and_uniform(
     road: str, items: int, monkeypatch: pytest.MonkeyPatch
@@ -72,7 +72,7 @@ def test_the_key_decides() -> None:
     assert not torch.equal(draw(3, 50, [0, 1]), draw(4, 50, [0, 1]))
 
 
-@pytest.mark.parametrize("road", ROADS)
+@pytest.mark.parametrize("road", PATHS)
 @pytest.mark.parametrize("kind", ["uniform", "noisy"])
 def test_what_cannot_be_drawn_is_refused_on_both_roads(
     road: str, kind: str, monkeypatch: pytest.MonkeyPatch
@@ -113,7 +113,7 @@ class Draws(Dataset):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
-@pytest.mark.parametrize("road", ROADS)
+@pytest.mark.parametrize("road", PATHS)
 def test_a_forked_worker_draws_the_same(road: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where kernels ran in threads of OpenMP, numba ends a child that runs one more."""
     monkeypatch.setenv("PSL_KERNELS", road)

@@ -11,18 +11,18 @@ import re
 import sys
 from pathlib import Path
 
-import numpy as np
 import torch
 
 import psl
-from psl.interactions import synthetic
+from psl.interactions import Interactions
 from psl.kernels.dispatch import cpu_kernels
 
 text, extra = Path(sys.argv[1]).read_text(encoding="utf-8"), sys.argv[2]
 home = Path(psl.__file__)
 assert "site-packages" in home.parts, f"not the installed package: {home}"
 g = torch.Generator().manual_seed(0)
-train, _ = synthetic(np.random.default_rng(0), 30, 90, relevant=20, observed=8)
+pairs = torch.rand(30, 90, generator=g) < 0.1
+train = Interactions.from_pairs(*(x.numpy() for x in pairs.nonzero(as_tuple=True)), 30, 90)
 names = {"positive": torch.zeros(2), "negative": torch.zeros(2, 3), "train": train}
 names |= {"seed": 0, "epoch": 1, "step": 1, "users": torch.arange(8), "positives": torch.arange(8)}
 names["user_table"] = torch.randn(30, 4, generator=g).requires_grad_()

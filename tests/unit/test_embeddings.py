@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from psl import datasets
 from psl.errors import DataError
 from psl.evaluation import evaluate
-from psl.interactions import holdout
+from psl.holdout import holdout
 from psl.streams import numpy_stream
 from psl.training import RunConfig, train
 from psl.training import export as embeddings

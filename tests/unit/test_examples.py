@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from psl.interactions import synthetic
+from psl.datasets import synthetic
 
 ROOT = Path(__file__).parents[2]
 WITH_EXAMPLES = [

@@ -320,7 +320,7 @@ def test_what_the_papers_print_of_every_run() -> None:
     adversary = AdvInfoNCELoss()
     assert (adversary.adversary_lr, adversary.interval) == (5e-5, 5)
     assert (adversary.limit, adversary.dim) == (20, 64)
-    assert (SLatKLoss().k, SLatKLoss().refresh, LLPAUCLoss().player_lr) == (20, 20, 1e-3)
+    assert (SLatKLoss().k, SLatKLoss().refresh, LLPAUCLoss().scalar_lr) == (20, 20, 1e-3)
 
 
 def test_what_a_table_prints_on_another_scale() -> None:

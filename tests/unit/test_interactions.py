@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import math
+import pickle
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from scipy import sparse
 from scipy.sparse import csr_matrix
 
 from psl import datasets
+from psl.datasets import synthetic
 from psl.errors import DataError
-from psl.interactions import Interactions, holdout, synthetic
+from psl.holdout import holdout
+from psl.interactions import Interactions
 
 
 def pairs(*rows: tuple[int, int], shape: tuple[int, int] = (4, 6)) -> Interactions:
@@ -216,3 +222,51 @@ def test_the_embedded_dataset_is_what_it_was() -> None:
     top = np.sort(seen.popularity)[::-1][:60].sum() / len(seen)
     assert 0.25 < top < 0.9
     assert (data.liked.degrees - seen.degrees == 20).all(), "20 known false negatives a user"
+
+
+def test_a_sparse_matrix_and_a_table_give_the_same_set() -> None:
+    users, items = np.array([2, 0, 2, 0, 2]), np.array([1, 3, 0, 3, 4])
+    expected = Interactions.from_pairs(users, items, 3, 5)
+    matrix = sparse.coo_array((np.array([1.0, 2.0, 1.0, 0.0, 3.0]), (users, items)), shape=(3, 5))
+    for form in (matrix, matrix.tocsr(), matrix.tocsc()):
+        found = Interactions.from_scipy(form)
+        assert found.fingerprint() == expected.fingerprint()
+    explicit = sparse.csr_array(([1.0, 0.0], ([0, 1], [0, 1])), shape=(2, 2))
+    assert len(Interactions.from_scipy(explicit)) == 1, "a stored zero is no pair"
+
+    names = pd.DataFrame({"who": ["c", "a", "c", "a", "c"], "what": [20, 40, 10, 40, 50]})
+    found, user_ids, item_ids = Interactions.from_dataframe(names, user="who", item="what")
+    assert list(user_ids) == ["a", "c"] and list(item_ids) == [10, 20, 40, 50]
+    pairs = set(zip(user_ids[found.users], item_ids[found.items], strict=True))
+    assert pairs == {("c", 20), ("a", 40), ("c", 10), ("c", 50)}
+
+
+@pytest.mark.parametrize(
+    ("frame", "words"),
+    [
+        ({"user": ["a"], "thing": [1]}, "no column 'item'; there are user, thing"),
+        ({"user": ["a", None], "item": [1, 2]}, "'user' is missing"),
+        ({"user": ["a", "b"], "item": [1, math.nan]}, "'item' is missing"),
+        ({"user": ["a", 1], "item": [1, 2]}, "'user' do not sort"),
+        ({"user": [], "item": []}, "no interaction"),
+    ],
+)
+def test_a_table_that_does_not_serve(frame: dict[str, list[Any]], words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        Interactions.from_dataframe(pd.DataFrame(frame))
+
+
+def test_a_dense_array_is_no_sparse_matrix() -> None:
+    with pytest.raises(DataError, match="sparse matrix"):
+        Interactions.from_scipy(np.eye(3))
+
+
+def test_views_are_made_once_and_not_pickled() -> None:
+    data = Interactions.from_pairs(np.array([0, 1, 1]), np.array([2, 0, 2]), 2, 3)
+    view = data.to("cpu")
+    assert data.to(torch.device("cpu")) is view
+    assert view.users.tolist() == [0, 1, 1] and view.items.tolist() == [2, 0, 2]
+    assert view.indptr.tolist() == [0, 1, 3] and data.users is data.users
+    again = pickle.loads(pickle.dumps(data))
+    assert set(vars(again)) == {"indptr", "items", "num_items"}
+    assert again.fingerprint() == data.fingerprint() and again.to("cpu") is not view

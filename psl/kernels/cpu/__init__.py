@@ -4,7 +4,7 @@ Each does in one visit what torch does in several, and nothing of size ``B x N x
 memory.  Sums are taken in an order that does not depend on the number of threads: one thread or
 many give the same bits.
 
-Nothing here is imported unless numba is there; the plain torch roads of :mod:`psl.ops` and
+Nothing here is imported unless numba is there; the plain torch paths of :mod:`psl.ops` and
 :mod:`psl.negatives` give the same numbers and are the oracle.
 """
 

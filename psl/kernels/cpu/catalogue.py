@@ -87,15 +87,17 @@ def catalogue_softmax(
     users: Tensor,
     items: Tensor,
     positive: Tensor,
-    negative: Tensor,
+    negative: Tensor | None,
     tau: float,
     activation: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the loss of each row (B,) and the gradients of its mean, (B, d) and (I, d).
 
-    ``negative`` (B, N) are the sampled items; N = 0 means every item once, the positive too.
+    ``negative`` (B, N) are the sampled items; ``None`` means every item once, the positive too.
     Memory beyond inputs and outputs is 1 to 32 MiB.  Raises IndexError for a wrong id.
     """
+    if negative is None:
+        negative = positive.new_empty(len(positive), 0)  # none drawn: the kernel takes them all
     threads, kernel = use_threads(), _weights(activation)
     value, grad_users = users.new_empty(len(users)), torch.empty_like(users)
     grad_items, bad = torch.zeros_like(items), np.zeros(1, i4)

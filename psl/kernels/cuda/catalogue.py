@@ -73,13 +73,20 @@ def _weights(
 
 
 def catalogue_softmax(
-    users: Tensor, items: Tensor, positive: Tensor, negative: Tensor, tau: float, activation: str
+    users: Tensor,
+    items: Tensor,
+    positive: Tensor,
+    negative: Tensor | None,
+    tau: float,
+    activation: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the loss of each row (B,) and the gradients of its mean, (B, d) and (I, d).
 
-    ``negative`` (B, N) are the sampled items; N = 0 means every item once, the positive too.
+    ``negative`` (B, N) are the sampled items; ``None`` means every item once, the positive too.
     Memory beyond inputs and outputs is at most 512 MiB, or one row of 8 bytes an item.
     """
+    if negative is None:
+        negative = positive.new_empty(len(positive), 0)  # none drawn: the kernel takes them all
     batch, num_items, count = len(users), len(items), negative.shape[1]
     value, grad_users = users.new_empty(batch), torch.empty_like(users)
     grad_items = torch.zeros_like(items)

@@ -1,4 +1,4 @@
-"""Uniform negatives on a GPU, in one pass over the ids: the numbers of every other road."""
+"""Uniform negatives on a GPU, in one pass over the ids: the same numbers as on a CPU."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def test_other_losses_may_pass_for_one_and_that_is_counted() -> None:
         loss: reference.reported("table1_iid", loss=loss, metric="ndcg@20", **WHERE)
         for loss in ("sl", "llpauc", "psl-relu")
     }
-    found = claims.exchanges(subject(*(record(loss, v) for loss, v in paper.items())))
+    found = claims.swap_test(subject(*(record(loss, v) for loss, v in paper.items())))
     ndcg = {(e["id"], e["loss"]): e["noticed"] for e in found if "ndcg" in e["id"]}
     row = "table-1-electronic-mf-{}-ndcg-20".format
     # 5 % sees that LLPAUC is not SL, and does not see that PSL is not SL.
@@ -80,7 +80,7 @@ def test_a_loss_poses_with_runs_of_the_registered_data_only() -> None:
     mine, other = record("sl", paper["sl"]), record("llpauc", paper["llpauc"])
     row = "table-1-electronic-mf-sl-ndcg-20"
     for posing, count in ((other, 1), (other_data(other), 0)):
-        found = claims.exchanges(subject(mine, posing))
+        found = claims.swap_test(subject(mine, posing))
         assert len([e for e in found if e["id"] == row]) == count
 
 

@@ -106,7 +106,7 @@ def test_settings(arguments: dict[str, Any], words: str) -> None:
         (AdvInfoNCELoss, {"interval": 0}, "interval must be at least 1"),
         (AdvInfoNCELoss, {"limit": -1}, "limit must be at least 0"),
         (AdvInfoNCELoss, {"dim": 0}, "dim must be at least 1"),
-        (LLPAUCLoss, {"player_lr": 0.0}, "player_lr must be positive"),
+        (LLPAUCLoss, {"scalar_lr": 0.0}, "scalar_lr must be positive"),
         (LLPAUCLoss, {"alpha": 2.0}, "alpha must lie"),
         (RobustBPRLoss, {"eta": float("inf")}, "eta must be positive and finite"),
         *((cls, {"reduction": "avg"}, "reduction must be") for cls in MODULES),

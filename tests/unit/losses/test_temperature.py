@@ -88,7 +88,7 @@ def test_a_number_of_numpy_is_a_number(kind: Any) -> None:
         BSLLoss(tau, as_released=True),
     ):
         assert loss.fused is not None
-        assert type(loss.fused[0]) is float and loss.fused[0] == float(tau)
+        assert type(loss.fused.tau) is float and loss.fused.tau == float(tau)
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (1, 1, 1)])

@@ -175,12 +175,12 @@ def test_problems_are_all_named_with_their_line(tmp_path: Path) -> None:
         if config["seed"] == 2:
             raise ValueError("no such seed")
 
-    found = records.problems(path, load)
+    found = records.validate(path, load)
     assert [p.split(": ")[0].rsplit(":", 1)[1] for p in found] == ["2", "3", "4"]
     assert "validation_curve[0].loss is not a finite number" in found[0]
     assert "does not load (no such seed)" in found[1]
     assert "runs.jsonl:1 again" in found[2]
-    assert records.problems(write(path, record(0), record(1)), load) == []
+    assert records.validate(write(path, record(0), record(1)), load) == []
 
 
 def _append(path: Path, first: int) -> None:
@@ -238,4 +238,4 @@ def test_a_path_may_be_text(tmp_path: Path) -> None:
     path = records.file_of(str(tmp_path / "one"), "test")
     records.append(str(path), record())
     assert records.merge([str(path)], str(tmp_path / "two")) == {tmp_path / "two" / "test.jsonl": 1}
-    assert records.problems(str(tmp_path / "two"), dict) == []
+    assert records.validate(str(tmp_path / "two"), dict) == []

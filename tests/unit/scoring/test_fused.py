@@ -10,7 +10,7 @@ from torch import Tensor
 
 from psl.errors import UnknownNameError
 from psl.losses import Batch, BSLLoss, PairwiseSoftmaxLoss, SoftmaxLoss
-from psl.ops import catalogue_loss, sampled_loss
+from psl.ops import FusedSpec, catalogue_loss, sampled_loss
 from scoring_problems import PRODUCT, problem, reference
 
 
@@ -86,7 +86,7 @@ def test_the_losses_as_they_are_stay_fused() -> None:
         assert loss.fused is not None
         loss.reduction = "none"
         assert loss.fused is not None
-    assert BSLLoss(0.1, 0.2, as_released=True).fused == (0.2, "exp", 2.0)
+    assert BSLLoss(0.1, 0.2, as_released=True).fused == FusedSpec(0.2, "exp", 2.0)
     for settings in ({"form": "inside"}, {"correction": "mean"}, {"reduction": "sum"}):
         assert PairwiseSoftmaxLoss(0.2, **settings).fused is None
 
@@ -118,3 +118,14 @@ def test_a_gradient_that_is_changed_in_place_is_the_callers_own(dtype: torch.dty
             gradient.zero_()
         again = torch.autograd.grad(value, inputs)
         assert all(torch.equal(a, b) and a.any() for a, b in zip(again, before, strict=True))
+
+
+def test_a_spec_of_another_kind_is_no_spec() -> None:
+    """Read as one, a bare tuple of the right length would be another function without a word."""
+
+    class Mine(PairwiseSoftmaxLoss):
+        fused = (0.1, "relu", 1.0)  # type: ignore[assignment]
+
+    users, items, positive, negative = problem(*PRODUCT)
+    with pytest.raises(TypeError, match="FusedSpec or None"):
+        sampled_loss(users, items, positive, negative, Mine(0.1))

@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from psl.losses import get_loss
 from psl.models.contrast import _masked
 from psl.ops import catalogue_loss, half_cosine, sampled_loss, sampled_scores
-from psl.ops.precision import in_own_precision
+from psl.ops.precision import full_precision
 from scoring_problems import GATHER, KERNELS, PRODUCT, problem
 
 HALF = [torch.bfloat16, torch.float16]
@@ -105,7 +105,7 @@ def test_no_operator_heeds_the_switch_for_fewer_digits(device: str, asked: str) 
     torch.set_float32_matmul_precision(asked)
     before, seen = switches(), []
 
-    @in_own_precision
+    @full_precision
     def operator(x: Any) -> None:
         seen.append(switches()[{"cpu": -1, "cuda": len(before) // 2}[device]])
         raise KeyError
@@ -153,7 +153,7 @@ def test_the_contrast_of_a_gpu_heeds_no_switch_on_its_way_back(
 @pytest.mark.usefixtures("restored")
 def test_a_switch_that_follows_another_goes_on_following_it() -> None:
     torch.backends.fp32_precision = "tf32"
-    operator = in_own_precision(lambda x: torch.backends.cuda.matmul.fp32_precision)
+    operator = full_precision(lambda x: torch.backends.cuda.matmul.fp32_precision)
     assert operator(SimpleNamespace(device=torch.device("cuda"))) == "ieee"
     assert torch.backends.cuda.matmul.fp32_precision == "tf32"
     torch.backends.fp32_precision = "none"

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from psl.datasets import synthetic
 from psl.evaluation import evaluate
-from psl.interactions import synthetic
 from psl.losses import (
     LOSSES,
     Batch,

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from companion import records, sweep
 from companion.experiments import cells
-from companion.sweep import Board, Event, Job, Settings, execute, local
+from companion.sweep import Event, Job, Settings, SweepProgress, execute, local
 from psl.errors import PSLError, RecordError, UnknownNameError
 from sweeps import HOPELESS, alone, board, job
 
@@ -146,7 +146,7 @@ def test_runs_of_a_sweep_have_names_of_their_own() -> None:
     plain = records.names({str(s): dataclasses.replace(some[0], seed=s).as_dict() for s in (0, 1)})
     assert plain == {str(s): f"amazon-health iid mf sl seed {s}" for s in (0, 1)}
     console = Console(file=io.StringIO(), width=200, height=40, force_terminal=True)
-    shown = Board([Job(config, "sensitivity") for config in some], console)
+    shown = SweepProgress([Job(config, "sensitivity") for config in some], console)
     with console.capture() as capture:
         console.print(shown.table())
     assert all(name.partition(", ")[2] in capture.get() for name in called.values())
@@ -163,7 +163,7 @@ def test_what_a_killed_worker_was_writing_goes_too(tmp_path: Path) -> None:
     states = tmp_path / "states"
     states.mkdir()
     (states / f".{one.config.run_id}.safetensors.1a2b3c4d").touch()
-    sheet = Board([one], Console(file=io.StringIO()))
+    sheet = SweepProgress([one], Console(file=io.StringIO()))
     settings = Settings(states, "cpu", threads=1)
     assert execute([one], sheet, settings=settings, results=tmp_path)
     assert not list(states.iterdir())

@@ -9,8 +9,8 @@ from rich.console import Console
 
 from companion import records, sweep
 from companion.experiments import Cell, cells
-from companion.sweep import Board, Event, Settings, execute, make_plan
-from companion.sweep.watch import State
+from companion.sweep import Event, Settings, SweepProgress, execute, make_plan
+from companion.sweep.watch import RunStatus
 from psl import datasets
 from sweeps import HOPELESS, board, job, record
 
@@ -42,14 +42,14 @@ def test_the_page_is_whole_and_escaped(tmp_path: Path, settings: Settings) -> No
 def test_the_live_table_fits_the_terminal() -> None:
     jobs = [job(seed=seed) for seed in range(50)]
     console = Console(file=io.StringIO(), width=100, height=20, force_terminal=True)
-    shown = Board(jobs, console)
+    shown = SweepProgress(jobs, console)
     for event in (
         Event(jobs[40].config.run_id, "started"),
         Event(jobs[40].config.run_id, "epoch", 1, 0.25),
         Event(jobs[30].config.run_id, "started"),
         Event(jobs[30].config.run_id, "failed", text="the loss is nan"),
     ):
-        shown.hear(event)
+        shown.handle(event)
     with console.capture() as capture:
         console.print(shown.table())
     lines = capture.get().splitlines()
@@ -81,14 +81,14 @@ def test_what_is_left_goes_by_the_epochs_of_this_attempt(monkeypatch) -> None:
     now = [0.0]
     monkeypatch.setattr("companion.sweep.watch.time.monotonic", lambda: now[0])
     one = job(epochs=20)
-    run_id, state = one.config.run_id, State(one)
-    state.hear(Event(run_id, "started"))
+    run_id, state = one.config.run_id, RunStatus(one)
+    state.handle(Event(run_id, "started"))
     now[0] = 4.0
-    state.hear(Event(run_id, "epoch", 11))  # it found ten of them done
+    state.handle(Event(run_id, "epoch", 11))  # it found ten of them done
     assert state.remaining() == 36
-    state.hear(Event(run_id, "epoch", 15))
-    state.hear(Event(run_id, "died", retried=True))
-    state.hear(Event(run_id, "started"))
+    state.handle(Event(run_id, "epoch", 15))
+    state.handle(Event(run_id, "died", retried=True))
+    state.handle(Event(run_id, "started"))
     now[0] = 10.0
-    state.hear(Event(run_id, "epoch", 12))  # from an earlier state than it had told of
+    state.handle(Event(run_id, "epoch", 12))  # from an earlier state than it had told of
     assert state.epoch == 12 and state.remaining() == 6 * 8

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from psl.errors import TrainingError
 from psl.training import train
-from psl.training.checkpoint import Keeper
+from psl.training.checkpoint import CheckpointWriter
 from small_runs import SMALL, Stop, data, run, same, stop_in
 
 
@@ -174,7 +174,7 @@ def test_a_state_that_takes_long_to_write_is_not_written_after_every_epoch(
         now[0] += 0.5
 
     monkeypatch.setattr("psl.training.checkpoint.save", slow)
-    keep = Keeper(tmp_path / "run.safetensors")
+    keep = CheckpointWriter(tmp_path / "run.safetensors")
     for epoch in range(1, 31):
         now[0] += 1.0
         keep(epoch, last=False)
@@ -185,5 +185,5 @@ def test_a_state_that_takes_long_to_write_is_not_written_after_every_epoch(
     assert written[3:] == [31, 32, 33]
     keep(34, last=False)
     keep(35, last=True)
-    Keeper(None)(36, last=True)
+    CheckpointWriter(None)(36, last=True)
     assert written[6:] == [35]

@@ -13,10 +13,11 @@ import torch
 from psl import streams
 from psl.errors import TrainingError
 from psl.evaluation import evaluate
-from psl.interactions import Interactions, holdout
+from psl.holdout import holdout
+from psl.interactions import Interactions
 from psl.losses import AdvInfoNCELoss, SLatKLoss
 from psl.streams import numpy_stream
-from psl.training.step import State
+from psl.training.step import TrainState
 from small_runs import SMALL, data, run, same
 
 
@@ -145,7 +146,7 @@ def test_every_stream_is_of_the_seed_and_used_once(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_loss_of_an_epoch_is_the_mean_over_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(State, "step", lambda self, batch, *_: torch.tensor(1.0))
+    monkeypatch.setattr(TrainState, "step", lambda self, batch, *_: torch.tensor(1.0))
     config = dataclasses.replace(SMALL, epochs=1, batch_size=700)  # the last batch is shorter
     (point,) = run(config).record["validation_curve"]
     assert point["loss"] == 1
@@ -154,14 +155,14 @@ def test_the_loss_of_an_epoch_is_the_mean_over_pairs(monkeypatch: pytest.MonkeyP
 def test_a_graph_is_of_the_pairs_that_are_trained_on() -> None:
     noisy = {"setting": "noise", "noise_ratio": 0.1, "drop_marked": True}
     config = dataclasses.replace(SMALL, backbone="lightgcn", **noisy)
-    state = State.create(config, data().train, torch.device("cpu"))
+    state = TrainState.create(config, data().train, torch.device("cpu"))
     edges = state.model.graph.to_users.values().numel()
     assert edges == len(state.pairs) < len(data().train)
 
 
 def test_a_player_looks_before_each_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
-    monkeypatch.setattr(SLatKLoss, "look", lambda self, epoch, freeze: seen.append(epoch))
+    monkeypatch.setattr(SLatKLoss, "on_epoch_start", lambda self, epoch, encode: seen.append(epoch))
     run(dataclasses.replace(SMALL, loss="sl@20"))
     assert seen == [1, 2, 3, 4]
 
@@ -175,7 +176,7 @@ def test_a_state_takes_its_settings_from_the_configuration(
     )
     changes = {"loss": "advinfonce", "init_std": 0.5, "lr": 0.03, "weight_decay": 0.2}
     config = dataclasses.replace(SMALL, **changes)
-    state = State.create(config, data().train, torch.device("cpu"))
+    state = TrainState.create(config, data().train, torch.device("cpu"))
     assert float(state.model.item.detach().std()) == pytest.approx(0.5, rel=0.1)
     assert (given["lr"], given["weight_decay"]) == (0.03, 0.2)
 

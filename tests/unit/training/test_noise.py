@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from psl.evaluation import evaluate
-from psl.interactions import Interactions, holdout
+from psl.holdout import holdout
+from psl.interactions import Interactions
 from psl.negatives import NoisyNegatives
 from psl.streams import numpy_stream
-from psl.training.step import State
+from psl.training.step import TrainState
 from small_runs import SMALL, data, run
 
 
@@ -27,7 +28,7 @@ def test_noise_puts_positives_among_the_negatives(monkeypatch: pytest.MonkeyPatc
             into.append(fit.mask(batch.users).gather(1, batch.negative))
             return torch.zeros(())
 
-        monkeypatch.setattr(State, "step", step)
+        monkeypatch.setattr(TrainState, "step", step)
         run(dataclasses.replace(SMALL, setting="noise", noise_ratio=ratio, epochs=1))
         shares[ratio] = float(torch.cat(seen).double().mean())
     assert shares[0.0] == 0
@@ -53,7 +54,7 @@ def test_marked_pairs_can_be_dropped_from_the_positives(monkeypatch: pytest.Monk
             masks.append(masked.fingerprint())
             return evaluate(embed, target, masked, **options)
 
-        monkeypatch.setattr(State, "step", step)
+        monkeypatch.setattr(TrainState, "step", step)
         monkeypatch.setattr("psl.training.loop.evaluate", spy)
         run(dataclasses.replace(noisy, drop_marked=drop))
         users, items = (

@@ -11,7 +11,8 @@ import torch
 
 from psl.errors import DataError, TrainingError
 from psl.evaluation import evaluate
-from psl.interactions import Interactions, holdout
+from psl.holdout import holdout
+from psl.interactions import Interactions
 from psl.streams import numpy_stream
 from psl.training import PROTOCOLS, train
 from small_runs import SMALL, data, run

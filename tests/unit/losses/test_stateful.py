@@ -23,16 +23,16 @@ from psl.losses import (
 def test_a_loss_with_state_says_what_must_come_first(cls: Any) -> None:
     loss, ids = cls(0.1), torch.zeros(3, dtype=torch.int64)
     batch = Batch(ids, ids, torch.zeros(3, 4, dtype=torch.int64))
-    with pytest.raises(RuntimeError, match=r"call start\(\.\.\.\) first"):
+    with pytest.raises(RuntimeError, match=r"call setup\(\.\.\.\) first"):
         loss(P, N, batch)
     loss(P, N)  # without ids it needs no state
-    loss.start(3, 5, lr=0.1, weight_decay=0.0, generator=torch.Generator().manual_seed(0))
+    loss.setup(3, 5, lr=0.1, weight_decay=0.0, generator=torch.Generator().manual_seed(0))
     assert torch.isfinite(loss(P, N, batch))
 
 
 def test_a_quantile_cannot_be_taken_before_there_is_one() -> None:
-    with pytest.raises(RuntimeError, match=r"call start\(\.\.\.\) first"):
-        SLatKLoss(refresh=1).look(2, lambda: lambda users: (N, N))
+    with pytest.raises(RuntimeError, match=r"call setup\(\.\.\.\) first"):
+        SLatKLoss(refresh=1).on_epoch_start(2, lambda: lambda users: (N, N))
 
 
 @pytest.mark.parametrize("group", [torch.zeros(3, 1).long(), torch.zeros(2).long()])
@@ -45,14 +45,14 @@ def test_a_player_uses_its_gradients_up() -> None:
     """Two turns are two gradients and not their sum."""
     loss = LLPAUCLoss()
     g = torch.Generator().manual_seed(0)
-    loss.start(5, 7, lr=0.1, weight_decay=0.0, generator=g)
+    loss.setup(5, 7, lr=0.1, weight_decay=0.0, generator=g)
     loss(P, torch.zeros(3, 4)).backward()
-    loss.play()
+    loss.optimizer_step()
     assert all(p.grad is None for p in loss.parameters())
     with torch.no_grad():
         loss.alone = torch.nn.Parameter(torch.ones(()))  # in no optimizer
     loss.alone.grad = torch.ones(())
-    loss.play()
+    loss.optimizer_step()
     assert loss.alone.grad is None
 
 
@@ -61,7 +61,7 @@ def test_a_batch_is_grouped_by_its_users() -> None:
     batch = Batch(torch.tensor([1, 1, 0]), torch.tensor([0, 1, 1]), torch.zeros(3, 2).long())
     assert torch.equal(BSLLoss(0.1, 0.2)(p, n, batch), bsl_loss(p, n, 0.1, 0.2, batch.users))
     loss = SLatKLoss(0.1)
-    loss.start(2, 2, lr=0.1, weight_decay=0.0, generator=torch.Generator())
+    loss.setup(2, 2, lr=0.1, weight_decay=0.0, generator=torch.Generator())
     loss.quantile.copy_(torch.tensor([0.2, -0.2]))
     quantile = torch.tensor([-0.2, -0.2, 0.2])
     assert torch.equal(loss(p, n, batch), slatk_loss(p, n, 0.1, quantile))
@@ -72,6 +72,6 @@ def test_the_first_tables_of_the_adversary(released: bool, std: float) -> None:
     """Standard normal as released; Xavier's, of 400 rows and 64 columns, as published."""
     loss = AdvInfoNCELoss(0.1, released)
     generator = torch.Generator().manual_seed(0)
-    loss.start(400, 400, lr=0.1, weight_decay=0.0, generator=generator)
+    loss.setup(400, 400, lr=0.1, weight_decay=0.0, generator=generator)
     for table in (loss.user, loss.item):
         assert float(table.detach().std()) == pytest.approx(std, rel=0.05)

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from psl.training.cuda_graph import Replay
+from psl.training.cuda_graph import CUDAGraphStep
 
 
 class Stream:
@@ -39,7 +39,7 @@ class Stage:
 
     def __init__(self) -> None:
         self.asked, self.swept_while_recording = 0, False
-        self.replay = Replay(self.ask)
+        self.replay = CUDAGraphStep(self.ask)
 
     @staticmethod
     def work(x: Tensor, y: Tensor) -> Tensor:

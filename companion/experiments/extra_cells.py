@@ -12,7 +12,7 @@ from psl.losses import LOSSES
 from psl.models.backbones import BACKBONES
 from psl.training import RunConfig
 
-__all__ = ["NEGATIVES", "SOFTMAX_LOSSES", "UNPRINTED"]
+__all__ = ["EXTRA_CELLS", "NEGATIVES", "SOFTMAX_LOSSES"]
 
 Where = dict[str, Any]
 
@@ -50,7 +50,7 @@ def _smoke() -> Iterator[Where]:
         yield {"dataset": "synthetic", "setting": "iid", "backbone": "mf", "loss": loss}
 
 
-UNPRINTED: dict[str, Callable[[], Iterator[Where]]] = {
+EXTRA_CELLS: dict[str, Callable[[], Iterator[Where]]] = {
     "health": _health,
     "sensitivity": _sensitivity,
     "smoke": _smoke,

@@ -1,0 +1,63 @@
+"""Setting a part of each user's pairs aside, for validation."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from psl.errors import DataError
+from psl.interactions import Interactions
+
+__all__ = ["holdout"]
+
+
+def holdout(
+    data: Interactions, fraction: float, rng: np.random.Generator, *, minimum: int = 1
+) -> tuple[Interactions, Interactions]:
+    """Move ``max(floor(fraction * n), minimum)`` random items of each user aside.
+
+    Users with too few interactions to keep one keep all of them.
+
+    Parameters
+    ----------
+    data : Interactions
+    fraction : float
+        Of a user's interactions, in (0, 1).
+    rng : numpy.random.Generator
+        Stream that chooses them.
+    minimum : int
+        How many are moved at least, of a user who has more.
+
+    Returns
+    -------
+    kept, held : Interactions
+
+    Raises
+    ------
+    DataError
+        If the fraction is not between 0 and 1, or nothing is set aside of any user.
+    """
+    if not 0 < fraction < 1:
+        raise DataError(f"the fraction to set aside lies between 0 and 1, got {fraction}")
+    degrees = data.degrees
+    count = np.maximum((fraction * degrees).astype(np.int64), minimum)
+    count[count >= degrees] = 0
+    if not count.any():
+        most = int(degrees.max(initial=0))
+        if most > minimum:
+            raise DataError(
+                f"no user has enough interactions, {most} at most, for one to be set aside: the "
+                f"fraction is {fraction}"
+            )
+        raise DataError(
+            f"no user has more than {minimum} interactions: there is none to set aside (a split "
+            "with a larger --core keeps users with more)"
+        )
+    order = np.lexsort((rng.random(len(data)), data.users))
+    place = np.arange(len(data)) - np.repeat(data.indptr[:-1], degrees)
+    held = np.zeros(len(data), dtype=bool)
+    held[order] = place < np.repeat(count, degrees)
+    shape = (data.num_users, data.num_items)
+    return (
+        Interactions.from_pairs(data.users[~held], data.items[~held], *shape),
+        Interactions.from_pairs(data.users[held], data.items[held], *shape),
+    )
