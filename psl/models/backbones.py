@@ -108,7 +108,7 @@ class MatrixFactorization(nn.Module):
         return (*self.embed(users), None)
 
     @torch.no_grad()
-    def frozen(self) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+    def inference_embeddings(self) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
         """Return :meth:`embed` with the tables computed once, for a pass over all users."""
         users, items = (x.detach() for x in self.scale(*self.tables()))
         return lambda chosen: (users.index_select(0, chosen), items)

@@ -211,9 +211,9 @@ def test_every_activation_of_the_module_has_a_kernel(name: str) -> None:
 
 def copied(folder: Path) -> Path:
     """Copy the package, and return where the copy has its kernels."""
-    package = Path(str(kernels.__file__)).parent
-    shutil.copytree(package.parent, folder / "psl", ignore=shutil.ignore_patterns("__pycache__"))
-    return folder / "psl" / "kernels"
+    package = Path(str(kernels.__file__)).parents[2]
+    shutil.copytree(package, folder / "psl", ignore=shutil.ignore_patterns("__pycache__"))
+    return folder / "psl" / "kernels" / "cpu"
 
 
 COMPILED = """

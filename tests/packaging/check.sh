@@ -15,16 +15,14 @@ os.chdir(f"{work}/source")
 build_meta.build_sdist(work)
 build_meta.build_wheel(work)
 PY
-python3="$(readlink -f .venv/bin/python)"
-for kind in whl tar.gz; do
-  "$python3" -m venv "$work/$kind"
-  # The lock's versions as constraints: PyTorch's newest CUDA build is not what is tested here.
-  "$work/$kind/bin/pip" install --quiet --constraint requirements.lock "$work"/psl-*."$kind"
-  if [ "$kind" = whl ]; then
-    (cd "$work" && "$work/whl/bin/python" "$OLDPWD/tests/packaging/installed.py" "$OLDPWD/README.md" base)
-    "$work/whl/bin/pip" install --quiet --constraint requirements.lock "$(echo "$work"/psl-*.whl)[fast]"
-    (cd "$work" && "$work/whl/bin/python" "$OLDPWD/tests/packaging/installed.py" "$OLDPWD/README.md" fast)
-  else
-    (cd "$work" && "$work/tar.gz/bin/python" "$OLDPWD/tests/packaging/installed.py" "$OLDPWD/README.md" base)
-  fi
-done
+env="$work/env/bin"
+"$(readlink -f .venv/bin/python)" -m venv "$work/env"
+runs() { (cd "$work" && "$env/python" "$OLDPWD/tests/packaging/installed.py" "$OLDPWD/README.md" "$1"); }
+
+# The lock's versions as constraints: PyTorch's newest CUDA build is not what is tested here.
+"$env/pip" install --quiet --constraint requirements.lock "$work"/psl-*.whl
+runs base
+"$env/pip" install --quiet --no-deps --force-reinstall "$work"/psl-*.tar.gz
+runs base
+"$env/pip" install --quiet --constraint requirements.lock "$(echo "$work"/psl-*.whl)[fast]"
+runs fast

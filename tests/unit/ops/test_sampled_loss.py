@@ -19,7 +19,7 @@ from psl.losses import (
     pairwise_softmax_loss,
 )
 from psl.ops import catalogue_loss, half_cosine, sampled_loss, sampled_scores, unit_rows
-from psl.ops import rows as plain_road
+from psl.ops import reference as plain_path
 from scoring_problems import GATHER, KERNELS, PRODUCT, loss_by_name, problem, reference
 
 
@@ -86,14 +86,14 @@ def test_nothing_is_kept_when_nothing_is_asked_for() -> None:
             assert not sampled_loss(*problem(*size, dtype=dtype), loss).requires_grad
 
 
-def test_the_plain_road_gathers_no_more_than_the_catalogue_has_scores(
+def test_the_plain_path_gathers_no_more_than_the_catalogue_has_scores(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Five columns of 200 numbers are more than 800 scores, two are fewer."""
     monkeypatch.setenv("PSL_KERNELS", "off")
-    gathered, whole = [], plain_road.embedding
+    gathered, whole = [], plain_path.embedding
     monkeypatch.setattr(
-        plain_road, "embedding", lambda c, i: gathered.append(c.numel()) or whole(c, i)
+        plain_path, "embedding", lambda c, i: gathered.append(c.numel()) or whole(c, i)
     )
     g = torch.Generator().manual_seed(0)
     users, items = torch.randn(8, 200, generator=g), torch.randn(800, 200, generator=g)

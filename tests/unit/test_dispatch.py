@@ -35,7 +35,7 @@ def test_without_a_folder_for_the_cache_there_are_no_kernels(tmp_path: Path) -> 
     skip = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "psl", tmp_path / "psl", ignore=skip)
     # Files where folders should be: root too cannot write there.
-    (tmp_path / "psl" / "kernels" / "__pycache__").touch()
+    (tmp_path / "psl" / "kernels" / "cpu" / "__pycache__").touch()
     file = tmp_path / "file"
     file.touch()
     nowhere = dict.fromkeys(("HOME", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR"), str(file / "cache"))
