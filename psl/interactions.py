@@ -143,7 +143,7 @@ class Interactions:
         Parameters
         ----------
         frame : DataFrame
-            Of pandas, or anything whose columns are arrays.
+            Of pandas.
         user, item : str
             Its two columns; their values may be of any kind that sorts.
 
@@ -156,19 +156,21 @@ class Interactions:
         Raises
         ------
         DataError
-            If a column is missing, a value is missing or the values do not sort, or there is no
-            row.
+            If a column is missing or stands twice, a value is missing or the values do not sort,
+            or there is no row.
         """
         numbers: list[np.ndarray] = []
         ids: list[np.ndarray] = []
         for name in (user, item):
             if name not in frame:
                 raise DataError(f"no column {name!r}; there are {', '.join(map(str, frame))}")
-            column = np.asarray(frame[name])
-            if (column != column).any() or (column == None).any():  # noqa: E711 - by element
+            column = frame[name]
+            if column.ndim != 1:
+                raise DataError(f"there are {column.shape[1]} columns {name!r}")
+            if column.isna().any():
                 raise DataError(f"a value of the column {name!r} is missing")
             try:
-                values, number = np.unique(column, return_inverse=True)
+                values, number = np.unique(column.to_numpy(), return_inverse=True)
             except TypeError as error:
                 raise DataError(f"the values of {name!r} do not sort ({error})") from error
             numbers.append(number)

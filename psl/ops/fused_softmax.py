@@ -58,16 +58,15 @@ def fused_softmax(
     tuple of Tensor, shapes (), (B, d) and (I, d)
     """
     users, items, positive = contiguous(users, items, positive)
-    count = len(items)
-    if negative is not None:
-        (negative,), count = contiguous(negative), negative.shape[1]
+    negative = None if negative is None else negative.contiguous()
     on_gpu = gpu_kernels(users)
     kernels = on_gpu or cpu_kernels(users)
     if kernels is None:
         check_ids(items, positive, *(() if negative is None else (negative,)))
         value, u, v = _softmax_rows(users, items, positive, negative, tau, activation, rows)
     else:
-        dense = negative is None or len(items) <= product_items(count, gpu=on_gpu is not None)
+        gpu = on_gpu is not None
+        dense = negative is None or len(items) <= product_items(negative.shape[1], gpu=gpu)
         kernel = kernels.catalogue_softmax if dense else kernels.pairwise_softmax
         value, u, v = kernel(users, items, positive, negative, tau, activation)
     return value.mean(), u, v

@@ -23,7 +23,7 @@ def rooms(home: str) -> list[list[str]]:
 
 
 def files(root: Path, home: str) -> list[str]:
-    """Return the Python files of a home that are not empty packages."""
+    """Return the Python files of a home."""
     return [p.relative_to(root).as_posix() for p in sorted((root / home).rglob("*.py"))]
 
 

@@ -256,6 +256,15 @@ def test_a_table_that_does_not_serve(frame: dict[str, list[Any]], words: str) ->
         Interactions.from_dataframe(pd.DataFrame(frame))
 
 
+def test_a_nullable_column_and_one_that_stands_twice() -> None:
+    frame = pd.DataFrame({"user": pd.array([1, pd.NA], dtype="Int64"), "item": [1, 2]})
+    with pytest.raises(DataError, match="'user' is missing"):
+        Interactions.from_dataframe(frame)
+    twice = pd.DataFrame([[1, 2, 3]], columns=["user", "item", "item"])
+    with pytest.raises(DataError, match="there are 2 columns 'item'"):
+        Interactions.from_dataframe(twice)
+
+
 def test_a_dense_array_is_no_sparse_matrix() -> None:
     with pytest.raises(DataError, match="sparse matrix"):
         Interactions.from_scipy(np.eye(3))
