@@ -27,6 +27,8 @@ def run_command(
     setting: Several = None,
     backbone: Several = None,
     loss: Several = None,
+    noise_ratio: Annotated[list[float] | None, typer.Option(help="Only this one.")] = None,
+    tau: Annotated[list[float] | None, typer.Option(help="Only this temperature.")] = None,
     seeds: Annotated[
         list[str] | None, typer.Option(help="As 0-4 or 0,3; may be repeated. Without it: 0.")
     ] = None,
@@ -66,6 +68,8 @@ def run_command(
         setting=setting or (),
         backbone=backbone or (),
         loss=loss or (),
+        noise_ratio=noise_ratio or (),
+        tau=tau or (),
         seeds=_seeds(seeds or ["0"]),
         protocol=protocol,
     )

@@ -6,14 +6,17 @@ name, as ``psl run`` takes it.  Nothing here trains.
 
 from companion.experiments.config import cell, cell_command, cell_runs
 from companion.experiments.grid import AXES, EXPERIMENTS, Cell, cells, count_values
+from companion.experiments.questions import Question, questions
 
 __all__ = [
     "AXES",
     "EXPERIMENTS",
     "Cell",
+    "Question",
     "cell",
     "cell_command",
     "cell_runs",
     "cells",
     "count_values",
+    "questions",
 ]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from companion.experiments.questions import questions
 from companion.reference import TAUS, table, tuned
 from psl.losses import LOSSES
 from psl.models.backbones import BACKBONES
@@ -45,6 +46,18 @@ def _sensitivity() -> Iterator[Where]:
             yield from ({**names, "loss": loss, "negatives": n} for n in NEGATIVES if n != USUAL)
 
 
+def _temperatures() -> Iterator[Where]:
+    """Each loss of a question that gives every loss its own temperature, at all it may choose."""
+    for question in questions():
+        for place in question.places if question.taus else ():
+            names: Where = {"dataset": question.dataset, "backbone": "mf"}
+            names |= {k: v for k, v in place.items() if k != "protocol"}
+            for loss in question.losses:
+                chosen = tuned(question.dataset, place["setting"], "mf", loss)["tau"]
+                for tau in sorted({chosen, *question.taus}):
+                    yield {**names, "loss": loss, "tau": None if tau == chosen else tau}
+
+
 def _smoke() -> Iterator[Where]:
     for loss in ("bpr", "sl", "psl-relu"):
         yield {"dataset": "synthetic", "setting": "iid", "backbone": "mf", "loss": loss}
@@ -53,5 +66,6 @@ def _smoke() -> Iterator[Where]:
 EXTRA_CELLS: dict[str, Callable[[], Iterator[Where]]] = {
     "health": _health,
     "sensitivity": _sensitivity,
+    "temperatures": _temperatures,
     "smoke": _smoke,
 }

@@ -34,6 +34,7 @@ EXPERIMENTS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
         (("followup_table2_slatk", "iid"),),
     ),
     "sensitivity": ("SL and PSL over the temperature and the number of negatives", ()),
+    "temperatures": ("SL and PSL, each at its own best temperature", ()),
     "all": ("every experiment above, each run once", ()),
     "smoke": ("seconds on generated data: does everything work here?", ()),
 }
@@ -76,6 +77,8 @@ def cells(
     setting: Sequence[str] = (),
     backbone: Sequence[str] = (),
     loss: Sequence[str] = (),
+    noise_ratio: Sequence[float] = (),
+    tau: Sequence[float] = (),
     seeds: Iterable[int] = (0,),
     protocol: str = "released",
 ) -> list[Cell]:
@@ -98,6 +101,8 @@ def cells(
             if name not in known:
                 raise UnknownNameError(f"{axis} of {experiment}", name, known)
     kept = [g for g in grid if all(not v or g[0][k] in v for k, v in filters.items())]
+    kept = [g for g in kept if not noise_ratio or g[0]["noise_ratio"] in noise_ratio]
+    kept = [g for g in kept if not tau or _tau(g[0]) in tau]
     if not kept:
         raise RecordError(f"no cell of {experiment} fits all filters together; drop one")
     out, every = [], list(dict.fromkeys(seeds))  # an iterator gives its seeds once
@@ -117,6 +122,12 @@ def count_values(chosen: Iterable[Cell]) -> tuple[int, int]:
     }
     later = sum(is_later for is_later, *_ in found)
     return len(found) - later, later
+
+
+def _tau(where: dict[str, Any]) -> float | None:
+    """Return a cell's temperature; None where the papers print no hyperparameters for it."""
+    config, _ = _config(where, 0, "released")
+    return config.tau if config else None
 
 
 def _config(where: dict[str, Any], seed: int, protocol: str) -> tuple[RunConfig | None, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shlex
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from typer.testing import CliRunner
 
 from companion import experiments, records, reference
 from companion.cli import app
-from companion.experiments import cells, count_values
+from companion.experiments import cells, count_values, questions
 from psl.errors import PSLError, RecordError, UnknownNameError
 from psl.losses import LOSSES, AdvInfoNCELoss, LLPAUCLoss, SLatKLoss
 from psl.models.backbones import BACKBONES
@@ -32,6 +33,8 @@ TABLES = {
     ],
     "forms": [("table_c6_extension_forms", "iid")],
 }
+# What the book asks beyond the paper, of cells that may stand in its tables too.
+OURS = ("sensitivity", "temperatures")
 
 
 def rows(*names: str) -> pd.DataFrame:
@@ -73,10 +76,10 @@ def test_all_is_every_printed_value_once() -> None:
     health = reference.table("followup_table2_slatk").query("dataset == 'amazon-health'")
     assert count_values(chosen) == (len(distinct), len(health)) == (552, 42)
     ids = [c.config.run_id for c in chosen if c.config]
-    beyond = [c for c in cells("sensitivity") if c.experiment == "sensitivity"]
+    beyond = [c for name in OURS for c in cells(name) if c.experiment == name]
     assert len(ids) == len(set(ids))
     assert len(ids) == table.groupby(KEY).ngroups + len(cells("health")) + len(beyond)
-    union = {c.run_id for name in (*TABLES, "health", "sensitivity") for c in runs(name)}
+    union = {c.run_id for name in (*TABLES, "health", *OURS) for c in runs(name)}
     assert set(ids) == union
 
 
@@ -110,6 +113,25 @@ def test_sensitivity_moves_one_thing_at_a_time() -> None:
         assert len(ours) == 10, "the tuned run is in both, and there once"
         assert all((c.lr, c.weight_decay) == (tuned["lr"], tuned["weight_decay"]) for c in ours)
     assert {c.experiment for c in found} == {"health", "sensitivity"}
+
+
+def test_a_temperature_of_its_own_for_each_loss_of_the_questions() -> None:
+    asked = [q for q in questions() if q.taus]
+    assert {q.dataset for q in asked} == {"amazon-health", "amazon-electronic"}
+    found = {(c.dataset, c.setting, c.noise_ratio, c.loss, c.tau) for c in runs("temperatures")}
+    for question in asked:
+        assert not set(question.choose_on) & set(question.seeds)
+        for place, loss, tau in product(question.places, question.losses, question.taus):
+            where = (question.dataset, place["setting"], place.get("noise_ratio"), loss, tau)
+            assert where in found
+    few = cells("temperatures", setting="noise", noise_ratio=[0.5], tau=[0.06, 0.1], loss="sl")
+    assert {(c.where["dataset"], c.config.tau) for c in few if c.config} >= {
+        ("amazon-health", 0.06),
+        ("amazon-health", 0.1),
+    }
+    assert {c.where["noise_ratio"] for c in few} == {0.5}
+    with pytest.raises(ValueError, match="cannot decide"):
+        dataclasses.replace(asked[0], choose_on=asked[0].seeds[:1])
 
 
 Parse = Callable[[str], RunConfig]
