@@ -29,7 +29,8 @@ class Question:
         Of the paper and of the book.
     dataset : str
     places : tuple of dict
-        Fields of :func:`~companion.experiments.cell`: setting, and noise ratio or protocol.
+        Fields of :func:`~companion.experiments.cell`: setting, and noise ratio, protocol or
+        backbone (else MF).
     better : tuple of str
         Losses that are asked to rank above SL.
     seeds : tuple of int
@@ -38,6 +39,8 @@ class Question:
         Temperatures each loss may choose from; empty: the tuned one.
     choose_on : tuple of int
         The seeds whose validation chooses, none of them among ``seeds``.
+    trend : bool
+        Asked of the gain's slope over the noise ratio, in place of the gain at each.
     """
 
     family: str
@@ -51,6 +54,7 @@ class Question:
     seeds: tuple[int, ...]
     taus: tuple[float, ...] = ()
     choose_on: tuple[int, ...] = ()
+    trend: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a choice on the seeds that decide."""
