@@ -35,10 +35,7 @@ def records_check(results: Results = Path("results")) -> None:
         say(f"psl: {problem}", err)
     if found:
         raise typer.Exit(2)
-    count = len(records.read(results))
-    if not count:
-        raise RecordError(f"no run record at {results}; `psl train` writes them")
-    say(f"{count} records in {results}: all well-formed")
+    say(f"{len(_all(results))} records in {results}: all well-formed")
 
 
 @app.command("show")
@@ -65,13 +62,20 @@ def records_show(
         out.print(_table(f"{name}: {data} ({kind})", some))
 
 
+def _all(results: Path) -> list[dict[str, Any]]:
+    """Read a folder that must have records."""
+    if found := records.read(results):
+        return found
+    raise RecordError(f"no run record at {results}; `psl train` writes them")
+
+
 def _chosen(
     results: Path, experiment: list[str] | None, **asked: list[str] | None
 ) -> list[dict[str, Any]]:
     """Return the records of the experiments and of the names in each axis that were asked for."""
     found = [
         r
-        for r in records.read(results)
+        for r in _all(results)
         if (not experiment or r["experiment"] in experiment)
         and all(not given or r["config"][axis] in given for axis, given in asked.items())
     ]

@@ -142,7 +142,8 @@ def _survey(path: Path) -> tuple[list[tuple[str, dict[str, Any]]], list[str]]:
         raise RecordError(f"{path}: there is no such file; `psl train` writes one")
     entries, wrong = [], []
     seen: dict[tuple[Any, ...], str] = {}
-    for file in [path] if path.is_file() else sorted(path.glob("*.jsonl")):
+    files = [path] if path.is_file() else sorted(path.glob("*.jsonl"))
+    for file in {file.resolve(): file for file in files}.values():  # two links to one are one
         for number, line in enumerate(file.read_bytes().splitlines(), start=1):
             where = f"{file}:{number}"
             try:
