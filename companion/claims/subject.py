@@ -16,7 +16,6 @@ from companion import records, reference
 from companion import theory as ranking
 from psl import dro
 from psl.activations import ACTIVATIONS
-from psl.errors import RecordError
 from psl.evaluation import metrics_from_hits
 from psl.losses import bpr_loss, pairwise_softmax_loss
 from psl.models.backbones import MatrixFactorization
@@ -83,12 +82,7 @@ class Subject:
     @classmethod
     def real(cls, results: Path | None = None) -> Subject:
         """Return the module as it is, with the records of a folder (none if it has none)."""
-        try:
-            found = records.read(results) if results is not None else []
-        except RecordError:
-            if results is not None and any(results.glob("*.jsonl")):
-                raise
-            found = []
+        found = records.read(results) if results is not None else []
         return cls(
             log_sigma={name: a.log for name, a in ACTIVATIONS.items()},
             loss=pairwise_softmax_loss,

@@ -59,7 +59,7 @@ def train(
     """
     config.check_data(data)
     checkpoint = None if checkpoint is None else Path(checkpoint)
-    place, origin = find_device(device), provenance()
+    place = find_device(device)
     forget_peak(place)
     fit, valid = _selection(config, data)
     state = TrainState.create(config, fit, place)
@@ -98,7 +98,7 @@ def train(
         "seconds": round(before + time.perf_counter() - started, 3),
         "peak_memory_bytes": peak_memory(place),
         "device": describe(place),
-        **origin,
+        **provenance(),
         **continued,
     }
     return Result(record, state.model)

@@ -12,8 +12,7 @@ from typing import Any
 
 __all__ = ["SCHEMA", "code_digest", "digest_of", "provenance", "run_id"]
 
-# Version of a record's keys, in its key ``schema``; one without that key is of version 1.
-SCHEMA = 2
+SCHEMA = 3  # version of a record's keys, in its key ``schema``
 
 
 def run_id(config: dict[str, Any]) -> str:
