@@ -45,7 +45,12 @@ def run_command(
     retries: Annotated[
         int, typer.Option(min=0, help="Times a run is taken up again after its worker died.")
     ] = 2,
-    address: Annotated[str | None, typer.Option(help="Of a Ray cluster.")] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a Ray cluster; auto: one on this machine; without it, one is started."
+        ),
+    ] = None,
     gpus_per_run: Annotated[
         float, typer.Option(min=0, help="Ray: part of a GPU for each run, e.g. 0.25.")
     ] = 0.0,
