@@ -117,7 +117,11 @@ def run_command(
         command = experiments.cell_command(state.job.config)
         say(f"{state.state}: {command}", err)
         say(f"  {state.text}", err)
-    say(board.count() or "nothing to run", err if as_json else out)
+    to = err if as_json else out
+    if jobs:
+        now = sweep.make_plan(cells, records.read(results)).recorded
+        say(f"{len(now)} of {len(cells)} runs are recorded now, in {results}", to)
+    say(board.count() or "nothing to run", to)
     if not whole:
         raise typer.Exit(1)
 

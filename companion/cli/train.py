@@ -265,6 +265,6 @@ def _show_record(record: dict[str, Any]) -> None:
     out.print(table)
     say(f"best epoch {record['best_epoch']}, {record['seconds']:.0f} s, {record['device']}")
     if record["best_epoch"] == record["config"]["epochs"]:
-        say("the best epoch is the last: it may be better still with more --epochs")
+        say("the best epoch is the last: more --epochs may give more")
     if (record["config"]["setting"], record["config"]["protocol"]) == ("ood", "released"):
         say("the best epoch was chosen on the test set, as the paper's code does; --protocol clean")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -91,8 +92,9 @@ def test_a_log_has_a_line_now_and_then(psl, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_told_to_end_it_stops_as_by_ctrl_c(tmp_path: Path) -> None:
-    """What a scheduler sends before it kills leaves a state to go on from, and says so."""
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_told_to_end_it_stops_as_by_ctrl_c(tmp_path: Path, name: str) -> None:
+    """What a scheduler or a closed terminal sends leaves a state to go on from, and says so."""
     command = [sys.executable, "-m", "companion", "train", *TINY, "--epochs", "100000"]
     run = subprocess.Popen(
         command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env={**os.environ, **NO_KERNELS}
@@ -103,7 +105,9 @@ def test_told_to_end_it_stops_as_by_ctrl_c(tmp_path: Path) -> None:
         while not list(tmp_path.glob(".psl/*.safetensors")):
             assert time.monotonic() < deadline, "no state is kept"
             time.sleep(0.02)
-        run.terminate()
+        busy = subprocess.run([*command, "--resume"], cwd=tmp_path, capture_output=True, text=True)
+        assert busy.returncode == 2 and "another process is at it" in busy.stderr
+        run.send_signal(getattr(signal, name))
         assert run.wait(60) == 130
         said = run.stderr.read()
     finally:
