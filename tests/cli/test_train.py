@@ -17,6 +17,7 @@ from command import NO_KERNELS, TINY, assert_refused
 from companion import records
 from companion.cli import progress
 from psl.files import replace_file
+from run_records import sealed
 
 
 def test_train_appends_one_record_and_leaves_no_state(psl, tmp_path: Path) -> None:
@@ -36,7 +37,7 @@ def test_another_result_of_a_run_is_kept_apart_until_asked_for(psl, tmp_path: Pa
     (true,) = [json.loads(line) for line in path.read_text().splitlines()]
     assert psl("train", *TINY).returncode == 0, "the same result is no conflict"
     assert len(path.read_text().splitlines()) == 1
-    other = {**true, "metrics": {k: v / 2 for k, v in true["metrics"].items()}}
+    other = sealed({**true, "metrics": {k: v / 2 for k, v in true["metrics"].items()}})
     path.write_text(json.dumps(other) + "\n")
     done = psl("train", *TINY, "--json")
     assert_refused(done, "train.jsonl:1", "other metrics", "--resume --replace")
@@ -46,8 +47,7 @@ def test_another_result_of_a_run_is_kept_apart_until_asked_for(psl, tmp_path: Pa
     assert json.loads(path.read_text())["metrics"] == true["metrics"]
     assert not list(tmp_path.glob(".psl/*.safetensors"))
     # On another device it is another run, and no question.
-    other["device"] = "another"
-    path.write_text(json.dumps(other) + "\n")
+    path.write_text(json.dumps(sealed(other | {"device": "another"})) + "\n")
     assert psl("train", *TINY).returncode == 0
     assert len(path.read_text().splitlines()) == 2
 
