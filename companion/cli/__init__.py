@@ -42,10 +42,13 @@ def _options(
 def main() -> None:
     """Run the command; a foreseen error is one line and exit status 2.
 
-    To be told to end, as a scheduler or a shutdown does, is to be stopped by Ctrl-C: files are left
-    whole, and what was trained is kept.
+    To be told to end, as a scheduler, a shutdown or a terminal that is closed does, is to be
+    stopped by Ctrl-C: files are left whole, and what was trained is kept.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
+        number = getattr(signal, name, None)
+        if number and signal.getsignal(number) != signal.SIG_IGN:  # as nohup wants it
+            signal.signal(number, signal.default_int_handler)
     try:
         app()
     except (PSLError, OSError) as error:

@@ -14,6 +14,7 @@ from companion import records
 from companion.cli.console import Device, Results, Setting, err, out, print_json, say
 from companion.cli.progress import watching
 from companion.experiments import cell
+from companion.locks import exclusive
 from psl import datasets
 from psl.errors import PSLError
 from psl.files import check_writable
@@ -28,6 +29,7 @@ USUAL = RunConfig()
 
 
 def train_command(
+    context: typer.Context,
     dataset: Annotated[
         str, typer.Option(help="Name, synthetic, or an archive of your own (.zip).")
     ] = USUAL.dataset,
@@ -182,6 +184,7 @@ def train_command(
     names = datasets.id_lists(dataset, data) if save is not None else {}
     for target in (path, checkpoint, *([save] if save is not None else [])):
         check_writable(target)
+    context.with_resource(exclusive(checkpoint, wait=False, remove=True))
     if not resume:  # as of the run, so of what was fitted after it
         checkpoint.unlink(missing_ok=True)
         again.unlink(missing_ok=True)
@@ -196,14 +199,14 @@ def train_command(
                 progress=show,
             )
         # The state stays until all is written: --resume then needs no training.
-        records.append(path, result.record, replace=replace)
+        record = records.append(path, result.record, replace=replace)
         if save is not None:
-            best, model = result.record["best_epoch"], result.model
+            best, model = record["best_epoch"], result.model
             if refit_:
                 with torch_threads(threads):
                     model = _fit_again(config, data, best, device, again, quiet=as_json)
             pairs = "all" if refit_ else "train"
-            embeddings.save(save, model, result.record, names, trained_on=pairs)
+            embeddings.save(save, model, record, names, trained_on=pairs)
     except KeyboardInterrupt:
         words = "--resume in place of --restart" if restart else "--resume"
         say(f"stopped; the same command with {words} goes on from the last state", err)
@@ -214,9 +217,9 @@ def train_command(
     for state in (checkpoint, again):
         state.unlink(missing_ok=True)
     if as_json:
-        print_json(result.record)
+        print_json(record)
     else:
-        _show_record(result.record)
+        _show_record(record)
         say(f"one record in {path}")
         if save is not None:
             say(f"embeddings in {save}{', of the model fitted on all pairs' if refit_ else ''}")
@@ -261,5 +264,7 @@ def _show_record(record: dict[str, Any]) -> None:
         table.add_row(str(k), *(f"{m[f'{x}@{k}']:.4f}" for x in ("recall", "ndcg", "mrr")))
     out.print(table)
     say(f"best epoch {record['best_epoch']}, {record['seconds']:.0f} s, {record['device']}")
+    if record["best_epoch"] == record["config"]["epochs"]:
+        say("the best epoch is the last: more --epochs may give more")
     if (record["config"]["setting"], record["config"]["protocol"]) == ("ood", "released"):
         say("the best epoch was chosen on the test set, as the paper's code does; --protocol clean")

@@ -92,7 +92,8 @@ def test_what_cannot_be_written_is_told_before_training(
 
 def test_run_then_nothing_is_left(psl: Psl, tmp_path: Path) -> None:
     status, out, err = psl("run", "smoke", "--loss", "sl", "--threads", "1", "--html", "s.html")
-    assert status == 0 and out.endswith("1 done\n") and "done     synthetic iid mf sl" in err
+    assert status == 0 and out.endswith("1 of 1 runs are recorded now, in results\n1 done\n")
+    assert "done     synthetic iid mf sl" in err
     (record,) = records.read(tmp_path / "results" / "smoke.jsonl")
     assert record["schema"] == records.SCHEMA and record["experiment"] == "smoke"
     assert f"{record['metrics']['recall@20']:.4f}" in (tmp_path / "s.html").read_text()
