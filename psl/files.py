@@ -40,8 +40,10 @@ def check_writable(path: Path | str) -> None:
         raise PSLError(f"{path} cannot be written: it is a folder")
 
 
-def replace_file(path: Path | str, content: bytes) -> None:
+def replace_file(path: Path | str, *content: bytes | memoryview) -> None:
     """Write a file so that a reader sees the old or the new content, never a part of it.
+
+    Several parts stand one behind another.
 
     Folders above it are made.  After an error (a full disk) the old file is there, unchanged.
     A link stays one: what it leads to is replaced.  An old file's permissions stay; a new file has
@@ -57,7 +59,7 @@ def replace_file(path: Path | str, content: bytes) -> None:
         with open(temporary, "xb") as file:
             if mode is not None:
                 os.chmod(temporary, mode)
-            file.write(content)
+            file.writelines(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
