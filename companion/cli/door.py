@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import logging
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +22,16 @@ __all__ = ["INPUT", "OURS", "Group", "run"]
 INPUT, OURS = 2, 70  # exit status: of what was given, of a fault of this program (EX_SOFTWARE)
 # What torch says of memory in plain RuntimeErrors.
 MEMORY = ("allocate memory", "out of memory", "size calculation overflowed", "invalid buffer size")
+
+
+class _Lines(logging.Handler):
+    """What the module tells, above the progress bars."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(f"psl: {record.getMessage()}", err)
+
+
+_LINES = _Lines()
 
 
 class Group(TyperGroup):
@@ -49,6 +61,9 @@ def run(app: Callable[[], object]) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal has no letters for
             stream.reconfigure(errors="backslashreplace")
+    logging.getLogger("psl").addHandler(_LINES)  # twice is once
+    logging.getLogger("psl").setLevel(logging.INFO)
+    warnings.showwarning = lambda message, *_, **__: say(f"psl: {message}", err)
     try:
         app()
     except Exception as error:

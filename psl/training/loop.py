@@ -58,7 +58,8 @@ def train(
     """
     config.check_data(data)
     checkpoint = None if checkpoint is None else Path(checkpoint)
-    place, origin = find_device(device), provenance()
+    place = find_device(device)
+    origin = provenance(place)
     forget_peak(place)
     fit, valid = _selection(config, data)
     state = TrainState.create(config, fit, place)

@@ -10,6 +10,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from psl.kernels.dispatch import serving
+
 __all__ = ["SCHEMA", "code_digest", "digest_of", "provenance", "run_id"]
 
 # Version of a record's keys, in its key ``schema``; one without that key is of version 1.
@@ -40,8 +44,13 @@ def code_digest() -> str:
     return _CODE
 
 
-def provenance() -> dict[str, Any]:
+def provenance(device: torch.device | None = None) -> dict[str, Any]:
     """Return where a result comes from, for a record.
+
+    Parameters
+    ----------
+    device : torch.device, optional
+        Where it is trained.
 
     Returns
     -------
@@ -49,7 +58,7 @@ def provenance() -> dict[str, Any]:
         ``schema``, the version of a record's keys; ``versions`` of Python, psl, torch and NumPy;
         ``code_digest``, by which two runs of the same module can be told from runs of two: the
         SHA-256 (16 digits) over the path and content of each of its Python files, taken at import;
-        ``created``, the time in UTC.
+        ``created``, the time in UTC; and, for a device, ``kernels``, which of them serve there.
     """
     versions = {"python": platform.python_version()}
     for package in ("psl", "torch", "numpy"):
@@ -62,4 +71,5 @@ def provenance() -> dict[str, Any]:
         "versions": versions,
         "code_digest": code_digest(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        **({} if device is None else {"kernels": serving(device)}),
     }
