@@ -17,20 +17,27 @@ CUTOFFS = (5, 10, 20, 50)
 
 
 def metrics_from_hits(
-    hits: Tensor, relevant: Tensor, cutoffs: Sequence[int] = CUTOFFS
+    hits: Tensor,
+    relevant: Tensor,
+    cutoffs: Sequence[int] = CUTOFFS,
+    *,
+    first: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Return Recall, NDCG and MRR at each cut-off for a block of users, each of shape (B,).
 
     Recall divides by the number of relevant items; NDCG by the DCG of a perfect list of
-    ``min(k, relevant)``; MRR adds the reciprocal ranks of all hits and divides by their number, as
-    the public code does.  A user without relevant items scores 0.
+    ``min(k, relevant)``; MRR is the reciprocal rank of the first hit.  ``mrr_all_hits`` adds those
+    of all hits and divides by their number: what the paper's public code calls MRR.  A user without
+    a hit scores 0.
 
     Parameters
     ----------
-    hits : Tensor of bool, shape (B, K)
-        Whether the item at each rank is relevant, best rank first; K is at least the largest
-        cut-off, and a list that ends before is continued with misses.
+    hits : Tensor, shape (B, K)
+        Whether the item at each rank is relevant, best rank first, or with which probability; K is
+        at least the largest cut-off, and a list that ends before is continued with misses.
     relevant : Tensor of int, shape (B,)
+    first : Tensor, shape (B, K), optional
+        The probability where no better rank has a hit; ``hits`` if ranks are independent.
 
     Raises
     ------
@@ -45,17 +52,44 @@ def metrics_from_hits(
     gain, reciprocal = 1 / torch.log2(1 + rank), 1 / rank
     ideal = torch.cat([gain.new_zeros(1), gain.cumsum(0)])
     hit, out = hits.double(), {}
+    first = hit if first is None else first
+    missed = torch.cat([torch.ones_like(first[:, :1]), (1 - first).cumprod(1)[:, :-1]], dim=1)
+    least = torch.finfo(torch.float64).tiny
     for k in cutoffs:
         found = hit[:, :k].sum(1)
         out[f"recall@{k}"] = found / relevant.clamp(min=1)
         out[f"ndcg@{k}"] = (hit[:, :k] @ gain[:k]) / ideal[relevant.clamp(1, k)]
-        out[f"mrr@{k}"] = (hit[:, :k] @ reciprocal[:k]) / found.clamp(min=1)
+        out[f"mrr@{k}"] = (first * missed)[:, :k] @ reciprocal[:k]
+        out[f"mrr_all_hits@{k}"] = (hit[:, :k] @ reciprocal[:k]) / found.clamp(min=least)
     return out
 
 
 def _check_cutoffs(cutoffs: Sequence[int]) -> None:
     if not cutoffs or min(cutoffs) < 1:
         raise ValueError(f"cutoffs must be one or more numbers from 1 on, got {list(cutoffs)}")
+
+
+def _expected_hits(
+    best: Tensor, hits: Tensor, last: tuple[Tensor, Tensor] | None
+) -> tuple[Tensor, Tensor]:
+    """Return the probability of a hit at each rank, and that where no better rank has one.
+
+    Items of one score stand in a random order: ``best`` has the scores, shape (B, K), ``hits``
+    what stands where now.  Where others beyond the list have the score of its end, ``last`` counts
+    all of them, shape (B,), and those that are relevant.
+    """
+    group = pad((best[:, 1:] != best[:, :-1]).long().cumsum(1), (1, 0))
+    none = torch.zeros_like(best, dtype=torch.float64)
+    sizes = none.scatter_add(1, group, torch.ones_like(none))
+    wanted = none.scatter_add(1, group, hits.double())
+    rank = torch.arange(best.shape[1], device=best.device)
+    before = rank - (sizes.cumsum(1) - sizes).gather(1, group)  # of the same score, better ranked
+    if last is not None:
+        for counts, whole in zip((sizes, wanted), last, strict=True):
+            counts.scatter_(1, group[:, -1:], whole.double().unsqueeze(1))
+    sizes, wanted = sizes.gather(1, group), wanted.gather(1, group)
+    possible = ~best.isneginf()  # a list may be longer than what is not masked
+    return wanted / sizes * possible, (wanted / (sizes - before)).clamp(max=1) * possible
 
 
 @full_precision
@@ -67,13 +101,18 @@ def _scores(users: Tensor, items: Tensor) -> Tensor:
 def evaluate(
     embed: Callable[[Tensor], tuple[Tensor, Tensor]],
     target: Interactions,
-    masked: Interactions,
+    masked: Interactions | None,
     *,
     cutoffs: Sequence[int] = CUTOFFS,
     rows: int = 512,
     device: str | torch.device = "cpu",
 ) -> dict[str, float]:
     """Rank the whole catalogue for every user and average the metrics over *all* users.
+
+    Items of one score stand in a random order, and the metrics are their expected values over it,
+    whatever the cut-offs, ids, device and threads: of scores that are all equal, ``recall@k`` is k
+    over the number of items that are not masked.  Of ``mrr_all_hits``, a quotient, numerator and
+    denominator are the expected ones.
 
     Parameters
     ----------
@@ -82,9 +121,10 @@ def evaluate(
         own dtype, but at least in float32, also under autocast.
     target : Interactions
         The relevant items.
-    masked : Interactions
+    masked : Interactions or None
         Items that may not be recommended (training positives).  They are never hits, not even where
-        fewer than k others are left; a list is then shorter than k.
+        fewer than k others are left; a list is then shorter than k.  ``None`` where everything may
+        be: items are consumed again.
     cutoffs : sequence of int
         Beyond the end of the catalogue a list has misses.
     rows : int
@@ -95,7 +135,8 @@ def evaluate(
     Returns
     -------
     dict
-        ``{"recall@20": ..., "ndcg@20": ..., "mrr@20": ...}``, dimensionless, in [0, 1].
+        ``{"recall@20": ..., "ndcg@20": ..., "mrr@20": ..., "mrr_all_hits@20": ...}``,
+        dimensionless, in [0, 1]; as :func:`metrics_from_hits`.
 
     Raises
     ------
@@ -103,6 +144,8 @@ def evaluate(
         If the embeddings, or ``masked``, are of other users or items than ``target``, a score is
         not a number, there is no cut-off, or ``rows`` or a cut-off is below 1.
     """
+    if masked is None:
+        masked = Interactions(0 * target.indptr, target.items[:0], target.num_items)
     if (masked.num_users, masked.num_items) != (target.num_users, target.num_items):
         raise ValueError(
             f"masked has {masked.num_users} users and {masked.num_items} items, "
@@ -128,15 +171,24 @@ def evaluate(
         scores = _scores(u, v)
         known = slice(*masked.indptr[[first, last]])  # the masked pairs of these users
         scores[mask.users[known] - first, mask.items[known]] = -torch.inf
-        best = scores.topk(depth, dim=1)
-        broken |= best.values[:, 0].isnan().any()  # NaN comes first; a GPU is asked once, below
-        top = users.unsqueeze(1) * size + best.indices
+        best, index = scores.topk(min(depth + 1, size), dim=1)
+        broken |= best[:, 0].isnan().any()  # NaN comes first; a GPU is asked once, below
+        lowest, beyond = best[:, depth - 1 : depth], best[:, depth:]
+        best, top = best[:, :depth], users.unsqueeze(1) * size + index[:, :depth]
         place = torch.searchsorted(wanted, top).clamp(max=max(len(wanted) - 1, 0))
         hits = wanted[place] == top if len(wanted) else torch.zeros_like(top, dtype=torch.bool)
-        hits &= ~best.values.isneginf()  # a list may be longer than what is not masked
-        hits = pad(hits, (0, max(cutoffs) - depth))
-        for name, value in metrics_from_hits(hits, relevant[users], cutoffs).items():
+        tied = None
+        if best.is_cuda or bool((beyond == lowest).any()):
+            own = slice(*target.indptr[[first, last]])
+            row, item = view.users[own] - first, view.items[own]
+            found = (scores[row, item] == lowest[row, 0]).long()
+            tied = (scores == lowest).sum(1), torch.zeros_like(users).index_add_(0, row, found)
+        expected, alone = (
+            pad(x, (0, max(cutoffs) - depth)) for x in _expected_hits(best, hits, tied)
+        )
+        values = metrics_from_hits(expected, relevant[users], cutoffs, first=alone)
+        for name, value in values.items():
             total[name] = total.get(name, 0) + value.sum()
     if bool(broken):
         raise ValueError("a score is not a number (NaN): there is no ranking")
-    return {name: float(value) / target.num_users for name, value in total.items()}
+    return {name: min(1.0, float(value) / target.num_users) for name, value in total.items()}

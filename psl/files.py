@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import secrets
 import stat
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from psl.errors import PSLError
 
-__all__ = ["check_writable", "replace_file"]
+__all__ = ["check_writable", "clear_temporaries", "replace_file"]
 
 
 def check_writable(path: Path | str) -> None:
@@ -53,8 +54,9 @@ def replace_file(path: Path | str, *content: bytes | memoryview) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
     # Opened as any file is, and not by tempfile: the system itself applies the umask.
-    # Cut, for the longest name that a file may have leaves no room.
-    temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}")
+    # Cut where the longest name that a file may have leaves no room.
+    name = path.name if len(os.fsencode(path.name)) < 240 else path.name[:40]
+    temporary = path.with_name(f".{name}.{secrets.token_hex(4)}")
     try:
         with open(temporary, "xb") as file:
             if mode is not None:
@@ -69,3 +71,9 @@ def replace_file(path: Path | str, *content: bytes | memoryview) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def clear_temporaries(path: Path) -> None:
+    """Remove what killed writers of a file left beside it; only where nobody writes it now."""
+    for temporary in path.parent.glob(f".{glob.escape(path.name)}.{'[0-9a-f]' * 8}"):
+        temporary.unlink(missing_ok=True)

@@ -74,7 +74,7 @@ def run_command(
         protocol=protocol,
     )
     check_device(device)
-    known = records.read(results) if any(results.glob("*.jsonl")) else []
+    known = records.read(results)
     # On a cluster a run finds a GPU where it is given part of one, whatever this machine has.
     gpu = gpus_per_run > 0 if (engine, device) == ("ray", "auto") else on_gpu(device)
     plan = sweep.make_plan(cells, known, gpu=gpu)
@@ -104,7 +104,7 @@ def run_command(
         raise typer.Exit(130) from None
     finally:
         if html is not None:
-            after = records.read(results) if any(results.glob("*.jsonl")) else []
+            after = records.read(results)
             title = shlex.join(["psl", *sys.argv[1:]])
             replace_file(html, sweep.html(title, plan, board, after))
     missing = [s for s in board.states.values() if s.state in ("failed", "died")]

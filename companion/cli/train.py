@@ -260,7 +260,6 @@ def _show_record(record: dict[str, Any]) -> None:
     for k in sorted({int(name.split("@")[1]) for name in m}):
         table.add_row(str(k), *(f"{m[f'{x}@{k}']:.4f}" for x in ("recall", "ndcg", "mrr")))
     out.print(table)
-    say("MRR is the mean over all hits, as in the paper's code, and not of the first alone")
     say(f"best epoch {record['best_epoch']}, {record['seconds']:.0f} s, {record['device']}")
     if (record["config"]["setting"], record["config"]["protocol"]) == ("ood", "released"):
         say("the best epoch was chosen on the test set, as the paper's code does; --protocol clean")

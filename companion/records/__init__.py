@@ -1,9 +1,9 @@
 """Run records: one JSON line a run, with everything needed to trust or repeat it."""
 
 from companion.records.labels import differing, names
-from companion.records.schema import METRICS
+from companion.records.schema import METRICS, content_digest
 from companion.records.select import by_time, has_fingerprint, of_registered_data
-from companion.records.store import append, file_of, merge, read, validate
+from companion.records.store import append, file_of, merge, problems, read
 from psl.training.provenance import SCHEMA, code_digest, digest_of, provenance, run_id
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "append",
     "by_time",
     "code_digest",
+    "content_digest",
     "differing",
     "digest_of",
     "file_of",
@@ -19,8 +20,8 @@ __all__ = [
     "merge",
     "names",
     "of_registered_data",
+    "problems",
     "provenance",
     "read",
     "run_id",
-    "validate",
 ]

@@ -29,5 +29,8 @@ def _registered(place: Mapping[str, Any]) -> str | None:
 
 
 def by_time(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Sort records by when they were made: of one run on several devices the last one counts."""
-    return sorted(records, key=lambda r: str(r["created"]))
+    """Sort records by when they were made: of one run on several devices the last one counts.
+
+    Of two of one moment the order is that of their content.
+    """
+    return sorted(records, key=lambda r: (str(r["created"]), str(r.get("digest"))))

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from companion.records.schema import check, identity, is_valid_filename, non_finite_values
+from companion.locks import exclusive
+from companion.records.schema import check, content_digest, identity, is_valid_filename, parse
 from psl.errors import RecordError
 from psl.files import replace_file
 
-__all__ = ["append", "file_of", "merge", "read", "validate"]
+__all__ = ["append", "file_of", "merge", "problems", "read"]
 
 
 def file_of(folder: Path | str, experiment: object) -> Path:
@@ -28,11 +29,11 @@ def file_of(folder: Path | str, experiment: object) -> Path:
     return Path(folder) / f"{experiment}.jsonl"
 
 
-def append(path: Path | str, record: dict[str, Any], *, replace: bool = False) -> None:
-    """Add a record to a file.
+def append(path: Path | str, record: dict[str, Any], *, replace: bool = False) -> dict[str, Any]:
+    """Add a record to a file; return it with the digest of its content, as it stands there.
 
-    A run is known by its id, its data and its device: on another device it is another one.  The
-    same run with the same metrics takes the place of the one that is there.
+    A run is known by its experiment, its id, its data and its device: on another device it is
+    another one.  The same run with the same metrics takes the place of the one that is there.
 
     Parameters
     ----------
@@ -44,13 +45,17 @@ def append(path: Path | str, record: dict[str, Any], *, replace: bool = False) -
     Raises
     ------
     RecordError
-        If the record is malformed or holds a number that is not finite, or the file has the same
-        run with other metrics and ``replace`` is not given; nothing is written then.
+        If the record is not one, or the file has the same run with other metrics and ``replace``
+        is not given; nothing is written then.
     """
+    try:
+        record = {"digest": content_digest(record)} | record
+    except (TypeError, ValueError) as error:  # a number of numpy's, a circle
+        raise RecordError(f"the new record holds what JSON has not ({error})") from error
     check(record, "the new record")
     path = Path(path)
-    with _lock(path):
-        there = list(_entries(path)) if path.exists() else []
+    with exclusive(path):
+        there = _entries(path) if path.exists() else []
         for where, known in there:
             same = identity(known) == identity(record)
             if same and known["metrics"] != record["metrics"] and not replace:
@@ -60,24 +65,18 @@ def append(path: Path | str, record: dict[str, Any], *, replace: bool = False) -
                     "replace=True, or psl train --resume --replace"
                 )
         kept = [known for _, known in there if identity(known) != identity(record)]
-        try:
-            content = _dump([*kept, record])
-        except ValueError as error:
-            raise RecordError(
-                f"the new record holds a number that is not finite ({error})"
-            ) from error
-        except TypeError as error:  # a number of numpy's, say
-            raise RecordError(f"the new record holds what JSON has not ({error})") from error
-        replace_file(path, content)
+        replace_file(path, _dump([*kept, record]))
+    return record
 
 
 def read(path: Path | str) -> list[dict[str, Any]]:
-    """Read a file, or every ``*.jsonl`` of a folder, in order.
+    """Read a file, or every ``*.jsonl`` of a folder, in order; none where there is no such folder.
 
     Raises
     ------
     RecordError
-        If there is none, or a line is not a record.
+        If a line is not a record or one run stands there twice, naming file and line; or there is
+        no such file.
     """
     return [record for _, record in _entries(Path(path))]
 
@@ -91,20 +90,19 @@ def merge(sources: Iterable[Path | str], into: Path | str) -> dict[Path, int]:
     Raises
     ------
     RecordError
-        If a record is malformed, or one run on the same data and device has two results; nothing
-        is written then.
+        If a record is malformed, or one run on the same data and device has two results in one
+        experiment; nothing is written then.
     """
-    into = Path(into)
-    arriving = [entry for source in sources for entry in _entries(Path(source))]
-    for where, record in arriving:
-        for what in non_finite_values(record):
-            raise RecordError(f"{where}: {what}")
+    into, arriving = Path(into), []
+    for source in map(Path, sources):
+        if not source.exists():
+            raise RecordError(f"{source}: there is no such file or folder")
+        arriving += _entries(source)
     targets = {file_of(into, record["experiment"]).resolve() for _, record in arriving}
     with ExitStack() as locks:
         for path in sorted(targets):
-            locks.enter_context(_lock(path))
-        present = list(_entries(into)) if any(into.glob("*.jsonl")) else []
-        seen = {identity(record): (where, record) for where, record in present}
+            locks.enter_context(exclusive(path))
+        seen = {identity(record): (where, record) for where, record in _entries(into)}
         new: dict[Path, list[dict[str, Any]]] = {}
         for where, record in arriving:
             there, known = seen.setdefault(identity(record), (where, record))
@@ -120,24 +118,9 @@ def merge(sources: Iterable[Path | str], into: Path | str) -> dict[Path, int]:
     return {path: len(records) for path, records in sorted(new.items())}
 
 
-def validate(path: Path | str, load: Callable[[dict[str, Any]], object]) -> list[str]:
-    """Return what is wrong in a file or folder beyond what :func:`read` refuses, by file and line.
-
-    Numbers must be finite, no two records may be of one run on the same data and device, and
-    ``load`` must take each configuration (it raises otherwise).
-    """
-    found: list[str] = []
-    seen: dict[tuple[Any, ...], str] = {}
-    for where, record in _entries(Path(path)):
-        found += [f"{where}: {what}" for what in non_finite_values(record)]
-        try:
-            load(record["config"])
-        except Exception as error:  # whatever a configuration does to its reader
-            found.append(f"{where}: the configuration does not load ({error})")
-        first = seen.setdefault(identity(record), where)
-        if first != where:
-            found.append(f"{where}: the run {record['run_id']} of {first} again")
-    return found
+def problems(path: Path | str) -> list[str]:
+    """Return everything for which :func:`read` refuses a file or folder, by file and line."""
+    return _survey(Path(path))[1]
 
 
 def _dump(records: list[dict[str, Any]]) -> bytes:
@@ -145,38 +128,31 @@ def _dump(records: list[dict[str, Any]]) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-def _entries(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Read records with their place, ``file:line``."""
-    files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
-    if not files or not files[0].exists():
-        raise RecordError(f"no run record at {path}; `psl train` writes them")
-    for file in files:
-        try:
-            lines = file.read_text(encoding="utf-8").splitlines()
-        except UnicodeDecodeError as error:
-            raise RecordError(f"{file}: not a text file ({error.reason})") from error
-        for number, line in enumerate(lines, start=1):
+def _entries(path: Path) -> list[tuple[str, dict[str, Any]]]:
+    """Read records with their place, ``file:line``; RecordError if anything is wrong."""
+    entries, wrong = _survey(path)
+    if wrong:
+        raise RecordError(wrong[0])
+    return entries
+
+
+def _survey(path: Path) -> tuple[list[tuple[str, dict[str, Any]]], list[str]]:
+    """Read what is a record, with its place, and name all that is wrong."""
+    if not path.exists() and path.suffix == ".jsonl":
+        raise RecordError(f"{path}: there is no such file; `psl train` writes one")
+    entries, wrong = [], []
+    seen: dict[tuple[Any, ...], str] = {}
+    files = [path] if path.is_file() else sorted(path.glob("*.jsonl"))
+    for file in {file.resolve(): file for file in files}.values():  # two links to one are one
+        for number, line in enumerate(file.read_bytes().splitlines(), start=1):
+            where = f"{file}:{number}"
             try:
-                record = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise RecordError(f"{file}:{number}: not JSON ({error.msg})") from error
-            check(record, f"{file}:{number}")
-            yield f"{file}:{number}", record
-
-
-@contextmanager
-def _lock(path: Path) -> Any:
-    """Hold an exclusive lock beside the file, where the platform has one.
-
-    It lies beside what a link leads to: whoever takes either name waits for the other.
-    """
-    path = path.resolve()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        import fcntl
-    except ImportError:  # Windows: one process writes
-        yield
-        return
-    with open(path.parent / f".{path.name}.lock", "w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+                record = parse(line, where)
+            except RecordError as error:
+                wrong.append(str(error))
+                continue
+            entries.append((where, record))
+            first = seen.setdefault(identity(record), where)
+            if first != where:
+                wrong.append(f"{where}: the run {record['run_id']} of {first} again")
+    return entries, wrong

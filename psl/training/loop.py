@@ -14,6 +14,7 @@ from psl.datasets import Dataset
 from psl.evaluation import evaluate
 from psl.holdout import holdout
 from psl.interactions import Interactions
+from psl.kernels.dispatch import serving
 from psl.streams import numpy_stream
 from psl.training.checkpoint import CheckpointWriter, restore
 from psl.training.config import RunConfig
@@ -59,7 +60,7 @@ def train(
     config.check_data(data)
     checkpoint = None if checkpoint is None else Path(checkpoint)
     place = find_device(device)
-    origin = provenance(place)
+    kernels = serving(place)  # what is missing is said before the hours
     forget_peak(place)
     fit, valid = _selection(config, data)
     state = TrainState.create(config, fit, place)
@@ -98,7 +99,8 @@ def train(
         "seconds": round(before + time.perf_counter() - started, 3),
         "peak_memory_bytes": peak_memory(place),
         "device": describe(place),
-        **origin,
+        "kernels": kernels,
+        **provenance(),
         **continued,
     }
     return Result(record, state.model)

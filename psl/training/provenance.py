@@ -10,14 +10,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from psl.kernels.dispatch import serving
-
 __all__ = ["SCHEMA", "code_digest", "digest_of", "provenance", "run_id"]
 
-# Version of a record's keys, in its key ``schema``; one without that key is of version 1.
-SCHEMA = 2
+SCHEMA = 3  # version of a record's keys, in its key ``schema``
 
 
 def run_id(config: dict[str, Any]) -> str:
@@ -44,13 +39,8 @@ def code_digest() -> str:
     return _CODE
 
 
-def provenance(device: torch.device | None = None) -> dict[str, Any]:
+def provenance() -> dict[str, Any]:
     """Return where a result comes from, for a record.
-
-    Parameters
-    ----------
-    device : torch.device, optional
-        Where it is trained.
 
     Returns
     -------
@@ -58,7 +48,7 @@ def provenance(device: torch.device | None = None) -> dict[str, Any]:
         ``schema``, the version of a record's keys; ``versions`` of Python, psl, torch and NumPy;
         ``code_digest``, by which two runs of the same module can be told from runs of two: the
         SHA-256 (16 digits) over the path and content of each of its Python files, taken at import;
-        ``created``, the time in UTC; and, for a device, ``kernels``, which of them serve there.
+        ``created``, the time in UTC.
     """
     versions = {"python": platform.python_version()}
     for package in ("psl", "torch", "numpy"):
@@ -71,5 +61,4 @@ def provenance(device: torch.device | None = None) -> dict[str, Any]:
         "versions": versions,
         "code_digest": code_digest(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        **({} if device is None else {"kernels": serving(device)}),
     }

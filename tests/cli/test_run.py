@@ -19,7 +19,7 @@ from command import Psl
 from companion import records
 from companion.experiments import cells
 from psl import datasets
-from run_records import loadable
+from run_records import record as made_up
 
 
 def test_dry_run_tells_everything_and_does_nothing(psl: Psl, tmp_path: Path) -> None:
@@ -41,13 +41,13 @@ def test_dry_run_of_a_selection(psl: Psl, tmp_path: Path) -> None:
     chosen = cells("table1", dataset=["gowalla"], loss=["sl"], backbone=["mf"])
     (config,) = [c.config for c in chosen if c.config]
     file = tmp_path / "results" / "elsewhere.jsonl"
-    made = {"config": config.as_dict(), "run_id": config.run_id, "seconds": 7200.0}
+    made = {"config": config.as_dict(), "seconds": 7200.0}
     # One that was made on other data than the registered does not count, nor does its time.
-    records.append(file, loadable(0, **made))
+    records.append(file, made_up(0, **made))
     _, out, _ = psl("run", "table1", *words, "--dry-run")
     assert "recorded         0" in out and "to run          18" in out and "unknown time" in out
     registered = datasets.get_source("gowalla").fingerprint
-    records.append(file, loadable(0, **made, dataset_fingerprint=registered))
+    records.append(file, made_up(0, **made, dataset_fingerprint=registered))
     _, out, _ = psl("run", "table1", *words, "--dry-run", "--workers", "2")
     assert "recorded         1" in out and "to run          17" in out
     # 2 other seeds of that very cell; the others of the dataset.

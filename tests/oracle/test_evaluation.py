@@ -36,7 +36,7 @@ def ours(u: torch.Tensor, v: torch.Tensor, *args: Interactions, **options) -> di
 def loop(
     scores: list[list[float]], target: Interactions, masked: Interactions, k: int
 ) -> dict[str, float]:
-    recall = ndcg = mrr = 0.0
+    recall = ndcg = mrr = every = 0.0
     for user, row in enumerate(scores):
         banned, wanted = set(masked.of(user).tolist()), set(target.of(user).tolist())
         order = sorted((i for i in range(ITEMS) if i not in banned), key=lambda i: -row[i])[:k]
@@ -45,8 +45,10 @@ def loop(
             recall += len(places) / len(wanted)
             ideal = sum(1 / math.log2(1 + r) for r in range(1, min(k, len(wanted)) + 1))
             ndcg += sum(1 / math.log2(1 + r) for r in places) / ideal
-            mrr += sum(1 / r for r in places) / len(places)
-    return {f"recall@{k}": recall / USERS, f"ndcg@{k}": ndcg / USERS, f"mrr@{k}": mrr / USERS}
+            mrr += 1 / places[0]
+            every += sum(1 / r for r in places) / len(places)
+    sums = {"recall": recall, "ndcg": ndcg, "mrr": mrr, "mrr_all_hits": every}
+    return {f"{name}@{k}": value / USERS for name, value in sums.items()}
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -57,6 +59,87 @@ def test_against_loops(seed: int, rows: int) -> None:
     for k in (1, 5, 20, 60):
         for name, value in loop((u @ v.T).tolist(), test, train, k).items():
             assert got[name] == pytest.approx(value, abs=1e-12)
+
+
+def test_the_reciprocal_rank_is_that_of_the_first_hit() -> None:
+    """Hits at ranks 1 and 10; the public code's mean over all hits has a name of its own."""
+    hits = torch.zeros(1, 10, dtype=torch.bool)
+    hits[0, [0, 9]] = True
+    got = metrics_from_hits(hits, torch.tensor([2]), (10,))
+    assert float(got["mrr@10"]) == 1 and float(got["mrr_all_hits@10"]) == pytest.approx(0.55)
+    none = metrics_from_hits(torch.zeros(1, 10).bool(), torch.tensor([2]), (10,))
+    assert set(map(float, none.values())) == {0}
+
+
+def tied(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    g = torch.Generator().manual_seed(seed)
+    return tuple(torch.randint(-1, 2, (n, 3), generator=g).double() for n in (USERS, ITEMS))
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_ties_against_the_mean_over_random_orders(seed: int) -> None:
+    """A shuffle of the catalogue is a random order of equal scores to the loop, which is stable."""
+    _, _, train, test = world(seed)
+    u, v = tied(seed)
+    ks, draws, rng = (1, 5, 20, 60), 400, np.random.default_rng(seed)
+    got = ours(u, v, test, train, cutoffs=ks)
+    scores = (u @ v.T).numpy()
+    samples: dict[str, list[float]] = {}
+    for _ in range(draws):
+        noise = rng.random((USERS, ITEMS)) * 0.5  # scores are whole numbers
+        for k in ks:
+            for name, value in loop((scores + noise).tolist(), test, train, k).items():
+                samples.setdefault(name, []).append(value)
+    for name, values in samples.items():
+        if name.startswith("mrr_all"):
+            continue  # a quotient, see the docstring
+        error = np.std(values) / math.sqrt(draws)
+        assert abs(got[name] - np.mean(values)) < 5 * error + 1e-12, name
+
+
+def test_ties_do_not_depend_on_cut_offs_ids_or_blocks() -> None:
+    _, _, train, test = world()
+    u, v = tied(0)
+    alone = ours(u, v, test, train, cutoffs=(20,))
+    for options in ({"cutoffs": (5, 20, 50)}, {"cutoffs": (20, ITEMS + 9)}, {"rows": 7}):
+        more = ours(u, v, test, train, **{"cutoffs": (20,), **options})
+        assert {name: more[name] for name in alone} == pytest.approx(alone, abs=1e-12)
+    order = np.random.default_rng(0).permutation(ITEMS)
+    moved = [Interactions.from_pairs(x.users, order[x.items], USERS, ITEMS) for x in (test, train)]
+    there = torch.empty_like(v)
+    there[torch.from_numpy(order)] = v
+    assert ours(u, there, *moved, cutoffs=(20,)) == pytest.approx(alone, abs=1e-12)
+
+
+@pytest.mark.parametrize("k", [1, 20, 60, 65, 100])
+def test_scores_that_are_all_equal(k: int) -> None:
+    """Ten of 70 items are masked; a random order finds k of the other 60."""
+    u, v, train, test = world()
+    got = ours(0 * u, v, test, train, cutoffs=(k,))
+    some = (test.degrees > 0).mean()
+    assert got[f"recall@{k}"] == pytest.approx(some * min(1, k / 60))
+    # The first of n hits among 60 places stands at (60 + 1) / (n + 1) in the mean, and its
+    # reciprocal is a sum over places.
+    first = [
+        sum(math.comb(60 - r, n - 1) / math.comb(60, n) / r for r in range(1, min(k, 61 - n) + 1))
+        for n in test.degrees
+        if n
+    ]
+    assert got[f"mrr@{k}"] == pytest.approx(sum(first) / USERS)
+    places = range(1, min(k, 60) + 1)
+    mean = sum(1 / r for r in places) / len(places)
+    assert got[f"mrr_all_hits@{k}"] == pytest.approx(some * mean)
+    assert all(value <= 1 for value in got.values())
+
+
+def test_nothing_need_be_masked() -> None:
+    """Where items are consumed again, those of the train set are as good as any."""
+    u, v, train, _ = world()
+    scores = (u @ v.T).tolist()
+    got = ours(u, v, train, None, cutoffs=(20,))
+    nothing = Interactions(np.zeros(USERS + 1, dtype=np.int64), train.items[:0], ITEMS)
+    assert got == pytest.approx(loop(scores, train, nothing, 20))
+    assert got == ours(u, v, train, nothing, cutoffs=(20,))
 
 
 def test_against_torchmetrics() -> None:

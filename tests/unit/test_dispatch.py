@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -141,24 +142,13 @@ def test_a_damaged_or_full_cache_stops_nothing(tmp_path: Path) -> None:
     assert said.count("are not kept in") == said.count("File too large") == 1, said
 
 
-def test_what_is_missing_is_said_once() -> None:
-    code = """
-import sys, warnings
-sys.modules["numba"] = None
-import torch
-from psl.kernels import dispatch
-dispatch.find_spec = lambda name: None
-with warnings.catch_warnings(record=True) as said:
-    warnings.simplefilter("always")
-    assert [dispatch.serving(torch.device("cpu")) for _ in range(2)] == ["torch"] * 2
-(one,) = said
-assert "numba is not installed" in str(one.message) and "psl[fast]" in str(one.message)
-"""
-    env = {**os.environ, "PSL_KERNELS": "on"}
-    subprocess.run([sys.executable, "-c", code], env=env, check=True)
-    subprocess.run(
-        [sys.executable, "-c", code.replace("(one,) = said
-assert", "assert not said #")],
-        env={**env, "PSL_KERNELS": "off"},
-        check=True,
-    )
+def test_what_is_missing_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("cpu_kernels", "gpu_kernels", "find_spec"):
+        monkeypatch.setattr(fast, name, lambda _: None)
+    fast._say_what_is_missing.cache_clear()
+    for word, count in (("off", 0), ("on", 1), ("on", 0)):
+        monkeypatch.setenv("PSL_KERNELS", word)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            assert fast.serving(torch.device("cpu")) == "torch"
+        assert [str(w.message).partition(":")[0] for w in said] == ["numba is not installed"] * count

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock, Timeout
 
 from companion import records
 from psl.errors import RecordError
@@ -17,7 +18,9 @@ def test_merge_takes_each_once_and_by_experiment(tmp_path: Path) -> None:
     into = tmp_path / "results"
     records.append(into / "other.jsonl", record(0))  # there, in whichever file
     first = write(tmp_path / "a" / "x.jsonl", record(0), record(1), record(2, experiment="more"))
-    second = write(tmp_path / "b.jsonl", record(1, created="2025-01-01", seconds=3), record(3))
+    second = write(
+        tmp_path / "b.jsonl", record(1, created="2025-01-01T00:00:00+00:00", seconds=3), record(3)
+    )
     gained = records.merge([first.parent, second], into)
     assert gained == {into / "more.jsonl": 1, into / "test.jsonl": 2}
     assert records.read(into / "test.jsonl") == [record(1), record(3)]
@@ -51,9 +54,9 @@ def test_a_conflict_writes_nothing(tmp_path: Path, between: str) -> None:
     ("changes", "words"),
     [
         ({"experiment": "../x"}, r"a\.jsonl:2: the experiment '../x' is not a file name"),
-        ({"seconds": math.inf}, r"a\.jsonl:2: seconds is not a finite number"),
-        ({"metrics": {}}, r"a\.jsonl:2: its metrics lacks 'recall@20'"),
-        ({"metrics": [0.5]}, r"a\.jsonl:2: its metrics is not a table"),
+        ({"seconds": math.inf}, r"a\.jsonl:2: not JSON"),
+        ({"metrics": {}}, r"a\.jsonl:2: its metrics lack 'recall@20'"),
+        ({"metrics": [0.5]}, r"a\.jsonl:2: metrics: Input should be a valid dictionary"),
     ],
 )
 def test_merge_takes_nothing_malformed(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
@@ -64,12 +67,11 @@ def test_merge_takes_nothing_malformed(tmp_path: Path, changes: dict[str, Any], 
 
 
 def test_a_merge_waits_for_whoever_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fcntl = pytest.importorskip("fcntl")
     seen: list[Path] = []
 
     def spy(path: Path, content: bytes) -> None:
-        with open(path.parent / f".{path.name}.lock") as handle, pytest.raises(BlockingIOError):
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with pytest.raises(Timeout):
+            FileLock(path.with_name(f".{path.name}.lock"), blocking=False).acquire()
         seen.append(path)
 
     source = tmp_path / "a.jsonl"
@@ -77,3 +79,9 @@ def test_a_merge_waits_for_whoever_writes(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("companion.records.store.replace_file", spy)
     records.merge([source], tmp_path / "results")
     assert seen == [tmp_path / "results" / "test.jsonl"]
+
+
+def test_a_source_that_is_not_there_is_no_empty_one(tmp_path: Path) -> None:
+    for name in ("none", "none.jsonl"):
+        with pytest.raises(RecordError, match="there is no such file"):
+            records.merge([tmp_path / name], tmp_path / "results")

@@ -1,0 +1,44 @@
+"""One process at a time at a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from psl.errors import PSLError
+from psl.files import clear_temporaries
+
+__all__ = ["InUseError", "exclusive"]
+
+
+class InUseError(PSLError):
+    """Another process is at this file."""
+
+
+@contextmanager
+def exclusive(path: Path | str, *, wait: bool = True) -> Iterator[None]:
+    """Hold the lock of a file, and remove what killed writers left beside it.
+
+    The lock lies beside what a link leads to: whoever takes either name finds the other.  The
+    system gives it back when its holder dies, however it dies.
+
+    Raises
+    ------
+    InUseError
+        If another process holds it and ``wait`` is false.
+    """
+    path = Path(path).resolve()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path.with_name(f".{path.name}.lock"), blocking=wait)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise InUseError(f"{path}: another process is at it") from None
+    try:
+        clear_temporaries(path)  # whoever writes holds the lock: their writers are dead
+        yield
+    finally:
+        lock.release()
