@@ -20,7 +20,8 @@ from psl.errors import PSLError
 __all__ = ["INPUT", "OURS", "Group", "run"]
 
 INPUT, OURS = 2, 70  # exit status: of what was given, of a fault of this program (EX_SOFTWARE)
-# What torch says of memory in plain RuntimeErrors.
+# What torch says of memory, and Python of paths, in plain RuntimeErrors.
+PATHS = ("Symlink loop", "determine home directory")
 MEMORY = ("allocate memory", "out of memory", "size calculation overflowed", "invalid buffer size")
 
 
@@ -75,11 +76,14 @@ def run(app: Callable[[], object]) -> None:
 
 
 def _explain(error: Exception) -> tuple[int, str]:
-    if isinstance(error, (PSLError, OSError)):
+    if isinstance(error, (PSLError, OSError)) or any(p in str(error) for p in PATHS):
         return INPUT, str(error)
     text = f"{type(error).__name__}: {' '.join(str(error).split())}"
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(m in text for m in MEMORY):
-        return INPUT, f"there is not the memory for this; lower dim, negatives or batch size ({text})"
+        return (
+            INPUT,
+            f"there is not the memory for this; lower dim, negatives or batch size ({text})",
+        )
     return OURS, (
         f"{text[:500]}. This is a fault of psl and not of yours: please report it through the "
         "issues of its repository, with the command and the traceback that --debug shows"

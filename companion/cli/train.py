@@ -14,8 +14,9 @@ from companion import records
 from companion.cli.console import Device, Results, Setting, err, out, print_json, say
 from companion.cli.progress import watching
 from companion.experiments import cell
+from companion.locks import exclusive
 from psl import datasets
-from psl.errors import PSLError
+from psl.errors import DataError, PSLError
 from psl.files import check_writable
 from psl.losses import LOSSES
 from psl.models.backbones import BACKBONES
@@ -88,8 +89,12 @@ def train_command(
     seed: Annotated[int, typer.Option(min=0)] = USUAL.seed,
     epochs: Annotated[int, typer.Option()] = USUAL.epochs,
     negatives: Annotated[
-        int, typer.Option(help="Items drawn for each positive; 0: SL, PSL over the catalogue.")
-    ] = USUAL.negatives,
+        int | None,
+        typer.Option(
+            help=f"Items drawn for each positive; 0: SL, PSL over the catalogue; "
+            f"usual: {USUAL.negatives}."
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option()] = USUAL.batch_size,
     dim: Annotated[int, typer.Option(help="Embedding size.")] = USUAL.dim,
     init_std: Annotated[float, typer.Option(help="Of the initial embeddings.")] = USUAL.init_std,
@@ -101,14 +106,17 @@ def train_command(
     ] = USUAL.patience,
     device: Device = "auto",
     threads: Annotated[
-        int, typer.Option(min=0, help="Torch's threads on a CPU; 0: as many as it takes.")
+        int, typer.Option(min=0, max=1024, help="Torch's threads on a CPU; 0: as many as it takes.")
     ] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped run.")] = False,
     restart: Annotated[
         bool, typer.Option("--restart", help="Delete the state of a stopped run, begin anew.")
     ] = False,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Over a record of this run with another result.")
+        bool,
+        typer.Option(
+            "--replace", help="Over this run's record of another result, and --save's file."
+        ),
     ] = False,
     save: Annotated[
         Path | None,
@@ -135,15 +143,17 @@ def train_command(
         "tau2": tau2,
         "alpha": alpha,
         "beta": beta,
-        "form": None if form == "outside" else form,
+        "form": form,
         "tau_weight": tau_weight,
         "refresh": refresh,
         "layers": layers,
         "contrast_weight": contrast_weight,
+        "negatives": negatives,
         "as_released": as_released,
     }
     given: dict[str, Any] = {k: v for k, v in chosen.items() if v is not None}
     _refuse_a_table(dataset)
+    usual = {"form": None} if form == "outside" else {}
     config = (cell if tuned else RunConfig)(
         Path(dataset).name,  # of an archive: where it lies does not make another run
         setting,
@@ -152,19 +162,21 @@ def train_command(
         seed=seed,
         protocol=protocol,
         epochs=epochs,
-        negatives=negatives,
         batch_size=batch_size,
         dim=dim,
         init_std=init_std,
         validate_every=validate_every,
         patience=patience,
-        **given,
+        **{**given, **usual},
     )
+    for name in sorted(config.ignored() & given.keys()):
+        raise PSLError(f"{loss} on {backbone} ({setting}) has no option {name}: it changes nothing")
     # What is wrong with a name is told before hours of training.
     check_device(device)
     path = records.file_of(results, experiment)
     if save is not None and save.suffix.lower() != ".safetensors":
         raise PSLError(f"--save must end in .safetensors, got {save}")
+    _check_target(save, config, replace=replace)
     if refit_ and save is None:
         raise PSLError("--refit is for the embeddings that --save names")
     checkpoint = checkpoints / f"{config.run_id}.safetensors"
@@ -182,37 +194,38 @@ def train_command(
     names = datasets.id_lists(dataset, data) if save is not None else {}
     for target in (path, checkpoint, *([save] if save is not None else [])):
         check_writable(target)
-    if not resume:  # as of the run, so of what was fitted after it
-        checkpoint.unlink(missing_ok=True)
-        again.unlink(missing_ok=True)
-    try:
-        with torch_threads(threads), watching(config, quiet=as_json) as show:
-            result = train(
-                config,
-                data,
-                device=device,
-                checkpoint=checkpoint,
-                experiment=experiment,
-                progress=show,
-            )
-        # The state stays until all is written: --resume then needs no training.
-        records.append(path, result.record, replace=replace)
-        if save is not None:
-            best, model = result.record["best_epoch"], result.model
-            if refit_:
-                with torch_threads(threads):
-                    model = _fit_again(config, data, best, device, again, quiet=as_json)
-            pairs = "all" if refit_ else "train"
-            embeddings.save(save, model, result.record, names, trained_on=pairs)
-    except KeyboardInterrupt:
-        words = "--resume in place of --restart" if restart else "--resume"
-        say(f"stopped; the same command with {words} goes on from the last state", err)
-        raise typer.Exit(130) from None
-    except OSError as error:  # a full disk; the states are whole, or not there
-        words = "; once that is mended, --resume goes on" if checkpoint.exists() else ""
-        raise PSLError(f"{error}{words}") from error
-    for state in (checkpoint, again):
-        state.unlink(missing_ok=True)
+    with exclusive(checkpoint, wait=False):  # from two terminals
+        if not resume:  # as of the run, so of what was fitted after it
+            checkpoint.unlink(missing_ok=True)
+            again.unlink(missing_ok=True)
+        try:
+            with torch_threads(threads), watching(config, quiet=as_json) as show:
+                result = train(
+                    config,
+                    data,
+                    device=device,
+                    checkpoint=checkpoint,
+                    experiment=experiment,
+                    progress=show,
+                )
+            # The state stays until all is written: --resume then needs no training.
+            records.append(path, result.record, replace=replace)
+            if save is not None:
+                best, model = result.record["best_epoch"], result.model
+                if refit_:
+                    with torch_threads(threads):
+                        model = _fit_again(config, data, best, device, again, quiet=as_json)
+                pairs = "all" if refit_ else "train"
+                embeddings.save(save, model, result.record, names, trained_on=pairs)
+        except KeyboardInterrupt:
+            words = "--resume in place of --restart" if restart else "--resume"
+            say(f"stopped; the same command with {words} goes on from the last state", err)
+            raise typer.Exit(130) from None
+        except OSError as error:  # a full disk; the states are whole, or not there
+            words = "; once that is mended, --resume goes on" if checkpoint.exists() else ""
+            raise PSLError(f"{error}{words}") from error
+        for state in (checkpoint, again):
+            state.unlink(missing_ok=True)
     if as_json:
         print_json(result.record)
     else:
@@ -238,6 +251,18 @@ def _fit_again(
         return refit(config, data, epochs, device=device, checkpoint=checkpoint, progress=show)
 
 
+def _check_target(save: Path | None, config: RunConfig, *, replace: bool) -> None:
+    """Refuse to write embeddings over a file that is not of this run."""
+    if save is None or replace or not save.is_file():
+        return
+    try:
+        mine = embeddings.load(save).about.get("run_id") == config.run_id
+    except DataError:
+        mine = False
+    if not mine:
+        raise PSLError(f"{save} is there and not of this run; name another file, or --replace it")
+
+
 def _refuse_a_table(dataset: str) -> None:
     """Say how a table becomes an archive, and where an archive of that name lies."""
     if dataset.lower().endswith(".zip") or dataset in {
@@ -261,5 +286,7 @@ def _show_record(record: dict[str, Any]) -> None:
         table.add_row(str(k), *(f"{m[f'{x}@{k}']:.4f}" for x in ("recall", "ndcg", "mrr")))
     out.print(table)
     say(f"best epoch {record['best_epoch']}, {record['seconds']:.0f} s, {record['device']}")
+    if record["best_epoch"] == record["config"]["epochs"]:
+        say("the best epoch is the last: with more --epochs it may get better")
     if (record["config"]["setting"], record["config"]["protocol"]) == ("ood", "released"):
         say("the best epoch was chosen on the test set, as the paper's code does; --protocol clean")

@@ -121,7 +121,7 @@ def restore(
 
 
 def _fill(state: TrainState, tensors: dict[str, Tensor]) -> None:
-    """Put tensors where :func:`save` took them from; torch refuses other names and shapes itself."""
+    """Put tensors where :func:`save` took them from; torch itself refuses other names, shapes."""
 
     def part(prefix: str) -> dict[str, Tensor]:
         return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

@@ -31,6 +31,10 @@ def fuzz(examples: int, strategy: st.SearchStrategy[Any], check: Callable[[Any],
     settings(limits, suppress_health_check=slow)(given(strategy)(check))()
 
 
+def one_line(error: Exception, path: Path) -> None:
+    assert str(error).startswith(f"{path}: ") and "\n" not in str(error)
+
+
 @pytest.fixture(scope="module", params=LOSSES)
 def trained(request, tmp_path_factory) -> tuple[Any, Any, Path]:
     """A run, its result and its last state."""
@@ -44,8 +48,7 @@ def restored(path: Path, config: Any, state: TrainState) -> bytes | None:
     try:
         found = checkpoints.restore(path, state, config, data())
     except TrainingError as error:
-        assert str(error).startswith(f"{path}: ") and "\n" not in str(error)
-        return None
+        return one_line(error, path)
     checkpoints.save(path, state, config, data(), *found)
     return path.read_bytes()
 
@@ -90,11 +93,10 @@ def loaded(path: Path) -> export.Embeddings | None:
     try:
         found = export.load(path)
     except DataError as error:
-        assert str(error).startswith(f"{path}: ") and "\n" not in str(error)
-        return None
+        return one_line(error, path)
     for table, ids in ((found.users, found.user_ids), (found.items, found.item_ids)):
         assert table.is_floating_point() and table.isfinite().all() and table.ndim == 2
-        assert ids is None or len(ids) == len(table) and all(isinstance(x, str) for x in ids)
+        assert ids is None or (len(ids) == len(table) and all(isinstance(x, str) for x in ids))
     assert found.users.shape[1] == found.items.shape[1] and found.users.dtype == found.items.dtype
     return found
 

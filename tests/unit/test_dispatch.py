@@ -151,4 +151,6 @@ def test_what_is_missing_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             assert fast.serving(torch.device("cpu")) == "torch"
-        assert [str(w.message).partition(":")[0] for w in said] == ["numba is not installed"] * count
+        assert [str(w.message).partition(":")[0] for w in said] == [
+            "numba is not installed"
+        ] * count
