@@ -176,7 +176,6 @@ def train_command(
     path = records.file_of(results, experiment)
     if save is not None and save.suffix.lower() != ".safetensors":
         raise PSLError(f"--save must end in .safetensors, got {save}")
-    _check_target(save, config, replace=replace)
     if refit_ and save is None:
         raise PSLError("--refit is for the embeddings that --save names")
     checkpoint = checkpoints / f"{config.run_id}.safetensors"
@@ -192,6 +191,7 @@ def train_command(
     if refit_:
         all_pairs(data)
     names = datasets.id_lists(dataset, data) if save is not None else {}
+    _check_target(save, config, replace=replace)
     for target in (path, checkpoint, *([save] if save is not None else [])):
         check_writable(target)
     with exclusive(checkpoint, wait=False):  # from two terminals

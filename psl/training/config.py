@@ -10,8 +10,8 @@ from typing import Any
 
 from psl.datasets import Dataset, stored_setting
 from psl.errors import TrainingError
-from psl.losses import get_loss
-from psl.models.backbones import get_backbone
+from psl.losses import LOSSES, get_loss
+from psl.models.backbones import BACKBONES, get_backbone
 from psl.training.provenance import run_id
 
 __all__ = ["OPTIONS", "PROTOCOLS", "SETTINGS", "RunConfig"]
@@ -166,8 +166,9 @@ class RunConfig:
     def ignored(self) -> set[str]:
         """Return the fields that change nothing of this run, whatever their value."""
         loss, backbone = get_loss(self.loss), get_backbone(self.backbone)
-        out = OPTIONS - OF_THE_NOISE - {*loss.options, *backbone.options}
-        out |= OF_THE_NOISE if self.setting != "noise" else set()
+        out = {name for spec in (*LOSSES.values(), *BACKBONES.values()) for name in spec.options}
+        out -= {*loss.options, *backbone.options}
+        out |= {"drop_marked", "mark_per_user"} if self.noise_ratio is None else set()
         out |= {"negatives"} if loss.negatives is not None else set()
         return out if loss.tau else out | {"tau"}
 

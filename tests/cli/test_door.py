@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pooch
 import pytest
 
 from command import NO_KERNELS, TINY, assert_refused
@@ -41,9 +42,12 @@ def test_what_was_given_is_refused_in_one_line(
     assert_refused(psl(*arguments), words)
 
 
-def test_a_home_that_is_not_there(psl) -> None:
+def test_a_home_that_is_not_there(psl, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pooch, "os_cache", lambda name: Path("~/.cache") / name)
     done = psl("data", "check", "amazon-health", PSL_DATA_MIRROR="~nosuchuser/x")
     assert_refused(done, "PSL_DATA_MIRROR ~nosuchuser/x")
+    done = psl("data", "fetch", "amazon-health", PSL_DATA_MIRROR="", PSL_CACHE="")
+    assert_refused(done, "no home folder", "set PSL_CACHE")
     for threads in ("1000000000", "-1"):
         assert psl("train", "--threads", threads).returncode == 2
 
