@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from companion.experiments.config import cell
@@ -133,7 +133,9 @@ def _tau(where: dict[str, Any]) -> float | None:
 def _config(where: dict[str, Any], seed: int, protocol: str) -> tuple[RunConfig | None, str]:
     given = {k: v for k, v in where.items() if v is not None}
     if where["dataset"] == "synthetic":
-        return RunConfig(**given, **SMOKE, seed=seed, protocol=protocol), ""
+        config = RunConfig(**given, seed=seed, protocol=protocol)
+        taken = {k: v for k, v in SMOKE.items() if k not in config.ignored()}
+        return replace(config, **taken), ""
     try:
         return cell(**given, seed=seed, protocol=protocol), ""
     except RecordError as error:

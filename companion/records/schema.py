@@ -72,6 +72,7 @@ class Record(BaseModel):
     device: Text
     versions: dict[Text, Text]
     code_digest: Text
+    kernels: Text | None = None
     # UTC, so that the order of the texts is that of the times.
     created: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00$")]
     continued_from: Text | None = None

@@ -51,7 +51,7 @@ def _locate(source: Source) -> Path | str:
     if mirror.startswith(("http://", "https://")):
         return f"{mirror.rstrip('/')}/{source.path}"
     if mirror:
-        path = Path(mirror).expanduser() / source.path
+        path = Path(os.path.expanduser(mirror)) / source.path  # an unknown ~user stays as it is
         if not path.is_file():
             raise DataError(f"no file {source.path} in PSL_DATA_MIRROR {mirror}")
         return path
@@ -65,7 +65,10 @@ def _locate(source: Source) -> Path | str:
 
 def cache_folder() -> Path:
     """Return the folder of fetched archives: ``$PSL_CACHE``, else the user's cache."""
-    return Path(os.environ.get("PSL_CACHE") or _pooch().os_cache("psl"))
+    folder = Path(os.environ.get("PSL_CACHE") or _pooch().os_cache("psl"))
+    if folder.parts[:1] == ("~",):
+        raise DataError("there is no home folder to keep archives in; set PSL_CACHE to a folder")
+    return folder
 
 
 def fetch(name: str, setting: str = "iid", *, progress: bool = False) -> Path:

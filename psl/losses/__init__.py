@@ -74,12 +74,15 @@ class LossSpec:
         Items drawn for each positive where the loss fixes it (BPR: 1), else ``None``.
     options : tuple of str
         Fields of the run's configuration that ``build`` takes beside ``tau``, where they are set.
+    tau : bool
+        Whether there is a temperature; one that is given is ignored otherwise.
     """
 
     build: Callable[..., nn.Module]
     score: Literal["cosine", "inner"] = "cosine"
     negatives: int | None = None
     options: tuple[str, ...] = ()
+    tau: bool = True
 
 
 def _psl(activation: str) -> LossSpec:
@@ -90,8 +93,8 @@ def _psl(activation: str) -> LossSpec:
 
 
 LOSSES: dict[str, LossSpec] = {
-    "bpr": LossSpec(lambda tau: BPRLoss(), score="inner", negatives=1),
-    "llpauc": LossSpec(LLPAUCLoss, options=("alpha", "beta", "as_released")),
+    "bpr": LossSpec(lambda tau: BPRLoss(), score="inner", negatives=1, tau=False),
+    "llpauc": LossSpec(LLPAUCLoss, options=("alpha", "beta", "as_released"), tau=False),
     "sl": LossSpec(SoftmaxLoss),
     "advinfonce": LossSpec(AdvInfoNCELoss, options=("as_released",)),
     "bsl": LossSpec(BSLLoss, options=("tau2", "as_released")),
@@ -100,6 +103,16 @@ LOSSES: dict[str, LossSpec] = {
     "psl-relu": _psl("relu"),
     "psl-softplus": _psl("softplus"),
     "sl@20": LossSpec(SLatKLoss, options=("tau_weight", "refresh")),  # the follow-up paper's
+}
+
+
+# What others call them, for who looks for it here.
+KNOWN_AS = {
+    "softmax": "sl",
+    "sampled-softmax": "sl",
+    "ssm": "sl",
+    "infonce": "sl",
+    "psl": "psl-relu",
 }
 
 
@@ -114,4 +127,4 @@ def get_loss(name: str) -> LossSpec:
     try:
         return LOSSES[name]
     except KeyError:
-        raise UnknownNameError("loss", name, LOSSES) from None
+        raise UnknownNameError("loss", name, LOSSES, KNOWN_AS.get(name)) from None

@@ -10,14 +10,15 @@ from typing import Any
 
 from psl.datasets import Dataset, stored_setting
 from psl.errors import TrainingError
-from psl.losses import get_loss
-from psl.models.backbones import get_backbone
+from psl.losses import LOSSES, get_loss
+from psl.models.backbones import BACKBONES, get_backbone
 from psl.training.provenance import run_id
 
 __all__ = ["OPTIONS", "PROTOCOLS", "SETTINGS", "RunConfig"]
 
 PROTOCOLS = ("released", "clean")
 SETTINGS = ("iid", "ood", "noise")
+MOST = 2**31 - 1  # what no size or count needs, and arithmetic with larger ones may not hold
 
 
 def _number(
@@ -107,14 +108,14 @@ class RunConfig:
     tau: float = _number(0.1, above=0)
     lr: float = _number(0.01, above=0)
     weight_decay: float = _number(0.0, at_least=0)
-    seed: int = _number(0, at_least=0)
+    seed: int = _number(0, at_least=0, at_most=2**63 - 1)
     protocol: str = "released"
-    epochs: int = _number(200, at_least=1)
-    batch_size: int = _number(1024, at_least=1)
-    negatives: int = _number(1000, at_least=0)
-    dim: int = _number(64, at_least=1)
-    validate_every: int = _number(5, at_least=1)
-    patience: int = _number(0, at_least=0)
+    epochs: int = _number(200, at_least=1, at_most=MOST)
+    batch_size: int = _number(1024, at_least=1, at_most=MOST)
+    negatives: int = _number(1000, at_least=0, at_most=2**24)
+    dim: int = _number(64, at_least=1, at_most=2**16)
+    validate_every: int = _number(5, at_least=1, at_most=MOST)
+    patience: int = _number(0, at_least=0, at_most=MOST)
     init_std: float = _number(0.1, above=0)
     noise_ratio: float | None = _number(None, at_least=0, at_most=1, option=True)
     drop_marked: bool = _option(False)
@@ -124,8 +125,8 @@ class RunConfig:
     beta: float | None = _number(None, above=0, at_most=1, option=True)
     form: str | None = _option(None)
     tau_weight: float | None = _number(None, above=0, option=True)
-    refresh: int | None = _number(None, at_least=1, option=True)
-    layers: int | None = _number(None, at_least=1, option=True)
+    refresh: int | None = _number(None, at_least=1, at_most=MOST, option=True)
+    layers: int | None = _number(None, at_least=1, at_most=1000, option=True)
     contrast_weight: float | None = _number(None, above=0, option=True)
     as_released: bool = _option(False)
 
@@ -161,6 +162,15 @@ class RunConfig:
         """Return the configuration as it stands in a record; options not taken stay out of it."""
         every = dataclasses.asdict(self)
         return {k: v for k, v in every.items() if k not in OPTIONS or _is_taken(v)}
+
+    def ignored(self) -> set[str]:
+        """Return the fields that change nothing of this run, whatever their value."""
+        loss, backbone = get_loss(self.loss), get_backbone(self.backbone)
+        out = {name for spec in (*LOSSES.values(), *BACKBONES.values()) for name in spec.options}
+        out -= {*loss.options, *backbone.options}
+        out |= {"drop_marked", "mark_per_user"} if self.noise_ratio is None else set()
+        out |= {"negatives"} if loss.negatives is not None else set()
+        return out if loss.tau else out | {"tau"}
 
     @property
     def run_id(self) -> str:

@@ -71,7 +71,7 @@ def refit(
     ------
     TrainingError
         If the data is not what the configuration names, a user has every item, ``epochs`` is below
-        1, the loss is not finite, or the checkpoint belongs to something else.
+        1, the training diverges, or the checkpoint belongs to something else.
     """
     if epochs < 1:
         raise TrainingError(f"epochs must be at least 1, got {epochs}")

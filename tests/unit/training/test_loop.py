@@ -15,7 +15,8 @@ from psl.errors import TrainingError
 from psl.evaluation import evaluate
 from psl.holdout import holdout
 from psl.interactions import Interactions
-from psl.losses import AdvInfoNCELoss, SLatKLoss
+from psl.losses import LOSSES, AdvInfoNCELoss, SLatKLoss
+from psl.models.backbones import BACKBONES
 from psl.streams import numpy_stream
 from psl.training.step import TrainState
 from small_runs import SMALL, data, run, same
@@ -63,6 +64,32 @@ def test_a_loss_that_is_not_finite_ends_the_run(
     with pytest.raises(TrainingError, match=r"the loss is nan in epoch 1 .*lower lr"):
         run(checkpoint=tmp_path / "run.safetensors")
     assert not list(tmp_path.iterdir())
+
+
+EVERYTHING = [*({"loss": name} for name in LOSSES), *({"backbone": name} for name in BACKBONES)]
+
+
+@pytest.mark.parametrize("changes", EVERYTHING)
+@pytest.mark.parametrize("far", [{"lr": 1e20}, {"weight_decay": 1e30}])
+def test_a_run_that_diverges_has_no_result(far: dict[str, float], changes: dict[str, Any]) -> None:
+    """Lengths that overflow are embeddings of 0, and moments that do are steps of 0."""
+    with pytest.raises(TrainingError, match=r"finite in epoch \d|nan in epoch \d"):
+        run(dataclasses.replace(SMALL, epochs=2, **far, **changes))
+
+
+@pytest.mark.parametrize("side", ["user", "item"])
+def test_tied_scores_are_no_result(side: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    step = TrainState.step
+
+    def collapse(self: TrainState, *what: Any) -> torch.Tensor:
+        loss = step(self, *what)
+        with torch.no_grad():
+            self.model.get_parameter(side).fill_(0.0 if side == "user" else 0.5)
+        return loss
+
+    monkeypatch.setattr(TrainState, "step", collapse)
+    with pytest.raises(TrainingError, match=r"all scores of a user are tied.* in epoch 1 .*lower"):
+        run(dataclasses.replace(SMALL, loss="bpr"))
 
 
 def test_it_learns_and_the_test_split_matters() -> None:
