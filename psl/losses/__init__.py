@@ -91,7 +91,9 @@ def _psl(activation: str) -> LossSpec:
 
 LOSSES: dict[str, LossSpec] = {
     "bpr": LossSpec(lambda tau: BPRLoss(), score="inner", negatives=1),
-    "llpauc": LossSpec(LLPAUCLoss, options=("alpha", "beta", "as_released")),
+    "llpauc": LossSpec(
+        lambda tau, **own: LLPAUCLoss(**own), options=("alpha", "beta", "as_released")
+    ),
     "sl": LossSpec(SoftmaxLoss),
     "advinfonce": LossSpec(AdvInfoNCELoss, options=("as_released",)),
     "bsl": LossSpec(BSLLoss, options=("tau2", "as_released")),

@@ -35,13 +35,13 @@ class LLPAUCLoss(StatefulLoss):
 
     Parameters
     ----------
-    tau : float
-        Not used; every loss is built with one.
     alpha, beta : float
         Parts of the positives and of the negatives that count, in (0, 1].
     as_released : bool
-        As the paper's public code: every scalar, also ``gamma`` and ``s+``, is *descended*, at the
-        model's step size, and two multipliers of gamma's range are added that nothing bounds.
+        As the paper's public code: every scalar, also ``gamma`` and ``s+``, is *descended*, with
+        the model's weight decay and step size, twice that for ``gamma`` and the quantiles; two
+        multipliers of gamma's range are added that nothing bounds; and the model's embeddings
+        begin with a spread of 0.01.
     scalar_lr : float
         Step size of the scalars where they play their own side; twice that for ``gamma`` and the
         quantiles.  Positive.
@@ -54,7 +54,6 @@ class LLPAUCLoss(StatefulLoss):
 
     def __init__(
         self,
-        tau: float = 1.0,
         alpha: float = 0.7,
         beta: float = 0.01,
         as_released: bool = False,
@@ -71,6 +70,7 @@ class LLPAUCLoss(StatefulLoss):
         self.as_released, self.scalar_lr = as_released, scalar_lr
         self.a, self.b = _scalar(1.0), _scalar(0.0)
         self.s_pos, self.s_neg, self.gamma = _scalar(0.5), _scalar(0.5), _scalar(0.0)
+        self.init_std = 0.01 if as_released else None
         if as_released:
             self.theta_a, self.theta_b = _scalar(0.5), _scalar(0.5)
 
@@ -88,14 +88,17 @@ class LLPAUCLoss(StatefulLoss):
         generator: torch.Generator,
     ) -> None:
         """Create the optimisers of the scalars."""
+        slow, fast = [self.a, self.b], [self.gamma, self.s_pos]
         if self.as_released:
-            self.optimizers = [torch.optim.Adam(self.parameters(), lr=lr)]
+            slow, fast = [*slow, self.theta_a, self.theta_b], [*fast, self.s_neg]
+            groups = [{"params": slow, "lr": lr}, {"params": fast, "lr": 2 * lr}]
+            self.optimizers = [torch.optim.Adam(groups, weight_decay=weight_decay)]
             return
-        slow, fast = self.scalar_lr, 2 * self.scalar_lr
-        down = [{"params": [self.a, self.b], "lr": slow}, {"params": [self.s_neg], "lr": fast}]
+        step = self.scalar_lr
+        down = [{"params": slow, "lr": step}, {"params": [self.s_neg], "lr": 2 * step}]
         self.optimizers = [
             torch.optim.Adam(down),
-            torch.optim.Adam([self.gamma, self.s_pos], lr=fast, maximize=True),
+            torch.optim.Adam(fast, lr=2 * step, maximize=True),
         ]
 
     @torch.no_grad()

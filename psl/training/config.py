@@ -73,7 +73,7 @@ class RunConfig:
     patience : int
         Stop after this many validations without a new best; 0 never stops early.
     init_std : float
-        Standard deviation of the initial embeddings.
+        Standard deviation of the initial embeddings (a loss may fix its own).
     noise_ratio : float, optional
         Probability of a false negative, for the setting noise (the paper's p).
     drop_marked : bool

@@ -46,17 +46,17 @@ class TrainState:
         """Build model, loss, optimizer and sampler before the first epoch."""
         sampler, pairs = _sampler(config, fit, place)
         spec, shape = get_loss(config.loss), get_backbone(config.backbone)
+        loss: Any = spec.build(config.tau, **_given(config, spec.options))
+        loss.reduction = "none"
         model = shape.build(
             pairs,
             config.dim,
             score=spec.score,
-            init_std=config.init_std,
+            init_std=getattr(loss, "init_std", None) or config.init_std,
             generator=torch_stream(config.seed, "init"),
             **_given(config, shape.options),
         ).to(place)
         adam = table_adam(list(model.parameters()), config.lr, config.weight_decay)
-        loss: Any = spec.build(config.tau, **_given(config, spec.options))
-        loss.reduction = "none"
         sampled = config.setting == "noise" or fused_spec(loss) is None
         if (spec.negatives or config.negatives) == 0 and sampled:
             raise TrainingError(

@@ -181,6 +181,15 @@ def test_a_state_takes_its_settings_from_the_configuration(
     assert (given["lr"], given["weight_decay"]) == (0.03, 0.2)
 
 
+@pytest.mark.parametrize("backbone", ["mf", "lightgcn"])
+def test_llpauc_as_released_begins_with_its_own_spread(backbone: str) -> None:
+    config = dataclasses.replace(SMALL, loss="llpauc", backbone=backbone, init_std=0.5)
+    for released, spread in ((False, 0.5), (True, 0.01)):
+        config = dataclasses.replace(config, as_released=released)
+        state = TrainState.create(config, data().train, torch.device("cpu"))
+        assert float(state.model.item.detach().std()) == pytest.approx(spread, rel=0.1)
+
+
 def test_bpr_draws_one_negative_whatever_is_asked_for() -> None:
     bpr = dataclasses.replace(SMALL, loss="bpr", epochs=1)
     none, one = (run(dataclasses.replace(bpr, negatives=n)).record["metrics"] for n in (0, 1))
