@@ -13,12 +13,12 @@ from rich.table import Column, Table
 
 from companion import records
 from companion.cli.console import Device, Results, Several, err, key, out, print_json, say
+from companion.released import PaperConfig
 from companion.rerun import rerun
 from psl import datasets
 from psl.errors import PSLError, RecordError
 from psl.losses import LOSSES
 from psl.models.backbones import BACKBONES
-from psl.training import RunConfig
 from psl.training.device import check_device
 
 # Of a run that is trained again where it was, and on another GPU or across GPU and CPU: training
@@ -40,7 +40,7 @@ def records_check(results: Results = Path("results")) -> None:
 
 
 def _load(config: dict[str, Any]) -> None:
-    if RunConfig(**config).as_dict() != config:
+    if PaperConfig(**config).as_dict() != config:
         raise RecordError("it is not the one that this version writes for the same run")
 
 

@@ -14,17 +14,18 @@ from companion import records
 from companion.cli.console import Device, Results, Setting, err, out, print_json, say
 from companion.cli.progress import watching
 from companion.experiments import cell
+from companion.released import PaperConfig
 from psl import datasets
 from psl.errors import PSLError
 from psl.files import check_writable
 from psl.losses import LOSSES
 from psl.models.backbones import BACKBONES
-from psl.training import RunConfig, refit, train
 from psl.training import export as embeddings
+from psl.training import refit, train
 from psl.training.device import check_device, torch_threads
 from psl.training.refit import all_pairs
 
-USUAL = RunConfig()
+USUAL = PaperConfig()
 
 
 def train_command(
@@ -144,7 +145,7 @@ def train_command(
     }
     given: dict[str, Any] = {k: v for k, v in chosen.items() if v is not None}
     _refuse_a_table(dataset)
-    config = (cell if tuned else RunConfig)(
+    config = (cell if tuned else PaperConfig)(
         Path(dataset).name,  # of an archive: where it lies does not make another run
         setting,
         backbone,
@@ -223,7 +224,7 @@ def train_command(
 
 
 def _fit_again(
-    config: RunConfig,
+    config: PaperConfig,
     data: datasets.Dataset,
     epochs: int,
     device: str,

@@ -9,9 +9,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
+from companion.released import PaperConfig
 from psl import datasets
 from psl.errors import PSLError
-from psl.training import Progress, RunConfig, train
+from psl.training import Progress, train
 
 __all__ = ["Event", "EventSink", "Job", "Settings", "run_job"]
 
@@ -22,7 +23,7 @@ HEARTBEAT_SECONDS = 1.0
 class Job:
     """A run and the experiment whose file its record goes to."""
 
-    config: RunConfig
+    config: PaperConfig
     experiment: str = "sweep"
 
 

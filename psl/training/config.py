@@ -10,8 +10,8 @@ from typing import Any
 
 from psl.datasets import Dataset, stored_setting
 from psl.errors import TrainingError
-from psl.losses import get_loss
-from psl.models.backbones import get_backbone
+from psl.losses import LossSpec, get_loss
+from psl.models.backbones import BackboneSpec, get_backbone
 from psl.training.provenance import run_id
 
 __all__ = ["OPTIONS", "PROTOCOLS", "SETTINGS", "RunConfig"]
@@ -96,8 +96,6 @@ class RunConfig:
     layers : int, optional
     contrast_weight : float, optional
         Of the graph backbones; the paper's values where they are not given.
-    as_released : bool
-        Loss and backbone as in the paper's public code where that differs from their authors'.
     """
 
     dataset: str = "synthetic"
@@ -127,7 +125,6 @@ class RunConfig:
     refresh: int | None = _number(None, at_least=1, option=True)
     layers: int | None = _number(None, at_least=1, option=True)
     contrast_weight: float | None = _number(None, above=0, option=True)
-    as_released: bool = _option(False)
 
     def __post_init__(self) -> None:
         """Refuse names that do not exist and numbers that make no sense."""
@@ -135,7 +132,7 @@ class RunConfig:
             value = getattr(self, field.name)
             if field.type == "bool" and not isinstance(value, bool):  # 1 would be another run id
                 raise TrainingError(f"{field.name} must be True or False, got {value!r}")
-        taken = {*get_loss(self.loss).options, *get_backbone(self.backbone).options}
+        taken = {*self.loss_spec.options, *self.backbone_spec.options}
         for name in sorted(OPTIONS - taken - OF_THE_NOISE):
             if _is_taken(getattr(self, name)):
                 raise TrainingError(f"{self.loss} on {self.backbone} has no option {name}")
@@ -159,8 +156,18 @@ class RunConfig:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the configuration as it stands in a record; options not taken stay out of it."""
-        every = dataclasses.asdict(self)
-        return {k: v for k, v in every.items() if k not in OPTIONS or _is_taken(v)}
+        values = ((field, getattr(self, field.name)) for field in dataclasses.fields(self))
+        return {f.name: v for f, v in values if not f.metadata.get("option") or _is_taken(v)}
+
+    @property
+    def loss_spec(self) -> LossSpec:
+        """The loss that is trained."""
+        return get_loss(self.loss)
+
+    @property
+    def backbone_spec(self) -> BackboneSpec:
+        """The backbone that is trained."""
+        return get_backbone(self.backbone)
 
     @property
     def run_id(self) -> str:

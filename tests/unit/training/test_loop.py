@@ -172,7 +172,7 @@ def test_a_state_takes_its_settings_from_the_configuration(
 ) -> None:
     given: dict[str, Any] = {}
     monkeypatch.setattr(
-        AdvInfoNCELoss, "setup", lambda self, *sizes, **options: given.update(options)
+        AdvInfoNCELoss, "setup", lambda self, training: given.update(vars(training))
     )
     changes = {"loss": "advinfonce", "init_std": 0.5, "lr": 0.03, "weight_decay": 0.2}
     config = dataclasses.replace(SMALL, **changes)
