@@ -15,17 +15,18 @@ from companion.cli.console import Device, Results, Setting, err, out, print_json
 from companion.cli.progress import watching
 from companion.experiments import cell
 from companion.locks import exclusive
+from companion.released import PaperConfig
 from psl import datasets
 from psl.errors import DataError, PSLError
 from psl.files import check_writable
 from psl.losses import LOSSES
 from psl.models.backbones import BACKBONES
-from psl.training import RunConfig, refit, train
 from psl.training import export as embeddings
+from psl.training import refit, train
 from psl.training.device import check_device, torch_threads
 from psl.training.refit import all_pairs
 
-USUAL = RunConfig()
+USUAL = PaperConfig()
 
 
 def train_command(
@@ -155,7 +156,7 @@ def train_command(
     given: dict[str, Any] = {k: v for k, v in chosen.items() if v is not None}
     _refuse_a_table(dataset)
     usual = {"form": None} if form == "outside" else {}
-    config = (cell if tuned else RunConfig)(
+    config = (cell if tuned else PaperConfig)(
         Path(dataset).name,  # of an archive: where it lies does not make another run
         setting,
         backbone,
@@ -237,7 +238,7 @@ def train_command(
 
 
 def _fit_again(
-    config: RunConfig,
+    config: PaperConfig,
     data: datasets.Dataset,
     epochs: int,
     device: str,
@@ -252,7 +253,7 @@ def _fit_again(
         return refit(config, data, epochs, device=device, checkpoint=checkpoint, progress=show)
 
 
-def _check_target(save: Path | None, config: RunConfig, *, replace: bool) -> None:
+def _check_target(save: Path | None, config: PaperConfig, *, replace: bool) -> None:
     """Refuse to write embeddings over a file that is not of this run."""
     if save is None or replace or not save.is_file():
         return

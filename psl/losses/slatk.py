@@ -15,7 +15,7 @@ from psl.losses.base import (
     format_extra_repr,
     reduce,
 )
-from psl.losses.stateful import Batch, EmbedFn, StatefulLoss
+from psl.losses.stateful import Batch, EmbedFn, StatefulLoss, TrainingSetup
 
 __all__ = ["SLatKLoss", "slatk_loss"]
 
@@ -93,6 +93,7 @@ class SLatKLoss(StatefulLoss):
         :meth:`psl.losses.StatefulLoss.setup`.
     """
 
+    needs_ids = True
     quantile: Tensor | None
 
     def __init__(
@@ -115,17 +116,9 @@ class SLatKLoss(StatefulLoss):
         """Show the settings in ``print(loss)``."""
         return format_extra_repr(self, "tau", "tau_weight", "refresh", "k", "reduction")
 
-    def setup(
-        self,
-        num_users: int,
-        num_items: int,
-        *,
-        lr: float,
-        weight_decay: float,
-        generator: torch.Generator,
-    ) -> None:
+    def setup(self, training: TrainingSetup) -> None:
         """Create the quantiles, one for each user."""
-        self.register_buffer("quantile", torch.zeros(num_users))
+        self.register_buffer("quantile", torch.zeros(training.num_users))
 
     @torch.no_grad()
     def on_epoch_start(self, epoch: int, encode: Callable[[], EmbedFn]) -> None:

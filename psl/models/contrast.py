@@ -15,7 +15,7 @@ from psl.ops.precision import full_precision
 from psl.ops.unit_rows import unit_rows
 from psl.streams import uniforms
 
-__all__ = ["gaussian_noise", "info_nce", "orthant_noise"]
+__all__ = ["info_nce", "orthant_noise"]
 
 ROWS = 128  # at once, where there is no kernel
 
@@ -33,20 +33,7 @@ def orthant_noise(x: Tensor, key: int | Tensor, eps: float) -> Tensor:
     if kernels is not None:
         out: Tensor = kernels.orthant_noise(x.contiguous(), key, eps)
         return out
-    return _along(x, uniforms(key, tuple(x.shape), x.device).to(x.dtype), eps)
-
-
-@torch.no_grad()
-def gaussian_noise(x: Tensor, key: int, eps: float) -> Tensor:
-    """Return what the paper's public code adds: as :func:`orthant_noise`, with ``n`` Gaussian.
-
-    It can turn a sign around.  The draws depend on the kind of device too.
-    """
-    own = torch.Generator(x.device).manual_seed(key)
-    return _along(x, torch.randn(x.shape, generator=own, device=x.device, dtype=x.dtype), eps)
-
-
-def _along(x: Tensor, drawn: Tensor, eps: float) -> Tensor:
+    drawn = uniforms(key, tuple(x.shape), x.device).to(x.dtype)
     return x.sign() * normalize(drawn, dim=1) * eps
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from psl.datasets import Dataset, stored_setting
 from psl.errors import TrainingError
-from psl.losses import LOSSES, get_loss
-from psl.models.backbones import BACKBONES, get_backbone
+from psl.losses import LOSSES, LossSpec, get_loss
+from psl.models.backbones import BACKBONES, BackboneSpec, get_backbone
 from psl.training.provenance import run_id
 
 __all__ = ["OPTIONS", "PROTOCOLS", "SETTINGS", "RunConfig"]
@@ -74,7 +74,7 @@ class RunConfig:
     patience : int
         Stop after this many validations without a new best; 0 never stops early.
     init_std : float
-        Standard deviation of the initial embeddings.
+        Standard deviation of the initial embeddings (a loss may fix its own).
     noise_ratio : float, optional
         Probability of a false negative, for the setting noise (the paper's p).
     drop_marked : bool
@@ -97,8 +97,6 @@ class RunConfig:
     layers : int, optional
     contrast_weight : float, optional
         Of the graph backbones; the paper's values where they are not given.
-    as_released : bool
-        Loss and backbone as in the paper's public code where that differs from their authors'.
     """
 
     dataset: str = "synthetic"
@@ -128,7 +126,6 @@ class RunConfig:
     refresh: int | None = _number(None, at_least=1, at_most=MOST, option=True)
     layers: int | None = _number(None, at_least=1, at_most=1000, option=True)
     contrast_weight: float | None = _number(None, above=0, option=True)
-    as_released: bool = _option(False)
 
     def __post_init__(self) -> None:
         """Refuse names that do not exist and numbers that make no sense."""
@@ -136,7 +133,7 @@ class RunConfig:
             value = getattr(self, field.name)
             if field.type == "bool" and not isinstance(value, bool):  # 1 would be another run id
                 raise TrainingError(f"{field.name} must be True or False, got {value!r}")
-        taken = {*get_loss(self.loss).options, *get_backbone(self.backbone).options}
+        taken = {*self.loss_spec.options, *self.backbone_spec.options}
         for name in sorted(OPTIONS - taken - OF_THE_NOISE):
             if _is_taken(getattr(self, name)):
                 raise TrainingError(f"{self.loss} on {self.backbone} has no option {name}")
@@ -160,13 +157,24 @@ class RunConfig:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the configuration as it stands in a record; options not taken stay out of it."""
-        every = dataclasses.asdict(self)
-        return {k: v for k, v in every.items() if k not in OPTIONS or _is_taken(v)}
+        values = ((field, getattr(self, field.name)) for field in dataclasses.fields(self))
+        return {f.name: v for f, v in values if not f.metadata.get("option") or _is_taken(v)}
+
+    @property
+    def loss_spec(self) -> LossSpec:
+        """The loss that is trained."""
+        return get_loss(self.loss)
+
+    @property
+    def backbone_spec(self) -> BackboneSpec:
+        """The backbone that is trained."""
+        return get_backbone(self.backbone)
 
     def ignored(self) -> set[str]:
         """Return the fields that change nothing of this run, whatever their value."""
-        loss, backbone = get_loss(self.loss), get_backbone(self.backbone)
-        out = {name for spec in (*LOSSES.values(), *BACKBONES.values()) for name in spec.options}
+        loss, backbone = self.loss_spec, self.backbone_spec
+        specs: list[LossSpec | BackboneSpec] = [*LOSSES.values(), *BACKBONES.values()]
+        out = {name for spec in specs for name in spec.options}
         out -= {*loss.options, *backbone.options}
         out |= {"drop_marked", "mark_per_user"} if self.noise_ratio is None else set()
         out |= {"negatives"} if loss.negatives is not None else set()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.library import opcheck
 
+from companion.released import ReleasedBSLLoss
 from psl.dro import saturation_radius
 from psl.interactions import Interactions
 from psl.losses import PairwiseSoftmaxLoss, get_loss
@@ -151,7 +152,7 @@ def test_compiled_code_adds_the_same_noise() -> None:
 ROADS: dict[str, Callable[..., Tensor]] = {
     "fused": lambda u, v, p, n: sampled_loss(u, v, p, n, PairwiseSoftmaxLoss(0.3)),
     "catalogue": lambda u, v, p, _: catalogue_loss(u, v, p, PairwiseSoftmaxLoss(0.3)),
-    "factor": lambda *a: sampled_loss(*a, get_loss("bsl").build(0.3, 0.2, as_released=True)),
+    "factor": lambda *a: sampled_loss(*a, ReleasedBSLLoss(0.3, 0.2)),
     "scores": lambda *a: sampled_loss(*a, get_loss("bpr").build(0.3)),
     "contrast": lambda u, v, p, _: _masked(unit_rows(u), unit_rows(v[:5]), 0.3, p == p[0])[0],
     "unit": lambda u, v, *_: (unit_rows(u).sum() + unit_rows(v).sum()).exp(),

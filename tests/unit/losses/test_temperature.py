@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from companion.released import ReleasedBSLLoss
 from loss_cases import N, P
 from psl.losses import (
     BSLLoss,
@@ -84,8 +85,8 @@ def test_a_number_of_numpy_is_a_number(kind: Any) -> None:
     for loss in (
         PairwiseSoftmaxLoss(tau),
         SoftmaxLoss(tau),
-        BSLLoss(tau, tau, as_released=True),
-        BSLLoss(tau, as_released=True),
+        ReleasedBSLLoss(tau, tau),
+        ReleasedBSLLoss(tau),
     ):
         assert loss.fused is not None
         assert type(loss.fused.tau) is float and loss.fused.tau == float(tau)

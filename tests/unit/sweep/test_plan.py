@@ -7,10 +7,10 @@ import dataclasses
 import pytest
 
 from companion.experiments import cells
+from companion.released import PaperConfig
 from companion.sweep import make_plan
 from companion.sweep.estimate import estimate
 from psl import datasets
-from psl.training import RunConfig
 from sweeps import record
 
 
@@ -45,13 +45,13 @@ def test_the_plan(monkeypatch) -> None:
 
 def test_what_an_estimate_does_not_go_by() -> None:
     """A graph on other data, runs with fewer negatives, data of unknown size."""
-    mf, graph = RunConfig("gowalla", loss="sl"), RunConfig("gowalla", "iid", "lightgcn", "sl")
-    health = RunConfig("amazon-health", loss="sl")
+    mf, graph = PaperConfig("gowalla", loss="sl"), PaperConfig("gowalla", "iid", "lightgcn", "sl")
+    health = PaperConfig("amazon-health", loss="sl")
     quick = record(dataclasses.replace(health, negatives=10), 1.0)
     assert estimate(mf, [quick]).seconds is None
     assert estimate(mf, [quick, record(health, 60.0)]).seconds > 60
     assert estimate(graph, [record(health, 60.0)]).seconds is None
-    assert estimate(RunConfig(loss="sl"), [record(health, 60.0)]).seconds is None
+    assert estimate(PaperConfig(loss="sl"), [record(health, 60.0)]).seconds is None
     # One that patience ended at epoch 50 of 200 took its time for those 50.
     patient = dataclasses.replace(health, patience=2)
     stopped = {**record(patient, 50.0), "validation_curve": [{"epoch": 50}]}
