@@ -8,8 +8,10 @@ import hashlib
 import http.server
 import io
 import os
+import re
 import sys
 import threading
+import tracemalloc
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,7 +66,10 @@ def test_a_good_archive(tmp_path: Path) -> None:
         ({"train_tsv": HEADER + "0\t\n", "test_tsv": TEST}, "not an integer"),
         ({"train_tsv": HEADER + "0\t1.5\n", "test_tsv": TEST}, "not an integer"),
         ({"train_tsv": HEADER + "0\t99999999999999999999\n", "test_tsv": TEST}, "not an integer"),
-        ({"train_tsv": HEADER + "0\t9999999999\n", "test_tsv": TEST}, "the id 9999999999"),
+        (
+            {"train_tsv": HEADER + "0\t9999999999\n", "test_tsv": TEST},
+            "the item id 9999999999 though",
+        ),
         ({"train_tsv": HEADER + "0\t-2\n", "test_tsv": TEST}, "negative id -2"),
     ],
 )
@@ -194,7 +199,7 @@ def test_the_names_behind_the_ids(tmp_path: Path) -> None:
 )
 def test_lists_that_do_not_fit(tmp_path: Path, text: str, words: str) -> None:
     path = write(tmp_path / "mine.zip", train_tsv=TRAIN, test_tsv=TEST, user_list_tsv=text)
-    with pytest.raises(DataError, match=rf"mine\.zip: user_list\.tsv .*{words}"):
+    with pytest.raises(DataError, match=rf"mine\.zip: user_list\.tsv.*{words}"):
         datasets.id_lists(str(path), datasets.load(str(path)))
 
 
@@ -391,3 +396,102 @@ def test_the_real_archives(name: str, setting: str) -> None:
     assert 0.15 < share < 0.25
     assert (data.train.degrees > 0).all()
     assert np.unique(data.train.items).size <= source.items
+
+
+@pytest.mark.parametrize("member", ["train_tsv", "test_tsv", "middle_tsv", "user_list_tsv"])
+@pytest.mark.parametrize("ragged", [(0,), (1,), (0, 1)])
+def test_a_row_that_is_longer_than_the_header_shifts_nothing(
+    member: str, ragged: tuple[int, ...], tmp_path: Path
+) -> None:
+    """Of two columns over rows of three the first would become the name of the row."""
+    lists = {"user_list_tsv": "orgid\tprocid\na\t0\nb\t1\n"}
+    texts = {"train_tsv": TRAIN, "test_tsv": TEST, "middle_tsv": HEADER + "1\t1\n1\t1\n", **lists}
+    lines = texts[member].splitlines()
+    for row in ragged:
+        lines[1 + row] += "\t5"
+    texts[member] = "\n".join(lines)
+    path = write(tmp_path / "mine.zip", **texts)
+    name = member.replace("_tsv", ".tsv")
+    with pytest.raises(DataError, match=rf"{name}: not a table: (Length of header|Error tokeni)"):
+        datasets.id_lists(path, datasets.load(path))
+
+
+def test_a_column_that_stands_twice_is_not_chosen_from(tmp_path: Path) -> None:
+    twice = "user_procid\titem_procid\titem_procid\n0\t1\t2\n"
+    path = write(tmp_path / "a.zip", train_tsv=twice, test_tsv=TEST)
+    with pytest.raises(DataError, match=r"train\.tsv: 2 columns 'item_procid'"):
+        datasets.load(path)
+    lists = {"user_list_tsv": "orgid\tuser_orgid\tprocid\na\tb\t0\nc\td\t1\n"}
+    path = write(tmp_path / "b.zip", train_tsv=TRAIN, test_tsv=TEST, **lists)
+    with pytest.raises(DataError, match="two columns of one name"):
+        datasets.id_lists(path, datasets.load(path))
+
+
+@pytest.mark.parametrize(("column", "side"), [(0, "user"), (1, "item")])
+def test_ids_far_above_the_number_of_rows_take_no_memory(
+    column: int, side: str, tmp_path: Path
+) -> None:
+    """Tables have as many rows as the largest id says: 2^28 of them took the machine."""
+    for largest in (999, 1000, 2**28, 2**62, 2**63, 2**64 - 1):
+        pair = ["0", "3"]
+        pair[column] = str(largest)
+        text = TRAIN + "\t".join(pair) + "\n"
+        path = write(tmp_path / "a.zip", train_tsv=text, test_tsv=TEST)
+        if largest < 1000:
+            data = datasets.load(path)
+            assert (data.train.num_users, data.train.num_items)[column] == 1000
+            (note,) = [note for note in data.notes if side in note]
+            assert note.endswith(f"of 1,000 {side} ids stand in no row")
+        else:
+            words = "above 2^63" if largest >= 2**63 else f"the {side} id {largest} though"
+            with pytest.raises(DataError, match=re.escape(words)):
+                datasets.load(path)
+
+
+def test_what_counts_once_is_told(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.zip", train_tsv=TRAIN + "0\t1\n0\t1\n", test_tsv=TEST)
+    notes = datasets.load(path).notes
+    assert notes == ("train.tsv: 5 rows, 3 pairs; what is repeated counts once",)
+    assert datasets.load().notes == ()
+
+
+def test_the_middle_is_known_and_not_trained_on(tmp_path: Path) -> None:
+    plain = datasets.load(write(tmp_path / "a.zip", train_tsv=TRAIN, test_tsv=TEST))
+    assert plain.middle is None and plain.known is plain.train
+    middle = HEADER + "1\t1\n"
+    data = datasets.load(
+        write(tmp_path / "a.zip", train_tsv=TRAIN, test_tsv=TEST, middle_tsv=middle)
+    )
+    assert data.train.fingerprint() == plain.train.fingerprint()
+    assert data.middle is not None and data.middle.of(1).tolist() == [1]
+    assert data.known.of(1).tolist() == [1, 2]
+    assert data.fingerprint != plain.fingerprint
+    for text, words in (("0\t0\n", "training pairs too"), ("0\t2\n", "known pairs too")):
+        path = tmp_path / "b.zip"
+        write(path, train_tsv=TRAIN, test_tsv=TEST, middle_tsv=HEADER + text)
+        with pytest.raises(DataError, match=words):
+            datasets.load(path)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_bomb_is_refused_before_it_fills_the_memory(kind: str, tmp_path: Path) -> None:
+    """Once as it states its size, once as it states a small one."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", KINDS[kind]) as archive:
+        archive.writestr("train.tsv", HEADER + "0\t1\n" * 2**23)
+        archive.writestr("test.tsv", TEST)
+    size = len(HEADER) + 2**25
+    honest = content.getvalue()
+    path = tmp_path / "a.zip"
+    path.write_bytes(honest)
+    tracemalloc.start()
+    try:
+        if kind != "stored":
+            with pytest.raises(DataError, match="over the bound"):
+                datasets.load(path)
+        path.write_bytes(honest.replace(size.to_bytes(4, "little"), (100).to_bytes(4, "little")))
+        with pytest.raises(DataError, match="not a readable zip"):
+            datasets.load(path)
+        assert tracemalloc.get_traced_memory()[1] < 2**27
+    finally:
+        tracemalloc.stop()

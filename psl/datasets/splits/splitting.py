@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from psl.datasets.splits.reading import COLUMNS
+from psl.datasets.splits.entries import COLUMNS
 from psl.errors import DataError
 
 __all__ = ["SPLITS", "k_core", "prepare", "split"]
