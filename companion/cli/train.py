@@ -177,8 +177,9 @@ def train_command(
             "with it, --restart deletes it and begins anew"
         )
     data = datasets.load(dataset, setting, progress=not as_json)
-    if refit_:
-        all_pairs(data)
+    for note in () if as_json else data.notes:
+        say(f"note: {note}", err)
+    every = len(all_pairs(data).train) if refit_ else 0
     names = datasets.id_lists(dataset, data) if save is not None else {}
     for target in (path, checkpoint, *([save] if save is not None else [])):
         check_writable(target)
@@ -219,7 +220,8 @@ def train_command(
         _show_record(result.record)
         say(f"one record in {path}")
         if save is not None:
-            say(f"embeddings in {save}{', of the model fitted on all pairs' if refit_ else ''}")
+            fitted = f", of the model fitted on all pairs of the archive, {every:,}"
+            say(f"embeddings in {save}{fitted if refit_ else ''}")
 
 
 def _fit_again(

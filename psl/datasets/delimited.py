@@ -71,15 +71,13 @@ def read_delimited(
                 if first.count(name) > 1:
                     raise DataError(f"{where}: {first.count(name)} columns {name!r}; rename one")
             if any("\0" in str(name) for name in first):
-                raise DataError(
-                    f"{where}: has zero bytes, as UTF-16 has: try `psl data split --encoding utf-16`"
-                )
+                raise DataError(f"{where}: not text in {encoding}; try --encoding utf-16-le")
             return pd.read_csv(source, **form, **options)
     except UnicodeError as error:
         utf16 = getattr(error, "object", b"")[:2] in (b"\xff\xfe", b"\xfe\xff")
         remedy = "utf-16" if utf16 else "latin-1 or cp1252, as programs of Windows write"
-        tried = "" if encoding != "utf-8" else f"; try `psl data split --encoding` {remedy}"
-        raise DataError(f"{where}: not a table in {encoding} ({error}){tried}") from error
+        hint = f"; try `psl data split --encoding` {remedy}" if encoding == "utf-8" else ""
+        raise DataError(f"{where}: not a table in {encoding} ({error}){hint}") from error
     except LookupError as error:
         raise DataError(f"{where}: cannot be read: {error}") from error
     except (ValueError, OSError, EOFError, zlib.error, ParserWarning) as error:

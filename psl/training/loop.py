@@ -86,7 +86,7 @@ def train(
     finally:
         state.graph_steps.clear()  # and what they hold of the device
     state.load_best()
-    masked = fit if config.protocol == "released" else data.train
+    masked = fit if config.protocol == "released" else data.known
     record = {
         "run_id": config.run_id,
         "experiment": experiment,

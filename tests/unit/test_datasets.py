@@ -68,7 +68,7 @@ def test_a_good_archive(tmp_path: Path) -> None:
         ({"train_tsv": HEADER + "0\t99999999999999999999\n", "test_tsv": TEST}, "not an integer"),
         (
             {"train_tsv": HEADER + "0\t9999999999\n", "test_tsv": TEST},
-            "the item id 9999999999 though",
+            "the item id 99999",
         ),
         ({"train_tsv": HEADER + "0\t-2\n", "test_tsv": TEST}, "negative id -2"),
     ],
