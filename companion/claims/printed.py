@@ -11,7 +11,6 @@ from companion.experiments import cell, cell_command, cell_runs
 from companion.records import by_time, of_registered_data
 from companion.reference import borrowed
 from companion.statistics import paired_difference, pooled_spread, prediction_half_width
-from psl.datasets import DATASETS, stored_setting
 from psl.training import RunConfig
 
 __all__: list[str] = []
@@ -80,12 +79,8 @@ def printed_value(
     freedom the different seeds count, less one; below ``ENOUGH`` of them ``tolerance`` stands in.
     A value beyond it that those few seeds would allow is within noise; it does not differ.
     """
-    source = DATASETS[dataset, stored_setting(setting)]
     config = cell(setting=setting, dataset=dataset, **where)
     runs = list(cell_runs(subject.records, config).values())
-    if not runs and not source.available:
-        needs = f" (not public; it wants {source.path} in a mirror)"
-        return Verdict("not computable here", cell_command(config) + needs)
     if not runs:
         return Verdict("not yet run", cell_command(config))
     ids = [r["run_id"] for r in runs]
@@ -166,10 +161,6 @@ def better_than(
         loss: [by_loss[loss][s]["metrics"][metric] for s in shared] for loss in (better, worse)
     }
     ids = [by_loss[loss][s]["run_id"] for loss in (better, worse) for s in shared]
-    source = DATASETS[where["dataset"], stored_setting(where["setting"])]
-    if not every and not source.available:
-        needs = f" (not public; it wants {source.path} in a mirror)"
-        return Verdict("not computable here", command + needs)
     if len(shared) < seeds:
         evidence = f"{len(shared)} of {seeds} paired seeds recorded"
         if shared:

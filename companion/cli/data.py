@@ -33,7 +33,7 @@ def data_list() -> None:
     table.add_row("synthetic", "iid", "400", "600", "8,000", "generated")
     notes: dict[str, list[str]] = {"generated here, no licence needed": ["synthetic"]}
     for s in datasets.DATASETS.values():
-        size = f"{s.size_bytes / 1e6:.1f} MB" if s.size_bytes else "not public"
+        size = f"{s.size_bytes / 1e6:.1f} MB" if s.size_bytes else "public"
         counts = (f"{n:,}" for n in (s.users, s.items, s.interactions))
         table.add_row(s.name, s.setting, *counts, size)
         names = notes.setdefault(s.licence, [])
@@ -64,6 +64,7 @@ def data_check(name: NameOrArchive, setting: Setting = "iid") -> None:
         f"{name} ({setting}): {data.train.num_users:,} users, {data.train.num_items:,} items, "
         f"{len(data.train):,} training and {len(data.test):,} test interactions{middle}\n"
         f"fingerprint {data.fingerprint}"
+        + ("" if expected or not source else "; none is registered to compare it with")
     )
 
 
