@@ -167,16 +167,17 @@ def train_command(
         raise PSLError(f"--save must end in .safetensors, got {save}")
     if refit_ and save is None:
         raise PSLError("--refit is for the embeddings that --save names")
-    checkpoint = checkpoints / f"{config.run_id}.safetensors"
-    again = checkpoints / f"{config.run_id}.refit.safetensors"
     if resume and restart:
         raise PSLError("--resume and --restart exclude each other")
+    data = datasets.load(dataset, setting, progress=not as_json)
+    config = config.for_data(data)
+    checkpoint = checkpoints / f"{config.run_id}.safetensors"
+    again = checkpoints / f"{config.run_id}.refit.safetensors"
     if checkpoint.exists() and not (resume or restart):
         raise PSLError(
             f"{checkpoint}: the state of this run, stopped or running elsewhere; --resume goes on "
             "with it, --restart deletes it and begins anew"
         )
-    data = datasets.load(dataset, setting, progress=not as_json)
     for note in () if as_json else data.notes:
         say(f"note: {note}", err)
     every = len(all_pairs(data).train) if refit_ else 0

@@ -101,7 +101,7 @@ def fetch(name: str, setting: str = "iid", *, progress: bool = False) -> Path:
             )
         )
     except (OSError, ValueError) as error:  # requests' errors are OSErrors
-        reason = " ".join(str(error).split())[:200]
+        reason = " ".join(str(error).split())[:400]
         raise DataError(f"{name} ({setting}) could not be fetched: {reason}") from error
 
 
@@ -124,7 +124,7 @@ def _download(
     thread.join(LONGEST_SECONDS)
     if thread.is_alive():
         raise TimeoutError(
-            f"it takes longer than {LONGEST_SECONDS:g} s; get {url} by other means, and set "
+            f"it takes longer than {LONGEST_SECONDS:g} s; get {url} otherwise, and set "
             f"PSL_DATA_MIRROR to a folder that has it as {source.path}"
         )
     if failed:

@@ -57,7 +57,7 @@ def train(
         If the data is not what the configuration names, the loss is not finite, or the checkpoint
         belongs to another run.
     """
-    config.check_data(data)
+    config = config.for_data(data)
     checkpoint = None if checkpoint is None else Path(checkpoint)
     place, origin = find_device(device), provenance()
     forget_peak(place)

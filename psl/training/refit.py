@@ -75,8 +75,7 @@ def refit(
     """
     if epochs < 1:
         raise TrainingError(f"epochs must be at least 1, got {epochs}")
-    config.check_data(data)
-    config = replace(config, epochs=epochs)
+    config = replace(config.for_data(data), epochs=epochs)
     data = all_pairs(data)
     checkpoint = None if checkpoint is None else Path(checkpoint)
     state = TrainState.create(config, data.train, find_device(device))

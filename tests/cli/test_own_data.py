@@ -154,3 +154,28 @@ def test_a_split_has_a_seed_and_a_threshold(psl, tmp_path: Path) -> None:
         data = datasets.load("a.zip")
         made.append((data.train.fingerprint(), len(data.train) + len(data.test)))
     assert made[0][0] != made[1][0] and made[0][1] == made[1][1] > made[2][1]
+
+
+def test_another_split_of_one_name_is_another_run(psl, tmp_path: Path) -> None:
+    """And the archive of before is not replaced without a word, nor rows left out."""
+    rows = [f"u{u},i{(7 * u + 3 * k * k) % 40},{u + k}" for u in range(30) for k in range(15)]
+    (tmp_path / "a.csv").write_text("\n".join(["user,item,when", *rows]))
+    split = ("data", "split", "a.csv", "--output", "a.zip", "--core", "1")
+    for words in ((), ("--seed", "1", "--force")):
+        assert psl(*split, *words).returncode == 0
+        assert psl("train", "--dataset", "a.zip", *TINY).returncode == 0
+    first, second = records.read(tmp_path / "results")
+    assert first["run_id"] != second["run_id"]
+    assert first["config"]["dataset_fingerprint"] == first["dataset_fingerprint"][:16]
+    assert psl("records", "check").returncode == 0
+    assert_refused(psl(*split), "a.zip is there with another content; --force replaces it")
+    assert psl(*split, "--seed", "1").returncode == 0, "the same content is no other"
+    temporal = (*split, "--setting", "temporal", "--timestamp", "when", "--force")
+    done = psl(*temporal)
+    shown = done.stdout.split("of the split")[0]
+    counts = [int(n.replace(",", "")) for n in re.findall(r"([\d,]+)\D*$", shown, re.M)]
+    read, repeated, core, pairs, train, test, middle, *unseen = counts
+    assert read == len(rows) == repeated + core + pairs
+    assert pairs == train + test + middle + sum(unseen) and min(train, test, middle) > 0
+    done = psl("train", "--dataset", "a.zip", *TINY, "--save", "m.safetensors", "--refit")
+    assert f"fitted on all pairs of the archive, {train + middle + test:,}" in done.stdout

@@ -9,8 +9,12 @@ import http.server
 import io
 import os
 import re
+import shutil
+import socketserver
+import subprocess
 import sys
 import threading
+import time
 import tracemalloc
 import zipfile
 from collections.abc import Iterator
@@ -23,6 +27,7 @@ from hypothesis import strategies as st
 
 from psl import datasets
 from psl.datasets import archive as archives
+from psl.datasets import fetching
 from psl.errors import DataError, UnknownNameError
 
 HEADER = "user_procid\titem_procid\n"
@@ -145,11 +150,15 @@ def test_what_to_do_about_an_archive(
     (tmp_path / "mine.zip").write_bytes(b"no")
     with pytest.raises(DataError, match=r"not a readable zip archive .*; `psl data split`"):
         datasets.load(str(tmp_path / "mine.zip"))
-    # Without a digest, as for those that are not public, a damaged one gets as far as this.
-    source = dataclasses.replace(datasets.DATASETS["tiny", "iid"], sha256=None)
-    monkeypatch.setitem(datasets.DATASETS, ("tiny", "iid"), source)
+    # With the digest of what is no archive, it gets as far as this.
+    source = datasets.DATASETS["tiny", "iid"]
+    content = b"no"
+    digest = hashlib.sha256(content).hexdigest()
+    monkeypatch.setitem(
+        datasets.DATASETS, ("tiny", "iid"), dataclasses.replace(source, sha256=digest)
+    )
     monkeypatch.setenv("PSL_DATA_MIRROR", str(tiny))
-    (tiny / source.path).write_bytes(b"no")
+    (tiny / source.path).write_bytes(content)
     with pytest.raises(DataError, match=r"readable zip archive .*; delete it, and fetch it again"):
         datasets.load("tiny")
 
@@ -232,6 +241,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         3,
         5,
         hashlib.sha256(path.read_bytes()).hexdigest(),
+        None,
         path.stat().st_size,
         None,
         "own",
@@ -338,7 +348,7 @@ def test_what_cannot_be_had_is_known_before_and_said_alike(
     assert reason("synthetic") == "" == reason("synthetic", "noise")
     assert "'iid' and 'noise' only" in reason("synthetic", "ood")
     assert datasets.unreachable("gowalla", "noise") == ""
-    assert "data_iid/amazon2014-book/proc.zip" in reason("amazon-book")
+    assert datasets.unreachable("amazon-book") == ""
     assert "has no setting 'ood'" in reason("amazon-book", "ood")
     assert "unknown dataset" in reason("no-such")
     monkeypatch.setenv("PSL_DATA_MIRROR", str(tmp_path))
@@ -347,7 +357,8 @@ def test_what_cannot_be_had_is_known_before_and_said_alike(
     there.parent.mkdir(parents=True)
     there.touch()
     assert datasets.unreachable("amazon-book") == ""
-    assert datasets.fetch("amazon-book") == there
+    with pytest.raises(DataError, match="it is no zip archive"):
+        datasets.fetch("amazon-book")
     monkeypatch.setenv("PSL_DATA_MIRROR", "https://example.org/mirror")
     assert datasets.unreachable("amazon-book") == ""
 
@@ -372,11 +383,14 @@ def test_every_row_of_the_registry_is_complete() -> None:
         *((n, "iid") for n in ("amazon-book", "amazon-electronic", "amazon-movie", "gowalla")),
         *((n, "ood") for n in ("amazon-cd", "amazon-electronic", "gowalla", "yelp2018")),
     }
-    small = {(n, "iid") for n in ("amazon-beauty", "amazon-health", "movielens-100k")}
-    assert set(datasets.DATASETS) == paper | small
+    other = {(n, "iid") for n in ("amazon-beauty", "amazon-health", "movielens-100k", "yelp2018")}
+    assert set(datasets.DATASETS) == paper | other
     for source in datasets.DATASETS.values():
         facts = (source.sha256, source.size_bytes, source.fingerprint)
         assert all(facts) or not any(facts), source
+        assert bool(source.sha256) != bool(source.git_blob)
+        kind = "[0-9a-f]{64}" if source.sha256 else "[0-9a-f]{40}"
+        assert re.fullmatch(kind, source.sha256 or source.git_blob or "")
         assert source.licence and source.path.endswith("/proc.zip")
         assert min(source.users, source.items, source.interactions) > 0
 
@@ -495,3 +509,63 @@ def test_a_bomb_is_refused_before_it_fills_the_memory(kind: str, tmp_path: Path)
         assert tracemalloc.get_traced_memory()[1] < 2**27
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_a_blob_id_is_what_git_calls_the_archive(
+    tiny: Path, served: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = datasets.DATASETS["tiny", "iid"]
+    said = subprocess.run(
+        ["git", "hash-object", str(tiny / source.path)], capture_output=True, text=True, check=True
+    )
+    blob = dataclasses.replace(source, sha256=None, git_blob=said.stdout.strip())
+    monkeypatch.setitem(datasets.DATASETS, ("tiny", "iid"), blob)
+    for mirror in (str(tiny), served):
+        monkeypatch.setenv("PSL_DATA_MIRROR", mirror)
+        assert len(datasets.load("tiny").train) == 3
+    cached = tmp_path / "cache" / "tiny-iid.zip"
+    # A page with status 200 in the archive's place, now and from before, does not stay.
+    good = (tiny / source.path).read_bytes()
+    (tiny / source.path).write_text("<html>Please log in</html>")
+    cached.write_text("<html>Please log in</html>")
+    with pytest.raises(DataError, match="could not be fetched: it is no zip archive"):
+        datasets.fetch("tiny")
+    assert not cached.exists()
+    (tiny / source.path).write_bytes(good)
+    assert datasets.fetch("tiny").read_bytes() == good
+    (tiny / source.path).write_bytes(good + b"1")
+    cached.unlink()
+    with pytest.raises(DataError, match="git blob id is"):
+        datasets.fetch("tiny")
+    assert not [p for p in cached.parent.iterdir() if p.is_file()]
+
+
+@pytest.mark.parametrize("slow", ["header", "body"])
+def test_a_server_that_drips_does_not_hold_for_ever(
+    slow: str, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "LONGEST_SECONDS", 1.0)
+    over = threading.Event()
+
+    class Dripping(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self.rfile.readline()
+            whole = b"HTTP/1.0 200 OK\r\nContent-Length: 1000000\r\n\r\n" + b"P" * 1000000
+            sent = 0 if slow == "header" else whole.index(b"P" * 2)
+            self.wfile.write(whole[:sent])
+            while not over.wait(0.05):
+                self.wfile.write(whole[sent : sent + 1])
+                sent += 1
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Dripping) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("PSL_DATA_MIRROR", f"http://127.0.0.1:{server.server_address[1]}")
+        started = time.monotonic()
+        with pytest.raises(DataError, match=r"takes longer than 1 s; get http.* PSL_DATA_MIRROR"):
+            datasets.fetch("tiny")
+        assert time.monotonic() - started < 20
+        over.set()
+        server.shutdown()
+    assert not [p for p in (tmp_path / "cache").rglob("*") if p.is_file()]

@@ -200,7 +200,7 @@ def test_every_row_is_accounted_for(setting: str) -> None:
 
 
 def test_temporal_keeps_the_middle_and_says_what_it_leaves_out(tmp_path: Path) -> None:
-    """Of 20 rows 12 are trained on; of the others, half are of a user or an item that comes late."""
+    """Of 20 rows 12 are trained on; half of the others have a user or an item that comes late."""
     known = [(u, i) for d in range(4) for u in range(4) for i in [(u + d) % 4]]
     pairs = [*known[:12], *known[12:14], (4, 0), (0, 4), *known[14:], (5, 0), (0, 5)]
     rows = pd.DataFrame(pairs, columns=["user", "item"]).assign(timestamp=range(20))
