@@ -156,7 +156,11 @@ def _line_of(path: Path, separator: str, header: bool, encoding: str, row: int) 
     opened = gzip.open if path.suffix.lower() == ".gz" else open
     with opened(path, "rt", encoding=encoding, newline="") as file:
         # A separator of several characters knows no quotes: a row is a line that is not blank.
-        one = {"delimiter": separator} if len(separator) == 1 else {"quoting": csv.QUOTE_NONE}
+        one = (
+            {"delimiter": separator}
+            if len(separator.encode()) == 1
+            else {"quoting": csv.QUOTE_NONE}
+        )
         reader, line, rows = csv.reader(file, **one), 1, -1 if header else 0
         try:
             for fields in reader:
