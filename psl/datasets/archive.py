@@ -161,11 +161,11 @@ def _pairs(content: bytes, where: str) -> np.ndarray:
 
 def _names(content: bytes, side: str, size: int, where: str) -> list[str]:
     # Text, so that a user may be called NA or 007.
-    text = {"dtype": str, "keep_default_na": False}
-    table = read_delimited(io.BytesIO(content), where, ("orgid", "procid"), "\t", **text)
+    wanted, source = ["orgid", "procid"], io.BytesIO(content)
+    table = read_delimited(source, where, wanted, "\t", dtype=str, keep_default_na=False)
     # The public archives say user_orgid, those of `psl data split` orgid.
     table = table.rename(columns=lambda name: str(name).removeprefix(f"{side}_"))
-    table = _columns(table, ["orgid", "procid"], where)
+    table = _columns(table, wanted, where)
     of = dict(zip(table["procid"], table["orgid"], strict=True))
     names = [of.get(str(number)) for number in range(size)]
     if len(of) != len(table) or None in names or table.isna().any(axis=None):

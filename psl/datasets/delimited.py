@@ -67,7 +67,12 @@ def read_delimited(
             form |= {"sep": MARK, "quoting": csv.QUOTE_NONE}
         with warnings.catch_warnings():
             warnings.simplefilter("error", ParserWarning)  # rows that are longer than the header
-            text = {"header": None, "nrows": 1, "dtype": str, "keep_default_na": False}
+            text: dict[str, Any] = {
+                "header": None,
+                "nrows": 1,
+                "dtype": str,
+                "keep_default_na": False,
+            }
             first = pd.read_csv(source, **form, **text).iloc[0].tolist()
             if not isinstance(source, Path):
                 source.seek(0)
