@@ -180,18 +180,20 @@ def train_command(
         raise PSLError(f"--save must end in .safetensors, got {save}")
     if refit_ and save is None:
         raise PSLError("--refit is for the embeddings that --save names")
-    checkpoint = checkpoints / f"{config.run_id}.safetensors"
-    again = checkpoints / f"{config.run_id}.refit.safetensors"
     if resume and restart:
         raise PSLError("--resume and --restart exclude each other")
+    data = datasets.load(dataset, setting, progress=not as_json)
+    config = config.for_data(data)
+    checkpoint = checkpoints / f"{config.run_id}.safetensors"
+    again = checkpoints / f"{config.run_id}.refit.safetensors"
     if checkpoint.exists() and not (resume or restart):
         raise PSLError(
             f"{checkpoint}: the state of this run, stopped or running elsewhere; --resume goes on "
             "with it, --restart deletes it and begins anew"
         )
-    data = datasets.load(dataset, setting, progress=not as_json)
-    if refit_:
-        all_pairs(data)
+    for note in () if as_json else data.notes:
+        say(f"note: {note}", err)
+    every = len(all_pairs(data).train) if refit_ else 0
     names = datasets.id_lists(dataset, data) if save is not None else {}
     _check_target(save, config, replace=replace)
     for target in (path, checkpoint, *([save] if save is not None else [])):
@@ -234,7 +236,8 @@ def train_command(
         _show_record(record)
         say(f"one record in {path}")
         if save is not None:
-            say(f"embeddings in {save}{', of the model fitted on all pairs' if refit_ else ''}")
+            fitted = f", of the model fitted on all pairs of the archive, {every:,}"
+            say(f"embeddings in {save}{fitted if refit_ else ''}")
 
 
 def _fit_again(

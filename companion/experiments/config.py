@@ -88,6 +88,7 @@ def cell_runs(records: list[dict[str, Any]], config: RunConfig) -> dict[int, dic
 def _options(config: PaperConfig, usual: PaperConfig) -> list[str]:
     """Return an option for each field that differs; RecordError for one that no option can say."""
     before, values = dataclasses.asdict(usual), dataclasses.asdict(config)
+    del values["dataset_fingerprint"]  # it follows from the data
     return [_option(name, value) for name, value in values.items() if value != before[name]]
 
 

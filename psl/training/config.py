@@ -6,7 +6,7 @@ import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from psl.datasets import Dataset, stored_setting
 from psl.errors import TrainingError
@@ -97,6 +97,9 @@ class RunConfig:
     layers : int, optional
     contrast_weight : float, optional
         Of the graph backbones; the paper's values where they are not given.
+    dataset_fingerprint : str, optional
+        Of an archive of one's own, whose name does not say what is in it: the first 16 digits of
+        the digest of its content.  :func:`psl.training.train` fills it in.
     """
 
     dataset: str = "synthetic"
@@ -126,6 +129,7 @@ class RunConfig:
     refresh: int | None = _number(None, at_least=1, at_most=MOST, option=True)
     layers: int | None = _number(None, at_least=1, at_most=1000, option=True)
     contrast_weight: float | None = _number(None, above=0, option=True)
+    dataset_fingerprint: str | None = _option(None)
 
     def __post_init__(self) -> None:
         """Refuse names that do not exist and numbers that make no sense."""
@@ -134,7 +138,7 @@ class RunConfig:
             if field.type == "bool" and not isinstance(value, bool):  # 1 would be another run id
                 raise TrainingError(f"{field.name} must be True or False, got {value!r}")
         taken = {*self.loss_spec.options, *self.backbone_spec.options}
-        for name in sorted(OPTIONS - taken - OF_THE_NOISE):
+        for name in sorted(OPTIONS - taken - OF_THE_DATA):
             if _is_taken(getattr(self, name)):
                 raise TrainingError(f"{self.loss} on {self.backbone} has no option {name}")
         for name, known in (("protocol", PROTOCOLS), ("setting", SETTINGS)):
@@ -185,19 +189,32 @@ class RunConfig:
         """Digest of the configuration."""
         return run_id(self.as_dict())
 
-    def check_data(self, data: Dataset) -> None:
-        """Refuse data that is not what the configuration names, with a TrainingError."""
+    def for_data(self, data: Dataset) -> Self:
+        """Return the configuration with what names the data, if that is of one's own.
+
+        Raises
+        ------
+        TrainingError
+            If the data is not what the configuration names.
+        """
         stored = stored_setting(self.setting)
         if (Path(data.name).name, data.setting) != (self.dataset, stored):
             raise TrainingError(
                 f"the configuration names {self.dataset} ({stored}), "
                 f"the data is {data.name} ({data.setting})"
             )
+        found = data.fingerprint[:16] if data.is_own else None
+        if self.dataset_fingerprint not in (None, found):
+            raise TrainingError(
+                f"the configuration is of other data than {data.name} holds: its fingerprint "
+                f"begins {found}, not {self.dataset_fingerprint}"
+            )
+        return dataclasses.replace(self, dataset_fingerprint=found)
 
 
 # Fields that stand in a record only where they are taken: records of before keep their run id.
 OPTIONS = {f.name for f in dataclasses.fields(RunConfig) if f.metadata.get("option")}
-OF_THE_NOISE = {"noise_ratio", "drop_marked", "mark_per_user"}
+OF_THE_DATA = {"noise_ratio", "drop_marked", "mark_per_user", "dataset_fingerprint"}
 
 
 def _is_taken(value: Any) -> bool:

@@ -206,7 +206,8 @@ CHANGES: dict[str, tuple[dict[str, Any], Any]] = {
 
 
 def test_every_field_has_a_change() -> None:
-    assert set(CHANGES) == {f.name for f in dataclasses.fields(PaperConfig)}
+    by_hand = {f.name for f in dataclasses.fields(PaperConfig)} - {"dataset_fingerprint"}
+    assert set(CHANGES) == by_hand  # that one follows from the data
 
 
 @pytest.mark.parametrize("field", CHANGES)

@@ -12,6 +12,7 @@ import torch
 
 from companion import records
 from companion.released import RELEASED_BACKBONES, RELEASED_LOSSES, PaperConfig
+from psl import datasets
 from psl.errors import TrainingError, UnknownNameError
 from psl.losses import LOSSES
 from psl.models.backbones import BACKBONES
@@ -103,6 +104,7 @@ OTHER: dict[str, dict[str, Any]] = {
     "layers": {"backbone": "lightgcn", "layers": 1},
     "contrast_weight": {"backbone": "xsimgcl", "contrast_weight": 0.1},
     "as_released": {"loss": "bsl", "as_released": True},
+    "dataset_fingerprint": {"dataset_fingerprint": "f" * 16},
 }
 
 
@@ -178,6 +180,7 @@ EDGES: dict[str, tuple[Any, ...]] = {
     "layers": (None, 1, 1000),
     "contrast_weight": (None, 5e-324, 1e300),
     "as_released": (False, True),
+    "dataset_fingerprint": (None, "0" * 16),
 }
 
 
@@ -196,3 +199,20 @@ def test_a_configuration_comes_back_from_its_record() -> None:
 def test_a_switch_is_true_or_false(name: str, value: Any) -> None:
     with pytest.raises(TrainingError, match=f"{name} must be True or False, got "):
         PaperConfig(**{**OTHER[name], name: value})
+
+
+def test_data_of_ones_own_is_part_of_the_run_id_and_registered_data_is_not() -> None:
+    data = datasets.load()
+    plain = RunConfig()
+    assert plain.for_data(data) == plain
+    one, two = (
+        dataclasses.replace(data, name="mine.zip", train=train)
+        for train in (data.train, data.known.union(data.test))
+    )
+    config = RunConfig("mine.zip")
+    ids = {config.for_data(d).run_id for d in (one, two)}
+    assert len(ids) == 2
+    made = config.for_data(one)
+    assert made.dataset_fingerprint == one.fingerprint[:16] and made.for_data(one) == made
+    with pytest.raises(TrainingError, match=r"is of other data than mine\.zip holds"):
+        made.for_data(two)
