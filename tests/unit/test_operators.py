@@ -40,7 +40,7 @@ def test_operators_are_what_torch_expects(dtype: torch.dtype, columns: bool) -> 
     plain = (users.detach(), items.detach(), negative, torch.ones(5, 7, dtype=dtype), 2)
     opcheck(ops.sampled_scores_backward.default, plain)
     for drawn in (negative, None):
-        opcheck(ops.pairwise_softmax.default, (users, items, positive, drawn, 0.1, "relu", 2))
+        opcheck(ops.pairwise_softmax.default, (users, items, positive, drawn, 0.1, "relu", 2, True))
     opcheck(ops.unit_rows.default, (users,))
     unit = (users.detach(), items.detach()[:5], users.detach()[:, 0])
     opcheck(ops.unit_rows_backward.default, unit)
