@@ -161,7 +161,9 @@ class PairwiseSoftmaxLoss(nn.Module):
     """Module form of :func:`pairwise_softmax_loss`, which documents the arguments and errors.
 
     A temperature that is an ``nn.Parameter`` becomes one of the module's.  It is checked when the
-    module is made, wherever it lies, and later as the function checks it.
+    module is made, wherever it lies, and later as the function checks it.  A step of an optimiser
+    can make it negative, which a GPU is not asked about; its logarithm, ``log_tau``, may be any
+    number, and where it is given ``tau`` is not used.
     """
 
     def __init__(
@@ -171,14 +173,16 @@ class PairwiseSoftmaxLoss(nn.Module):
         *,
         form: Form = "outside",
         correction: Correction = "sum",
+        log_tau: Tensor | None = None,
         reduction: Reduction = "mean",
     ) -> None:
         super().__init__()
-        _check_settings(tau, form, correction, sync=True)
+        _check_settings(tau if log_tau is None else log_tau.exp(), form, correction, sync=True)
         check_reduction(reduction)
         get_activation(activation)
         # A number of numpy's is a number: it is to be fused as any other.
         self.tau = tau if isinstance(tau, Tensor) else float(tau)
+        self.log_tau = log_tau
         self.activation = activation
         self.form: Form = form
         self.correction: Correction = correction
@@ -191,7 +195,7 @@ class PairwiseSoftmaxLoss(nn.Module):
         return pairwise_softmax_loss(
             positive,
             negative,
-            self.tau,
+            self.tau if self.log_tau is None else self.log_tau.exp(),
             self.activation,
             form=self.form,
             correction=self.correction,
@@ -211,6 +215,7 @@ class PairwiseSoftmaxLoss(nn.Module):
         if (
             not plain
             or isinstance(tau, Tensor)
+            or self.log_tau is not None
             or not has_builtin_forward(self, PairwiseSoftmaxLoss)
         ):
             return None
@@ -221,7 +226,8 @@ class PairwiseSoftmaxLoss(nn.Module):
 
     def extra_repr(self) -> str:
         """Show the settings in ``print(loss)``."""
-        return format_extra_repr(self, "tau", "activation", "form", "correction", "reduction")
+        tau = "tau" if self.log_tau is None else "log_tau"
+        return format_extra_repr(self, tau, "activation", "form", "correction", "reduction")
 
 
 class SoftmaxLoss(PairwiseSoftmaxLoss):
@@ -232,6 +238,7 @@ class SoftmaxLoss(PairwiseSoftmaxLoss):
         tau: float | Tensor = 0.1,
         *,
         correction: Correction = "sum",
+        log_tau: Tensor | None = None,
         reduction: Reduction = "mean",
     ) -> None:
-        super().__init__(tau, "exp", correction=correction, reduction=reduction)
+        super().__init__(tau, "exp", correction=correction, log_tau=log_tau, reduction=reduction)

@@ -20,6 +20,7 @@ from psl.kernels.cpu.buckets import SPARE, refuse
 from psl.kernels.cpu.compiling import compiled
 from psl.kernels.cpu.maths import HUGE, KINDS, exp, f4, i4, term, u8
 from psl.kernels.cpu.threads import use_threads
+from psl.kernels.products import matmul, same_bits
 
 __all__ = ["catalogue_softmax"]
 
@@ -111,7 +112,7 @@ def catalogue_softmax(
     for start in range(0, len(users), step):
         part = slice(start, start + step)
         u = users[part]
-        score = torch.mm(u, items.T, out=room[: len(u)])
+        score = matmul(u, items.T, out=room[: len(u)])
         kernel(
             score.numpy(),
             positive[part].numpy(),
@@ -124,6 +125,7 @@ def catalogue_softmax(
         )
         refuse(bad, items)
         if wanted:
-            torch.mm(score, items, out=grad_users[part])
-            grad_items.addmm_(score.T, u)
+            matmul(score, items, out=grad_users[part])
+            with same_bits(*items.shape):
+                grad_items.addmm_(score.T, u)
     return value, grad_users, grad_items
