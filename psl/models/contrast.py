@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch.library import custom_op
@@ -11,6 +9,7 @@ from torch.nn.functional import normalize
 
 from psl.kernels.dispatch import cpu_kernels, gpu_kernels
 from psl.ops.fused_softmax import fused_softmax
+from psl.ops.once_differentiable import register_gradients
 from psl.ops.precision import full_precision
 from psl.ops.unit_rows import unit_rows
 from psl.streams import uniforms
@@ -58,8 +57,7 @@ def info_nce(one: Tensor, two: Tensor, tau: float, ids: Tensor | None = None) ->
 
 def _against_all(u: Tensor, v: Tensor, tau: float) -> Tensor:
     own = torch.arange(len(u), device=u.device)
-    value: Tensor = fused_softmax(u, v, own, None, tau, "exp", ROWS)[0]
-    return value
+    return fused_softmax(u, v, own, None, tau, "exp", ROWS)
 
 
 @custom_op("psl::masked_contrast", mutates_args=())
@@ -80,13 +78,5 @@ def _masked(u: Tensor, v: Tensor, tau: float, repeated: Tensor) -> tuple[Tensor,
     return value, weight @ v, weight.T @ u
 
 
-def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    ctx.save_for_backward(*output[1:])
-    ctx.mark_non_differentiable(*output[1:])
-
-
 _masked.register_fake(lambda u, v, *_: tuple(u.new_empty(s) for s in ((), u.shape, v.shape)))
-_masked.register_autograd(
-    lambda ctx, grad, *_: (*(saved * grad for saved in ctx.saved_tensors), None, None),
-    setup_context=_keep,
-)
+register_gradients(_masked, "the contrast of two layers has a first derivative only")
