@@ -17,6 +17,7 @@ from companion import experiments, records, reference
 from companion.cli import app
 from companion.experiments import cells, count_values, questions
 from companion.released import PaperConfig
+from psl import datasets
 from psl.errors import PSLError, RecordError, UnknownNameError
 from psl.losses import LOSSES, AdvInfoNCELoss, LLPAUCLoss, SLatKLoss
 from psl.models.backbones import BACKBONES
@@ -147,13 +148,18 @@ def parse(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Parse:
         raise PSLError("far enough")
 
     monkeypatch.setattr("companion.cli.train.train", stop)
-    monkeypatch.setattr("companion.cli.train.datasets.load", lambda *_, **__: None)
+    some = datasets.load()
+
+    def load(name: str, setting: str, **_: object) -> datasets.Dataset:
+        return dataclasses.replace(some, name=name, setting=datasets.stored_setting(setting))
+
+    monkeypatch.setattr("companion.cli.train.datasets.load", load)
 
     def run(command: str) -> PaperConfig:
         words = [*shlex.split(command)[1:], "--checkpoints", str(tmp_path)]
         done = CliRunner().invoke(app, words)
         assert isinstance(done.exception, PSLError) and seen, (command, done.output)
-        return seen.pop()
+        return dataclasses.replace(seen.pop(), dataset_fingerprint=None)
 
     return run
 

@@ -58,8 +58,9 @@ class Split(NamedTuple):
 
     Attributes
     ----------
-    train, test : DataFrame
+    train : DataFrame
         Columns ``user`` and ``item``.
+    test : DataFrame
     middle : DataFrame
         What a split by time leaves between them; else without rows.
     left_out : dict
