@@ -20,6 +20,7 @@ from psl.losses.base import (
     reduce,
 )
 from psl.ops import FusedSpec
+from psl.ops.precision import check_range
 
 __all__ = ["PairwiseSoftmaxLoss", "SoftmaxLoss", "pairwise_softmax_loss", "softmax_loss"]
 
@@ -164,7 +165,13 @@ class PairwiseSoftmaxLoss(nn.Module):
     module is made, wherever it lies, and later as the function checks it.  A step of an optimiser
     can make it negative, which a GPU is not asked about; its logarithm, ``log_tau``, may be any
     number, and where it is given ``tau`` is not used.
+
+    With the attribute ``check_range``, which a trainer sets, it is warned once if the scores of the
+    positives, or of the first item beside each, lie outside [-1/2, 1/2].  That costs next to
+    nothing; scores on a GPU are not looked at.
     """
+
+    check_range = False
 
     def __init__(
         self,
@@ -192,6 +199,8 @@ class PairwiseSoftmaxLoss(nn.Module):
         self, positive: Tensor, negative: Tensor, log_weight: Tensor | None = None
     ) -> Tensor:
         """Return the loss of ``positive (B,)`` against ``negative (B, N)``."""
+        if self.check_range:
+            check_range(positive, negative[:, :1])
         return pairwise_softmax_loss(
             positive,
             negative,

@@ -12,7 +12,7 @@ from torch import Tensor
 from psl.activations import get_activation
 from psl.ops.fused_softmax import fused_softmax
 from psl.ops.fused_spec import FusedSpec, fused_spec
-from psl.ops.precision import check_batch, check_ids, promote_embeddings
+from psl.ops.precision import check_batch, check_ids, check_range, promote_embeddings
 from psl.ops.reduction import Reduction, check_reduction, reduce
 from psl.ops.sampled_scores import sampled_scores
 
@@ -73,6 +73,10 @@ def sampled_loss(
     if spec is not None and negative.shape[1] == 0:
         raise ValueError("no item was sampled (N = 0); catalogue_loss takes all of them")
     if spec is not None and reduction != "none":
+        if getattr(loss, "check_range", False) and users.device.type == "cpu":
+            with torch.no_grad():
+                ids = torch.stack([positive, negative[:, 0]], 1)
+                check_range(sampled_scores(users, items, ids, rows=rows))
         return _fused_loss(users, items, positive, negative, spec, reduction, rows)
     scores = sampled_scores(users, items, torch.cat([positive[:, None], negative], 1), rows=rows)
     own, others = scores[:, 0], scores[:, 1:]

@@ -8,6 +8,7 @@ and TF32 have three.
 from __future__ import annotations
 
 import threading
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from torch import Tensor
 __all__ = [
     "check_batch",
     "check_ids",
+    "check_range",
     "contiguous",
     "full_precision",
     "promote_embeddings",
@@ -145,6 +147,22 @@ def check_batch(
             )
         if part.dtype != torch.int64:
             raise ValueError(f"item ids must be int64, got {part.dtype}")
+
+
+def check_range(*scores: Tensor) -> None:
+    """Warn of scores that are not on the scale ``cos / 2``; a GPU is not waited for.
+
+    The text is always the same, so that Python says it once.
+    """
+    for part in scores:
+        near = part.device.type == "cpu" and not torch.compiler.is_compiling()
+        if near and bool((part.detach().abs() > 0.501).any()):
+            warnings.warn(
+                "scores outside [-1/2, 1/2]: the pairwise losses are meant for cos / 2, which "
+                "psl.half_cosine gives; beyond it PSL can lose its gradient",
+                stacklevel=3,
+            )
+            return
 
 
 def check_ids(items: Tensor, *ids: Tensor) -> None:

@@ -55,7 +55,7 @@ class TrainState:
         ).to(place)
         adam = table_adam(list(model.parameters()), config.lr, config.weight_decay)
         loss: Any = spec.build(config.tau, **_given(config, spec.options))
-        loss.reduction = "none"
+        loss.reduction, loss.check_range = "none", True
         sampled = config.setting == "noise" or fused_spec(loss) is None
         if (spec.negatives or config.negatives) == 0 and sampled:
             raise TrainingError(

@@ -13,15 +13,14 @@ from torch import Tensor
 from psl import robust_bpr_loss
 from psl.losses import (
     LOSSES,
-    BPRLoss,
-    PairwiseSoftmaxLoss,
-    SoftmaxLoss,
-    bpr_loss,
     get_loss,
     pairwise_softmax_loss,
     softmax_loss,
 )
 
+# A busy machine is no failure.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 PSL = ("exp", "tanh", "atan", "relu", "softplus")
 
 
@@ -37,8 +36,10 @@ def batches(draw: st.DrawFn) -> tuple[Tensor, Tensor]:
 
 taus = st.sampled_from([0.005, 0.025, 0.1, 0.3, 1.0])
 names = st.sampled_from(tuple(LOSSES))
-# LLPAUC compares scores with its own scalars, SL@K with a quantile, not only with one another.
-pairwise = st.sampled_from([name for name in LOSSES if name not in ("llpauc", "sl@20")])
+# Others compare scores with scalars of their own, a quantile or a margin, not with one another.
+pairwise = st.sampled_from(
+    [name for name in LOSSES if name in ("bpr", "sl", "bsl", "advinfonce") or "psl-" in name]
+)
 
 
 def close(one: Tensor, two: Tensor, tolerance: float = 1e-9) -> bool:
@@ -134,19 +135,6 @@ def test_surrogates_are_ordered_as_lemma_4_1_says(batch, tau: float) -> None:
         value = pairwise_softmax_loss(p, n, tau, activation, reduction="none")
         assert (value <= upper + 1e-9).all()
         assert (rank.log() <= value + 1e-9).all()
-
-
-@given(batches(), taus)
-def test_module_and_function_are_one(batch, tau: float) -> None:
-    p, n = batch
-    assert torch.equal(SoftmaxLoss(tau)(p, n), softmax_loss(p, n, tau))
-    assert torch.equal(BPRLoss()(p, n), bpr_loss(p, n))
-    for activation in PSL:
-        module = PairwiseSoftmaxLoss(tau, activation, correction="mean", reduction="sum")
-        assert torch.equal(
-            module(p, n),
-            pairwise_softmax_loss(p, n, tau, activation, correction="mean", reduction="sum"),
-        )
 
 
 HALF = (torch.bfloat16, torch.float16)

@@ -38,16 +38,25 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def python(house: Path, code: str) -> str:
+def python(house: Path, code: str, *more: str) -> str:
+    path = os.pathsep.join((str(house), str(ROOT / "tests" / "helpers")))
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, *(("-c", code) if code else more)],
         cwd=house,
-        env={**os.environ, "PYTHONPATH": str(house), "PSL_KERNELS": "off"},
+        env={**os.environ, "PYTHONPATH": path, "PSL_KERNELS": "off"},
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stderr + done.stdout
     return done.stdout
+
+
+def test_the_tests_over_the_table_of_losses_take_it_up(house: Path) -> None:
+    files = ("unit/losses/test_input.py", "unit/ops/test_input.py", "property/test_losses.py")
+    over_the_table = "ccl or registry or (property and not everyone and not surrogates)"
+    options = ("-m", "pytest", "-rN", "-p", "no:cacheprovider", "-v", "-k", over_the_table)
+    out = python(house, "", *options, *(str(ROOT / "tests" / name) for name in files))
+    assert out.count("[ccl") + out.count("-ccl") >= 2, out
 
 
 @pytest.mark.parametrize("backbone", ["mf", "lightgcn", "xsimgcl"])

@@ -46,7 +46,6 @@ def test_one_softplus_keeps_the_bits_of_losses_and_of_activations() -> None:
         return value.detach(), torch.autograd.grad((value * weight).sum(), x)[0]
 
     at_20, at_40 = (bits(torch.nn.functional.softplus(x, 1, t)) for t in (20, 40))
-    assert torch.equal(at_20[0], at_40[0]) and not torch.equal(at_20[1], at_40[1])
     for got, expected in ((softplus(x), at_20), (get_activation("softplus").log(x), at_40)):
         assert all(torch.equal(a, b) for a, b in zip(bits(got), expected, strict=True))
 
