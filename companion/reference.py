@@ -9,7 +9,7 @@ import pandas as pd
 
 from psl.errors import RecordError
 
-__all__ = ["TAUS", "borrowed", "reported", "table", "tuned"]
+__all__ = ["TAUS", "borrowed", "printed_gains", "reported", "table", "tuned"]
 
 TAUS = (0.005, 0.025, 0.05, 0.1, 0.25)  # the paper's search grid of the temperature
 
@@ -42,6 +42,28 @@ def reported(name: str, **where: str) -> float:
     if len(rows) != 1:
         raise RecordError(f"{name}: {len(rows)} rows with {where}, expected one")
     return float(rows["value"].iloc[0])
+
+
+def printed_gains(setting: str, backbone: str, metric: str, better: str) -> pd.DataFrame:
+    """Return what a loss gains on SL in print, in parts of SL's value.
+
+    Returns
+    -------
+    DataFrame
+        ``dataset``, ``noise_ratio`` (0 outside the setting noise) and ``gain``; no row where the
+        loss is not in the table or figure.
+    """
+    name = {"iid": "table1_iid", "ood": "table2_ood", "noise": "figure2_and_c1_c4_noise"}[setting]
+    rows = _read(name)
+    rows = rows[rows["metric"] == metric]
+    if "backbone" in rows:
+        rows = rows[rows["backbone"] == backbone]
+    place = ["dataset", "noise_ratio"]
+    by_loss = rows.assign(noise_ratio=rows.get("noise_ratio", 0.0)).pivot_table(
+        index=place, columns="loss", values="value"
+    )
+    gain = by_loss.reindex(columns=[better])[better] / by_loss["sl"] - 1
+    return gain.dropna().rename("gain").reset_index()
 
 
 def tuned(dataset: str, setting: str, backbone: str, loss: str) -> dict[str, float]:
@@ -99,6 +121,7 @@ def borrowed(dataset: str, setting: str, backbone: str, loss: str, form: str | N
     return "of the outside form" if inside else ""
 
 
+@cache
 def _tuned_row(dataset: str, setting: str, backbone: str, loss: str) -> pd.Series:
     """Return the row of the printed tables that a cell takes; its ``loss`` may be another one."""
     name = {

@@ -15,8 +15,10 @@ __all__ = [
     "holm",
     "interval",
     "paired_difference",
-    "pooled_spread",
+    "power",
     "prediction_half_width",
+    "robust_spread",
+    "sign_flip",
 ]
 
 
@@ -90,18 +92,23 @@ def interval(values: Sequence[float], level: float = 0.95) -> Interval:
     return Interval(mean, mean - half, mean + half, x.size)
 
 
-def pooled_spread(groups: Sequence[Sequence[float]]) -> tuple[float, int]:
-    """Return the relative standard deviation within groups, and its degrees of freedom.
+def robust_spread(groups: Sequence[Sequence[float]]) -> float:
+    """Return the relative standard deviation within a typical group.
 
-    Each group, the seeds of one cell, is divided by its own mean; a group of one tells nothing.
-    Without any group of two the spread is NaN with 0 degrees of freedom.
+    Each group, the seeds of one cell, is divided by its own mean.  Of three groups and more the
+    median of the variances counts, each in units of its own median under a normal distribution, so
+    that a wrong one hardly moves it; two are pooled.  A group of one tells nothing; without any
+    group of two the spread is NaN.
     """
     parts = [np.asarray(g, dtype=float) / np.mean(g) for g in groups if len(g) > 1]
-    freedom = sum(p.size - 1 for p in parts)
-    if not freedom:
-        return math.nan, 0
-    squares = sum(float(((p - p.mean()) ** 2).sum()) for p in parts)
-    return math.sqrt(squares / freedom), freedom
+    if not parts:
+        return math.nan
+    if len(parts) < 3:
+        squares = sum(float(((p - p.mean()) ** 2).sum()) for p in parts)
+        return math.sqrt(squares / sum(p.size - 1 for p in parts))
+    medians = [stats.chi2.ppf(0.5, p.size - 1) / (p.size - 1) for p in parts]
+    variances = [p.var(ddof=1) / m for p, m in zip(parts, medians, strict=True)]
+    return math.sqrt(float(np.median(variances)))
 
 
 def prediction_half_width(spread: float, freedom: int, count: int, level: float = 0.95) -> float:
@@ -151,6 +158,51 @@ def paired_difference(
     alike = float(np.corrcoef(a, b)[0, 1]) if spread else math.nan
     ends = (gap.mean, gap.low, gap.high)
     return PairedDifference(*ends, relative, base, alike, p_value, a.size)
+
+
+def sign_flip(differences: Sequence[float]) -> float:
+    """Return the exact two-sided p-value of paired differences under a flip of their signs.
+
+    It assumes that the differences are symmetric about zero if there is no effect, and no normal
+    distribution.  With ``n`` pairs it is at least ``2 / 2**n``.
+
+    Raises
+    ------
+    ValueError
+        Without a difference, or with more than 20: a million flips are enough.
+    """
+    d = np.asarray(differences, dtype=float)
+    if not 0 < d.size <= 20:
+        raise ValueError(f"one to twenty differences are wanted, got {d.size}")
+    signs = 1 - 2 * ((np.arange(2**d.size)[:, None] >> np.arange(d.size)) & 1)
+    # A flip that gives the same sum but for rounding is as extreme.
+    least = abs(d.sum()) * (1 - 1e-12)
+    return float(np.mean(abs(signs @ d) >= least))
+
+
+def power(effect: float, spread: float, count: int, level: float = 0.05) -> float:
+    """Return how often a two-sided paired t-test of ``count`` pairs finds a true ``effect``.
+
+    Parameters
+    ----------
+    effect, spread : float
+        Mean and standard deviation of the differences, in one unit.
+    count : int
+        Pairs, at least 2.
+    level : float
+        Of the test, after correction.
+    """
+    if count < 2:
+        raise ValueError(f"at least two pairs are wanted, got {count}")
+    if spread == 0:
+        return 1.0 if effect else level
+    freedom, shift = count - 1, abs(effect) / spread * math.sqrt(count)
+    # The mean over the estimated spread; the non-central t of scipy is NaN for large shifts.
+    middle = (np.arange(4000) + 0.5) / 4000
+    bars = special.stdtrit(freedom, 1 - level / 2) * np.sqrt(
+        stats.chi2.ppf(middle, freedom) / freedom
+    )
+    return float(np.mean(stats.norm.sf(bars - shift) + stats.norm.cdf(-bars - shift)))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -11,6 +11,10 @@ __all__ = ["DataError", "PSLError", "RecordError", "TrainingError", "UnknownName
 class PSLError(Exception):
     """Base of every error this package raises on purpose."""
 
+    def __str__(self) -> str:
+        """Return one line, whatever the names in it hold."""
+        return " ".join(super().__str__().splitlines())
+
 
 class DataError(PSLError):
     """A dataset is missing, unreachable, corrupt or malformed."""
@@ -27,10 +31,12 @@ class TrainingError(PSLError):
 class UnknownNameError(PSLError, ValueError):
     """A name is not registered; the message lists the valid names and the nearest one."""
 
-    def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
+    def __init__(
+        self, kind: str, name: object, known: Iterable[str], meant: str | None = None
+    ) -> None:
         names = list(known)
-        self.given = kind, name, names
-        near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.4)
+        self.given = kind, name, names, meant
+        near = [meant] if meant else difflib.get_close_matches(str(name), names, n=1, cutoff=0.4)
         hint = f"; did you mean {near[0]!r}?" if near else "."
         super().__init__(f"unknown {kind} {name!r}{hint} Valid names: {', '.join(names)}")
 

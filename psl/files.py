@@ -25,7 +25,7 @@ def check_writable(path: Path | str) -> None:
     PSLError
         Which names the file, and why not.
     """
-    path = Path(path).resolve()  # a link is written through
+    path = _followed(path)
     made = [folder for folder in path.parents if not folder.exists()]  # innermost first
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -41,14 +41,24 @@ def check_writable(path: Path | str) -> None:
         raise PSLError(f"{path} cannot be written: it is a folder")
 
 
-def replace_file(path: Path | str, content: bytes) -> None:
+def _followed(path: Path | str) -> Path:
+    """Return where a link leads to: it is written through."""
+    real = Path(os.path.realpath(path))
+    if any(part.is_symlink() for part in (real, *real.parents)):
+        raise PSLError(f"{path} cannot be written: its links lead round in a circle")
+    return real
+
+
+def replace_file(path: Path | str, *content: bytes | memoryview) -> None:
     """Write a file so that a reader sees the old or the new content, never a part of it.
+
+    Several parts stand one behind another.
 
     Folders above it are made.  After an error (a full disk) the old file is there, unchanged.
     A link stays one: what it leads to is replaced.  An old file's permissions stay; a new file has
     those of any that this process makes.
     """
-    path = Path(path).resolve()
+    path = _followed(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
     # Opened as any file is, and not by tempfile: the system itself applies the umask.
@@ -59,7 +69,7 @@ def replace_file(path: Path | str, content: bytes) -> None:
         with open(temporary, "xb") as file:
             if mode is not None:
                 os.chmod(temporary, mode)
-            file.write(content)
+            file.writelines(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -14,7 +14,14 @@ from typing import Any
 
 import yaml
 
-from companion.claims import pairwise, printed, robustness, sentences, surrogates  # noqa: F401  # register
+from companion.claims import (  # noqa: F401  # register
+    paired,
+    pairwise,
+    printed,
+    robustness,
+    sentences,
+    surrogates,
+)
 from companion.claims.mutants import MUTANTS
 from companion.claims.orderings import ordering_rows
 from companion.claims.power import swap_test
@@ -50,7 +57,7 @@ def load_rows() -> list[dict[str, Any]]:
 
 
 def assess(subject: Subject) -> list[dict[str, Any]]:
-    """Run every check; return the rows with ``status``, ``evidence``, ``runs`` and ``p_value``."""
+    """Run every check; return the rows with the fields of its verdict."""
     out = []
     for row in load_rows():
         verdict = CHECKS[row["check"]](subject, **row.get("arguments", {}))

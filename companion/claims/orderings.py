@@ -1,4 +1,8 @@
-"""The rows for orderings: wherever a PSL is asked to rank above SL on the same seeds."""
+"""The rows for orderings: wherever a PSL is asked to rank above SL on the same seeds.
+
+First every cell of the paper's tables and figures, on the seeds that came first; then the
+questions of ``paper/questions.yml``, each written before its runs.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from companion.experiments import EXPERIMENTS
+from companion.experiments import EXPERIMENTS, Question, questions
 from companion.records import METRICS, has_fingerprint
 from companion.reference import table
 
@@ -20,6 +24,7 @@ _OURS = "amazon-health"  # no dataset of the paper: small enough for five seeds 
 _STAND_IN = " Not a dataset of the paper: a small stand-in of this book."
 # Figure 2 draws PSL-relu against SL, at these ratios.
 _RATIOS = (0.05, 0.1, 0.2, 0.3, 0.5)
+_TOLERANCE = "paired t-test at 5 %, Holm's correction over the questions of {} that have their runs"
 # What was known when the rows were written; a question that a result suggested is no test.
 _SEEN = {
     ("iid", _OURS, "lightgcn"): "asked after the runs were seen",
@@ -33,7 +38,7 @@ _SEEN = {
 
 @dataclass(frozen=True)
 class _Place:
-    """Runs that are asked together: their questions are corrected for one another."""
+    """A dataset and backbone; all of one table are corrected for one another."""
 
     setting: str
     dataset: str
@@ -51,6 +56,12 @@ class _Place:
     def seeds(self) -> int:
         """How many decide, fixed for a dataset before its runs."""
         return 5 if self.dataset == _OURS else 3
+
+    @property
+    def family(self) -> str:
+        """The table whose questions are corrected together; the stand-in is in none."""
+        table = _EXPERIMENTS[self.setting]
+        return f"{table}-{_OURS}" if self.dataset == _OURS else table
 
     @property
     def chapter(self) -> str:
@@ -74,15 +85,21 @@ def _places() -> list[_Place]:
 
 def ordering_rows() -> list[dict[str, Any]]:
     """Return a row of the ledger for each PSL, metric and place, in the order of the tables."""
-    return [
+    rows = [
         _row(place, ratio, metric, loss)
         for place in _places()
         for ratio, metric, loss in product(place.ratios, reversed(METRICS), place.losses)
     ]
+    for question in questions():
+        places = question.places[:1] if question.trend else question.places
+        rows += [
+            _asked_before(question, place, metric, loss)
+            for place, metric, loss in product(places, reversed(METRICS), question.better)
+        ]
+    return rows
 
 
 def _row(place: _Place, ratio: float | None, metric: str, loss: str) -> dict[str, Any]:
-    questions = len(place.ratios) * len(METRICS) * len(place.losses)
     stand_in = place.dataset == _OURS
     words = [place.setting, place.dataset.removeprefix("amazon-")]
     words += [place.backbone] if place.backbone != "mf" else []
@@ -104,8 +121,8 @@ def _row(place: _Place, ratio: float | None, metric: str, loss: str) -> dict[str
             "metric": metric,
             "better": loss,
             "worse": "sl",
-            "seeds": place.seeds,
-            "questions": questions,
+            "seeds": list(range(place.seeds)),
+            "family": place.family,
             "seen": _SEEN.get((place.setting, place.dataset, place.backbone), ""),
             "command": " ".join(command),
             "dataset": place.dataset,
@@ -113,18 +130,69 @@ def _row(place: _Place, ratio: float | None, metric: str, loss: str) -> dict[str
             "backbone": place.backbone,
             **({"noise_ratio": ratio} if ratio is not None else {}),
         },
-        "tolerance_source": f"paired t-test at 5 %, divided by the {questions} questions asked of "
-        "these runs",
-        "mutant": _mutant(place, metric),
+        "tolerance_source": _TOLERANCE.format(place.family),
+        "mutant": _mutant(place.dataset, place.setting, metric),
     }
 
 
-def _mutant(place: _Place, metric: str) -> str:
+def _asked_before(
+    question: Question, place: dict[str, Any], metric: str, loss: str
+) -> dict[str, Any]:
+    where = {"dataset": question.dataset, "backbone": "mf", **place}
+    ratio = where.pop("noise_ratio", None) if question.trend else where.get("noise_ratio")
+    setting = _SETTINGS[where["setting"]]
+    setting += f", ratio {ratio:g}" if ratio is not None and not question.trend else ""
+    setting += ", epoch chosen on validation" if "protocol" in where else ""
+    words = [question.family, where["backbone"]] if where["backbone"] != "mf" else [question.family]
+    words += [where["setting"]] if len({p["setting"] for p in question.places}) > 1 else []
+    words += [f"{ratio:g}"] if ratio is not None and not question.trend else []
+    what = f"{loss} has a higher {metric} than SL"
+    if question.trend:
+        what = f"What {loss} gains on SL in {metric} grows with the noise ratio"
+    own = ", each at its own best temperature" if question.taus else ""
+    stand_in = _STAND_IN if question.dataset == _OURS else ""
+    seeds = f"{question.seeds[0]}-{question.seeds[-1]}"
+    experiment = "health" if question.dataset == _OURS else _EXPERIMENTS[where["setting"]]
+    chosen = {"taus": list(question.taus), "choose_on": list(question.choose_on)}
+    return {
+        "id": "-".join([*words, loss, metric.partition("@")[0]]),
+        "section": question.section,
+        "kind": "ordering",
+        "statement": f"{what}{own}, {_BACKBONES[where['backbone']]} on {question.dataset} "
+        f"({setting}).{stand_in}",
+        "chapter": question.chapter,
+        "check": "gain-grows" if question.trend else "better-than",
+        "arguments": {
+            "metric": metric,
+            "better": loss,
+            "worse": "sl",
+            "seeds": list(question.seeds),
+            "family": question.family,
+            "asked": question.asked.isoformat(),
+            "command": f"psl run {experiment} --dataset {question.dataset} --setting "
+            f"{where['setting']} --backbone {where['backbone']} --loss sl --loss {loss} "
+            f"--seeds {seeds}",
+            **where,
+            **(chosen if question.taus else {}),
+            **(
+                {"noise_ratios": [p["noise_ratio"] for p in question.places]}
+                if question.trend
+                else {}
+            ),
+        },
+        "tolerance_source": _TOLERANCE.format(question.family),
+        "mutant": "shuffled-test-split"
+        if question.trend
+        else _mutant(question.dataset, where["setting"], metric),
+    }
+
+
+def _mutant(dataset: str, setting: str, metric: str) -> str:
     """Return one of two mistakes that an ordering must notice, by metric.
 
-    A smaller lead of SL would be lost in the interval of three seeds and ten questions; that the
+    A smaller lead of SL would be lost in the interval of three seeds and many questions; that the
     data is another can be told where the right one is known.
     """
-    known = has_fingerprint({"dataset": place.dataset, "setting": place.setting})
+    known = has_fingerprint({"dataset": dataset, "setting": setting})
     split = metric.startswith("recall") and known
     return "shuffled-test-split" if split else "softmax-twice-as-good"

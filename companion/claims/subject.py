@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +19,26 @@ from psl.activations import ACTIVATIONS
 from psl.evaluation import metrics_from_hits
 from psl.losses import bpr_loss, pairwise_softmax_loss
 from psl.models.backbones import MatrixFactorization
+from psl.training import RunConfig
 
-__all__ = ["CHECKS", "STATUSES", "Subject", "Verdict", "check", "decide", "users"]
+__all__ = [
+    "CHECKS",
+    "OTHER_DATA",
+    "STATUSES",
+    "Subject",
+    "Verdict",
+    "check",
+    "decide",
+    "users",
+]
+
+OTHER_DATA = "a record was made with other data than the registered"
 
 STATUSES = (
     "verified",
     "reproduced",
     "within noise",
+    "cannot tell",
     "differs",
     "not yet run",
     "not computable here",
@@ -46,6 +61,24 @@ class Subject:
     records: list[dict[str, Any]]
     table: Callable[[str], Any]
 
+    @cached_property
+    def cells(self) -> dict[str, dict[int, dict[str, Any]]]:
+        """The runs of each cell by seed; of one seed on several devices the last made counts."""
+        found: dict[str, dict[int, dict[str, Any]]] = {}
+        for record in records.by_time(self.records):
+            config = record["config"]
+            found.setdefault(_cell_key(config), {})[config["seed"]] = record
+        return found
+
+    @cached_property
+    def memo(self) -> dict[str, Any]:
+        """What checks keep of one another's work; a changed subject begins anew."""
+        return {}
+
+    def runs(self, config: RunConfig) -> dict[int, dict[str, Any]]:
+        """Return the runs that differ from ``config`` in nothing but the seed, by seed."""
+        return dict(sorted(self.cells.get(_cell_key(config.as_dict()), {}).items()))
+
     @classmethod
     def real(cls, results: Path | None = None) -> Subject:
         """Return the module as it is, with the records of a folder (none if it has none)."""
@@ -65,17 +98,23 @@ class Subject:
         )
 
 
+def _cell_key(config: dict[str, Any]) -> str:
+    return json.dumps({k: v for k, v in config.items() if k != "seed"}, sort_keys=True)
+
+
 @dataclass(frozen=True)
 class Verdict:
     """The outcome of a check: a status and the numbers behind it.
 
     ``p_value`` is that of a test, not corrected for any other; None where there is none.
+    ``blind`` says whether the question was written before its runs; None where that is not asked.
     """
 
     status: str
     evidence: str
     runs: list[str] = field(default_factory=list)
     p_value: float | None = None
+    blind: bool | None = None
 
 
 Check = Callable[..., Verdict]

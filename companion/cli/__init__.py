@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import signal
-import sys
 from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
-from companion.cli import claims, data, records, run, train
-from companion.cli.console import err, say
-from psl.errors import PSLError
+from companion.cli import claims, data, door, records, run, train
+from companion.cli.console import say
 
 __all__ = ["app", "main"]
 
-app = typer.Typer(no_args_is_help=True, add_completion=False)
+app = typer.Typer(cls=door.Group, no_args_is_help=True, add_completion=False)
 app.add_typer(data.app, name="data")
 app.add_typer(records.app, name="records")
 app.command("train")(train.train_command)
@@ -35,22 +32,13 @@ def _options(
         bool,
         typer.Option("--version", callback=_version, is_eager=True, help="Say which one this is."),
     ] = False,
+    _debug: Annotated[
+        bool, typer.Option("--debug", help="After any command: show the traceback of an error.")
+    ] = False,
 ) -> None:
     """Pairwise softmax losses for recommendation, and the experiments of the PSL paper."""
 
 
 def main() -> None:
-    """Run the command; a foreseen error is one line and exit status 2.
-
-    To be told to end, as a scheduler, a shutdown or a terminal that is closed does, is to be
-    stopped by Ctrl-C: files are left whole, and what was trained is kept.
-    """
-    for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
-        number = getattr(signal, name, None)
-        if number and signal.getsignal(number) != signal.SIG_IGN:  # as nohup wants it
-            signal.signal(number, signal.default_int_handler)
-    try:
-        app()
-    except (PSLError, OSError) as error:
-        say(f"psl: {error}", err)
-        sys.exit(2)
+    """Run the command: :func:`companion.cli.door.run`."""
+    door.run(app)

@@ -42,7 +42,7 @@ def claims_command(
     rows = claims.assess(subject)
     if as_json:
         about = ("id", "section", "kind", "statement", "status", "check")
-        wanted = (*about, "evidence", "runs", "p_value")
+        wanted = (*about, "evidence", "runs", "p_value", "blind")
         print_json(
             [
                 {k: r[k] for k in wanted}
@@ -55,7 +55,10 @@ def claims_command(
         )
         return
     table = Table("claim and evidence", key("status"), show_lines=True)
-    waits, of_runs = ("not yet run", "not computable here"), ("printed-value", "better-than")
+    waits, of_runs = (
+        ("not yet run", "not computable here"),
+        ("printed-value", "better-than", "gain-grows"),
+    )
     folded = 0
     for r in rows:
         if not every and r["check"] in of_runs and r["status"] in waits:

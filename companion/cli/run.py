@@ -20,6 +20,8 @@ from psl.errors import DataError, PSLError, UnknownNameError
 from psl.files import check_writable, replace_file
 from psl.training.device import check_device, on_gpu
 
+MOST_SEEDS = 10_000
+
 
 def run_command(
     experiment: Annotated[str, typer.Argument(help=", ".join(experiments.EXPERIMENTS))],
@@ -40,7 +42,10 @@ def run_command(
         int, typer.Option(min=0, help="Runs at once; 0: one, or all that Ray has room for.")
     ] = 0,
     threads: Annotated[
-        int, typer.Option(min=0, help="Threads in each run; 0: the cores shared out (Ray: 1).")
+        int,
+        typer.Option(
+            min=0, max=1024, help="Threads in each run; 0: the cores shared out (Ray: 1)."
+        ),
     ] = 0,
     retries: Annotated[
         int, typer.Option(min=0, help="Times a run is taken up again after its worker died.")
@@ -134,7 +139,10 @@ def _seeds(texts: Sequence[str]) -> list[int]:
             found = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
             if not found or int(found[2] or found[1]) < int(found[1]):
                 raise PSLError(f"--seeds takes numbers and ranges as 0-4 or 0,3, got {text!r}")
-            seeds += range(int(found[1]), int(found[2] or found[1]) + 1)
+            first, last = int(found[1]), int(found[2] or found[1])
+            if last - first >= MOST_SEEDS:
+                raise PSLError(f"--seeds {text}: at most {MOST_SEEDS:,} seeds at once")
+            seeds += range(first, last + 1)
     return list(dict.fromkeys(seeds))
 
 

@@ -15,17 +15,18 @@ from companion.cli.console import Device, Results, Setting, err, out, print_json
 from companion.cli.progress import watching
 from companion.experiments import cell
 from companion.locks import exclusive
+from companion.released import PaperConfig
 from psl import datasets
-from psl.errors import PSLError
+from psl.errors import DataError, PSLError
 from psl.files import check_writable
 from psl.losses import LOSSES
 from psl.models.backbones import BACKBONES
-from psl.training import RunConfig, refit, train
 from psl.training import export as embeddings
+from psl.training import refit, train
 from psl.training.device import check_device, torch_threads
 from psl.training.refit import all_pairs
 
-USUAL = RunConfig()
+USUAL = PaperConfig()
 
 
 def train_command(
@@ -90,8 +91,12 @@ def train_command(
     seed: Annotated[int, typer.Option(min=0)] = USUAL.seed,
     epochs: Annotated[int, typer.Option()] = USUAL.epochs,
     negatives: Annotated[
-        int, typer.Option(help="Items drawn for each positive; 0: SL, PSL over the catalogue.")
-    ] = USUAL.negatives,
+        int | None,
+        typer.Option(
+            help=f"Items drawn for each positive; 0: SL, PSL over the catalogue; "
+            f"usual: {USUAL.negatives}."
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option()] = USUAL.batch_size,
     dim: Annotated[int, typer.Option(help="Embedding size.")] = USUAL.dim,
     init_std: Annotated[float, typer.Option(help="Of the initial embeddings.")] = USUAL.init_std,
@@ -103,14 +108,17 @@ def train_command(
     ] = USUAL.patience,
     device: Device = "auto",
     threads: Annotated[
-        int, typer.Option(min=0, help="Torch's threads on a CPU; 0: as many as it takes.")
+        int, typer.Option(min=0, max=1024, help="Torch's threads on a CPU; 0: as many as it takes.")
     ] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped run.")] = False,
     restart: Annotated[
         bool, typer.Option("--restart", help="Delete the state of a stopped run, begin anew.")
     ] = False,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Over a record of this run with another result.")
+        bool,
+        typer.Option(
+            "--replace", help="Over this run's record of another result, and --save's file."
+        ),
     ] = False,
     save: Annotated[
         Path | None,
@@ -137,16 +145,18 @@ def train_command(
         "tau2": tau2,
         "alpha": alpha,
         "beta": beta,
-        "form": None if form == "outside" else form,
+        "form": form,
         "tau_weight": tau_weight,
         "refresh": refresh,
         "layers": layers,
         "contrast_weight": contrast_weight,
+        "negatives": negatives,
         "as_released": as_released,
     }
     given: dict[str, Any] = {k: v for k, v in chosen.items() if v is not None}
     _refuse_a_table(dataset)
-    config = (cell if tuned else RunConfig)(
+    usual = {"form": None} if form == "outside" else {}
+    config = (cell if tuned else PaperConfig)(
         Path(dataset).name,  # of an archive: where it lies does not make another run
         setting,
         backbone,
@@ -154,14 +164,15 @@ def train_command(
         seed=seed,
         protocol=protocol,
         epochs=epochs,
-        negatives=negatives,
         batch_size=batch_size,
         dim=dim,
         init_std=init_std,
         validate_every=validate_every,
         patience=patience,
-        **given,
+        **{**given, **usual},
     )
+    for name in sorted(config.ignored() & given.keys()):
+        raise PSLError(f"{loss} on {backbone} ({setting}) has no option {name}: it changes nothing")
     # What is wrong with a name is told before hours of training.
     check_device(device)
     path = records.file_of(results, experiment)
@@ -169,19 +180,22 @@ def train_command(
         raise PSLError(f"--save must end in .safetensors, got {save}")
     if refit_ and save is None:
         raise PSLError("--refit is for the embeddings that --save names")
-    checkpoint = checkpoints / f"{config.run_id}.safetensors"
-    again = checkpoints / f"{config.run_id}.refit.safetensors"
     if resume and restart:
         raise PSLError("--resume and --restart exclude each other")
+    data = datasets.load(dataset, setting, progress=not as_json)
+    config = config.for_data(data)
+    checkpoint = checkpoints / f"{config.run_id}.safetensors"
+    again = checkpoints / f"{config.run_id}.refit.safetensors"
     if checkpoint.exists() and not (resume or restart):
         raise PSLError(
             f"{checkpoint}: the state of this run, stopped or running elsewhere; --resume goes on "
             "with it, --restart deletes it and begins anew"
         )
-    data = datasets.load(dataset, setting, progress=not as_json)
-    if refit_:
-        all_pairs(data)
+    for note in () if as_json else data.notes:
+        say(f"note: {note}", err)
+    every = len(all_pairs(data).train) if refit_ else 0
     names = datasets.id_lists(dataset, data) if save is not None else {}
+    _check_target(save, config, replace=replace)
     for target in (path, checkpoint, *([save] if save is not None else [])):
         check_writable(target)
     context.with_resource(exclusive(checkpoint, wait=False, remove=True))
@@ -222,11 +236,12 @@ def train_command(
         _show_record(record)
         say(f"one record in {path}")
         if save is not None:
-            say(f"embeddings in {save}{', of the model fitted on all pairs' if refit_ else ''}")
+            fitted = f", of the model fitted on all pairs of the archive, {every:,}"
+            say(f"embeddings in {save}{fitted if refit_ else ''}")
 
 
 def _fit_again(
-    config: RunConfig,
+    config: PaperConfig,
     data: datasets.Dataset,
     epochs: int,
     device: str,
@@ -239,6 +254,18 @@ def _fit_again(
         say(f"once more on all pairs, {epochs} epochs; nothing is left to test it on", err)
     with watching(dataclasses.replace(config, epochs=epochs), quiet=quiet) as show:
         return refit(config, data, epochs, device=device, checkpoint=checkpoint, progress=show)
+
+
+def _check_target(save: Path | None, config: PaperConfig, *, replace: bool) -> None:
+    """Refuse to write embeddings over a file that is not of this run."""
+    if save is None or replace or not save.is_file():
+        return
+    try:
+        mine = embeddings.load(save).about.get("run_id") == config.run_id
+    except DataError:
+        mine = False
+    if not mine:
+        raise PSLError(f"{save} is there and not of this run; name another file, or --replace it")
 
 
 def _refuse_a_table(dataset: str) -> None:

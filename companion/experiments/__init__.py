@@ -6,7 +6,7 @@ name, as ``psl run`` takes it.  Nothing here trains.
 
 from companion.experiments.config import cell, cell_command, cell_runs
 from companion.experiments.grid import AXES, EXPERIMENTS, Cell, cells, count_values
-from companion.experiments.questions import Question, questions
+from companion.experiments.questions import Question, questions, without_fresh
 
 __all__ = [
     "AXES",
@@ -19,4 +19,5 @@ __all__ = [
     "cells",
     "count_values",
     "questions",
+    "without_fresh",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -10,7 +11,7 @@ from typing import Any
 
 import yaml
 
-__all__ = ["Question", "questions"]
+__all__ = ["Question", "questions", "without_fresh"]
 
 WORSE = "sl"
 
@@ -77,6 +78,23 @@ def questions() -> tuple[Question, ...]:
         ranges = {k: _range(row[k]) for k in ("seeds", "choose_on") if k in row}
         found.append(Question(**{**row, **lists, **ranges}))
     return tuple(found)
+
+
+def without_fresh(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the records but those on the seeds that a question keeps for itself.
+
+    The first seeds of a cell were looked at while the book was written; the fresh ones answer the
+    questions that were written before them, and mixing the two would make neither.
+    """
+    kept: dict[tuple[str, str], set[int]] = {}
+    for question in questions():
+        for place in question.places:
+            kept.setdefault((question.dataset, place["setting"]), set()).update(question.seeds)
+    return [r for r in records if r["config"]["seed"] not in kept.get(_where(r["config"]), ())]
+
+
+def _where(config: dict[str, Any]) -> tuple[str, str]:
+    return config["dataset"], config["setting"]
 
 
 def _range(text: str) -> tuple[int, ...]:

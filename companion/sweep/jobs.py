@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from companion.locks import InUseError, exclusive
+from companion.released import PaperConfig
 from psl import datasets
 from psl.errors import PSLError
-from psl.training import Progress, RunConfig, train
+from psl.training import Progress, train
 
 __all__ = ["Event", "EventSink", "Job", "Settings", "forget", "run_job"]
 
@@ -24,7 +25,7 @@ HEARTBEAT_SECONDS = 1.0
 class Job:
     """A run and the experiment whose file its record goes to."""
 
-    config: RunConfig
+    config: PaperConfig
     experiment: str = "sweep"
 
 

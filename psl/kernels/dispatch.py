@@ -11,6 +11,8 @@ import sys
 import warnings
 from contextlib import suppress
 from functools import cache
+from importlib.metadata import version
+from importlib.util import find_spec
 from types import ModuleType
 
 import torch
@@ -18,7 +20,7 @@ from torch import Tensor
 
 from psl.errors import UnknownNameError
 
-__all__ = ["cpu_kernels", "gpu_kernels"]
+__all__ = ["cpu_kernels", "gpu_kernels", "serving"]
 
 ON, OFF = ("on", "1", "true", "yes"), ("off", "0", "false", "no")
 _forked = False
@@ -94,6 +96,29 @@ def _supports(tensor: Tensor) -> bool:
     if torch.compiler.is_compiling():
         return False
     return _enabled() and tensor.dtype in (torch.float32, torch.int64)
+
+
+def serving(device: torch.device) -> str:
+    """Return which kernels serve on a device, ``numba 0.61.0``, or ``torch`` where none do.
+
+    Where they could but for a missing extra, a warning says so once.
+    """
+    probe = torch.empty(0, device=device)
+    for kernels, name in ((gpu_kernels, "triton"), (cpu_kernels, "numba")):
+        if kernels(probe) is not None:
+            return f"{name} {version(name)}"
+    if device.type == "cpu" and _enabled() and find_spec("numba") is None:
+        _say_what_is_missing()
+    return "torch"
+
+
+@cache
+def _say_what_is_missing() -> None:
+    warnings.warn(
+        "numba is not installed: training takes several times as long on a CPU; "
+        "pip install 'psl[fast]' brings it, PSL_KERNELS=off says that it is meant",
+        stacklevel=3,
+    )
 
 
 def cpu_kernels(tensor: Tensor) -> ModuleType | None:

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import json
 import time
+from operator import index
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as to_bytes
+import torch
 from torch import Tensor
 
 from psl.datasets import Dataset
 from psl.errors import TrainingError
-from psl.files import replace_file
 from psl.training.config import RunConfig
 from psl.training.device import describe
 from psl.training.provenance import code_digest
 from psl.training.step import TrainState
+from psl.training.tensor_file import read, write
 
 __all__ = ["CheckpointWriter", "restore"]
 
 SHARE = 0.05  # of the time that writing states may take, once one takes longer than
 SHORT = 0.05  # seconds
-
-# What every checkpoint says of its run; later versions say more.
-NEEDED = ("config", "fingerprint", "epoch", "best_score", "best_epoch", "seconds", "curve")
 
 
 class CheckpointWriter:
@@ -82,8 +79,7 @@ def save(
         "device": describe(state.place),
         "continued": continued,
     }
-    content = {k: v.cpu().contiguous() for k, v in tensors.items()}
-    replace_file(path, to_bytes(content, metadata={"run": json.dumps(about)}))
+    write(path, tensors, {"run": json.dumps(about)})
 
 
 def restore(
@@ -104,38 +100,50 @@ def restore(
     Raises
     ------
     TrainingError
-        If the file cannot be read, or is of another configuration or dataset.
+        If the file is damaged, or is of another configuration, dataset or version.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            about = json.loads(file.metadata()["run"])
-            tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
-        lacking = [key for key in NEEDED if key not in about]
-    except (SafetensorError, OSError, TypeError, KeyError, ValueError) as error:
-        raise TrainingError(f"{path}: not a readable checkpoint; delete it ({error})") from error
-    if lacking:
-        raise TrainingError(f"{path}: not a readable checkpoint; delete it (no {lacking[0]!r})")
-    if about["config"] != config.as_dict() or about["fingerprint"] != data.fingerprint:
-        raise TrainingError(f"{path}: the checkpoint is of another configuration or dataset")
+        tensors, metadata = read(path)
+        about = json.loads(metadata["run"])
+        if about["config"] != config.as_dict() or about["fingerprint"] != data.fingerprint:
+            raise TrainingError(f"{path}: the checkpoint is of another configuration or dataset")
+        _fill(state, tensors)
+        state.epoch, state.best_epoch = index(about["epoch"]), index(about["best_epoch"])
+        state.best_score, seconds = float(about["best_score"]), float(about["seconds"])
+        here = {"continued_from": code_digest(), "continued_from_device": describe(state.place)}
+        there = {"continued_from": about["code"], "continued_from_device": about["device"]}
+        # What an earlier stop changed stays told.
+        continued = about["continued"] | {k: there[k] for k in here if there[k] != here[k]}
+        return seconds, list(about["curve"]), continued
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise TrainingError(f"{path}: not a readable checkpoint; delete it ({reason})") from error
+
+
+def _fill(state: TrainState, tensors: dict[str, Tensor]) -> None:
+    """Put tensors where :func:`save` took them from; torch itself refuses other names, shapes."""
 
     def part(prefix: str) -> dict[str, Tensor]:
         return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
-    state.model.load_state_dict(part("model/"))
+    own = {"model/": state.model, "best/": state.model, "loss/": state.loss}
+    for prefix, module in own.items():
+        kinds = {k: v.dtype for k, v in module.state_dict().items()}
+        if any(v.dtype != kinds.get(k, v.dtype) for k, v in part(prefix).items()):
+            raise ValueError(f"numbers of another type in {prefix}")
     state.best = {k: v.to(state.place) for k, v in part("best/").items()}
+    if state.best:  # not before the first validation
+        state.load_best()
+    state.model.load_state_dict(part("model/"))
     state.loss.load_state_dict(part("loss/"))
     for which, optimizer in enumerate(state.optimizers()):
         saved = optimizer.state_dict()
-        numbers = [n for group in saved["param_groups"] for n in group["params"]]
-        slots = {n: part(f"adam/{which}/{n}/") for n in numbers}
+        tables = [table for group in optimizer.param_groups for table in group["params"]]
+        slots = {n: part(f"adam/{which}/{n}/") for n in range(len(tables))}
+        for number, table in enumerate(tables):  # torch looks at no moment
+            shapes = {"step": torch.Size(), "exp_avg": table.shape, "exp_avg_sq": table.shape}
+            found = {k: v.shape for k, v in slots[number].items() if v.dtype == table.dtype}
+            if slots[number] and found != shapes:
+                raise ValueError(f"the moments of table {number} are no moments of Adam's")
         saved["state"] = {n: s for n, s in slots.items() if s}  # none before its first turn
         optimizer.load_state_dict(saved)
-    state.epoch, state.best_epoch = about["epoch"], about["best_epoch"]
-    state.best_score = about["best_score"]
-    here = {"continued_from": code_digest(), "continued_from_device": describe(state.place)}
-    there = here | {"continued_from": about.get("code", "unknown")}
-    if "device" in about:  # the first versions did not say
-        there["continued_from_device"] = about["device"]
-    # What an earlier stop changed stays told.
-    continued = about.get("continued", {}) | {k: there[k] for k in here if there[k] != here[k]}
-    return about["seconds"], about["curve"], continued

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import torch
 
 from psl.errors import TrainingError
-from psl.losses import Batch, StatefulLoss, UpdateTarget, get_loss
+from psl.losses import Batch, StatefulLoss, UpdateTarget
 from psl.streams import stream_key, torch_stream
 from psl.training.config import RunConfig
+from psl.training.divergence import WORDS, divergence
 from psl.training.step import TrainState
 
 __all__ = ["Progress", "train_epoch"]
@@ -39,10 +40,10 @@ def train_epoch(
     Raises
     ------
     TrainingError
-        If the loss is not finite.
+        If the loss is not finite, or what is left is no model any more: :mod:`.divergence`.
     """
     place, loss_of, pairs = state.place, state.loss, state.pairs
-    count = get_loss(config.loss).negatives or config.negatives
+    count = config.loss_spec.negatives or config.negatives
     schedule: tuple[UpdateTarget, ...] = ("model",)
     if isinstance(loss_of, StatefulLoss):
         loss_of.on_epoch_start(epoch, state.model.inference_embeddings)
@@ -63,10 +64,15 @@ def train_epoch(
             own = stream_key(config.seed, "backbone", *name, step)
             total += state.step(batch, target, own) * len(user)
             progress(Progress(epoch, step, len(batches), None, None))
-        mean = float(total) / len(pairs)
-        if not math.isfinite(mean):
+        flags = divergence(state.model, state.optimizers())
+        summed, *broken = torch.cat([total[None], flags.double()]).tolist()  # waits once for all
+        mean = summed / len(pairs)
+        what = [f"the loss is {mean}"] if not math.isfinite(mean) else []
+        what += [words for words, flag in zip(WORDS, broken, strict=True) if flag]
+        if what:
             raise TrainingError(
-                f"the loss is {mean} in epoch {epoch} ({config.loss}, tau {config.tau}, lr "
-                f"{config.lr}); lower lr or raise tau. Nothing of this training was written"
+                f"{what[0]} in epoch {epoch} ({config.loss}, tau {config.tau}, lr {config.lr}, "
+                f"weight decay {config.weight_decay}); lower lr or weight decay, or raise tau. "
+                "Nothing of this training was written"
             )
     return mean

@@ -3,7 +3,7 @@
 The file is safetensors, which many languages read without this module: ``user_embeddings`` (U, d)
 and ``item_embeddings`` (I, d), whose inner product is the score; ``user_ids`` and ``item_ids``,
 where the names are known, the bytes of a JSON list of them in the order of the rows (UTF-8); and as
-metadata what run they are of.
+metadata what run they are of, and a checksum over all of it.  The same content, the same bytes.
 """
 
 from __future__ import annotations
@@ -14,12 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from psl.errors import DataError
-from psl.files import replace_file
+from psl.training.tensor_file import read, write
 
 __all__ = ["Embeddings", "load", "save"]
 
@@ -71,6 +69,11 @@ def save(
         What users and items are called, as :func:`psl.datasets.id_lists` returns it.
     trained_on : {"train", "all"}
         ``"all"`` for a model that was fitted again.
+
+    Raises
+    ------
+    DataError
+        If an embedding is not finite, or there are more names or fewer than rows.
     """
     with torch.no_grad():
         users, items = model.scale(*model.tables())
@@ -79,6 +82,10 @@ def save(
         # A tensor of bytes: the metadata of a file may not hold millions of names.
         text = bytearray(json.dumps(ids, ensure_ascii=False).encode())
         tensors[f"{side}_ids"] = torch.frombuffer(text, dtype=torch.uint8)
+    try:
+        _embeddings(tensors, {})
+    except ValueError as error:
+        raise DataError(f"{path}: not written ({error})") from error
     about = {
         "run_id": record["run_id"],
         "dataset_fingerprint": record["dataset_fingerprint"],
@@ -86,8 +93,7 @@ def save(
         "config": json.dumps(record["config"], sort_keys=True),
         "trained_on": trained_on,
     }
-    content = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-    replace_file(path, to_bytes(content, metadata=about))
+    write(path, tensors, about)
 
 
 def load(path: Path | str) -> Embeddings:
@@ -96,18 +102,32 @@ def load(path: Path | str) -> Embeddings:
     Raises
     ------
     DataError
-        If there is no such file, or it is another one.
+        If there is no such file, it is another one, or not a bit of it is as it was written.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            about = dict(file.metadata() or {})
-            tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
-        users, items = tensors["user_embeddings"], tensors["item_embeddings"]
-        user_ids, item_ids = (_ids(tensors.get(f"{side}_ids")) for side in ("user", "item"))
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        return _embeddings(*read(path))
+    except (KeyError, ValueError) as error:
         raise DataError(f"{path}: not a file of `psl train --save` ({error})") from error
-    return Embeddings(users, items, user_ids, item_ids, about)
 
 
-def _ids(text: Tensor | None) -> list[str] | None:
-    return None if text is None else list(json.loads(bytes(text.numpy())))
+def _embeddings(tensors: dict[str, Tensor], about: dict[str, str]) -> Embeddings:
+    """Return what can be ranked with; ValueError or KeyError for anything else."""
+    tables = users, items = tensors["user_embeddings"], tensors["item_embeddings"]
+    if not all(x.ndim == 2 and x.is_floating_point() for x in tables):
+        raise ValueError("the embeddings are no two tables of floating-point numbers")
+    if (users.shape[1], users.dtype) != (items.shape[1], items.dtype):
+        raise ValueError("the embeddings of users and items are of different lengths or types")
+    if not all(x.isfinite().all() for x in tables):
+        raise ValueError("an embedding is not finite")
+    ids = {side: _ids(tensors[k]) for side in ("user", "item") if (k := f"{side}_ids") in tensors}
+    for side, table in zip(("user", "item"), tables, strict=True):
+        if side in ids and len(ids[side]) != len(table):
+            raise ValueError(f"{len(ids[side])} names for {len(table)} rows ({side})")
+    return Embeddings(users, items, ids.get("user"), ids.get("item"), about)
+
+
+def _ids(text: Tensor) -> list[str]:
+    ids = json.loads(bytes(text.numpy())) if text.dtype == torch.uint8 else None
+    if not isinstance(ids, list) or not all(isinstance(name, str) for name in ids):
+        raise ValueError("the names are no list of text")
+    return ids

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 
 from psl.datasets import Dataset
-from psl.errors import TrainingError
 from psl.evaluation import evaluate
 from psl.holdout import holdout
 from psl.interactions import Interactions
+from psl.kernels.dispatch import serving
 from psl.streams import numpy_stream
 from psl.training.checkpoint import CheckpointWriter, restore
 from psl.training.config import RunConfig
@@ -54,12 +54,13 @@ def train(
     Raises
     ------
     TrainingError
-        If the data is not what the configuration names, the loss is not finite, or the checkpoint
+        If the data is not what the configuration names, the training diverges, or the checkpoint
         belongs to another run.
     """
-    config.check_data(data)
+    config = config.for_data(data)
     checkpoint = None if checkpoint is None else Path(checkpoint)
     place = find_device(device)
+    kernels = serving(place)  # what is missing is said before the hours
     forget_peak(place)
     fit, valid = _selection(config, data)
     state = TrainState.create(config, fit, place)
@@ -86,7 +87,7 @@ def train(
     finally:
         state.graph_steps.clear()  # and what they hold of the device
     state.load_best()
-    masked = fit if config.protocol == "released" else data.train
+    masked = fit if config.protocol == "released" else data.known
     record = {
         "run_id": config.run_id,
         "experiment": experiment,
@@ -98,6 +99,7 @@ def train(
         "seconds": round(before + time.perf_counter() - started, 3),
         "peak_memory_bytes": peak_memory(place),
         "device": describe(place),
+        "kernels": kernels,
         **provenance(),
         **continued,
     }
@@ -106,14 +108,8 @@ def train(
 
 def _validate(state: TrainState, valid: Interactions, fit: Interactions) -> float:
     """Return NDCG@20 on the validation part."""
-    try:
-        return evaluate(
-            state.model.inference_embeddings(), valid, fit, cutoffs=(20,), device=state.place
-        )["ndcg@20"]
-    except ValueError as error:  # the last step can diverge after a finite loss
-        raise TrainingError(
-            f"epoch {state.epoch + 1}: {error}; lower lr or raise tau. No record was written"
-        ) from error
+    embed = state.model.inference_embeddings()
+    return evaluate(embed, valid, fit, cutoffs=(20,), device=state.place)["ndcg@20"]
 
 
 def _finished(config: RunConfig, state: TrainState) -> bool:

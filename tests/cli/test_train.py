@@ -113,7 +113,8 @@ def test_told_to_end_it_stops_as_by_ctrl_c(tmp_path: Path, name: str) -> None:
     finally:
         run.kill()  # a test that failed leaves no training behind
     assert "--resume goes on from the last state" in said and "Traceback" not in said
-    assert [p.suffix for p in tmp_path.glob(".psl/*")] == [".safetensors"]  # nothing half-written
+    left = sorted(p.suffix for p in tmp_path.glob(".psl/*"))
+    assert left in ([".lock", ".safetensors"], [".safetensors"])  # nothing half-written
 
 
 def test_a_name_is_printed_as_it_is(psl, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -99,3 +100,57 @@ def test_an_old_triton_is_none(version: str, monkeypatch: pytest.MonkeyPatch) ->
     assert fast._load_cuda.__wrapped__() is not None
     monkeypatch.setattr(triton, "__version__", version)
     assert fast._load_cuda.__wrapped__() is None
+
+
+KERNEL = """
+import logging, os, sys, warnings, torch
+logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+warnings.showwarning = lambda message, *_, **__: print(message)
+from psl import half_cosine
+if sys.argv[1:]:
+    import resource
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))  # the child process has it too
+for _ in range(2):
+    half_cosine(torch.eye(2), torch.eye(2))
+from psl.kernels import dispatch
+print(dispatch.serving(torch.device("cpu")))
+"""
+
+
+def run_a_kernel(folder: Path, *arguments: str) -> str:
+    env = {**os.environ, "NUMBA_CACHE_DIR": str(folder), "PSL_KERNELS": "on"}
+    command = [sys.executable, "-c", KERNEL, *arguments]
+    done = subprocess.run(command, env=env, capture_output=True, text=True)
+    assert done.returncode == 0 and not done.stderr, done
+    assert done.stdout.splitlines()[-1].startswith("numba ")
+    return done.stdout
+
+
+def test_a_damaged_or_full_cache_stops_nothing(tmp_path: Path) -> None:
+    """It is optional: without it the kernels compile again, and a line says so once."""
+    pytest.importorskip("numba", reason="numba is missing")
+    assert run_a_kernel(tmp_path).count("compiling the kernels") == 1
+    assert "compiling" not in run_a_kernel(tmp_path)
+    for suffix in (".nbi", ".nbc"):
+        for path in tmp_path.rglob(f"*{suffix}"):
+            path.write_bytes(b"" if suffix == ".nbi" else path.read_bytes()[:-100])
+        said = run_a_kernel(tmp_path)
+        assert said.count("is damaged") == said.count("compiling the kernels") == 1, said
+        assert "damaged" not in run_a_kernel(tmp_path)
+    pytest.importorskip("resource", reason="a system without limits")
+    said = run_a_kernel(tmp_path / "full", "full")
+    assert said.count("are not kept in") == said.count("File too large") == 1, said
+
+
+def test_what_is_missing_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("cpu_kernels", "gpu_kernels", "find_spec"):
+        monkeypatch.setattr(fast, name, lambda _: None)
+    fast._say_what_is_missing.cache_clear()
+    for word, count in (("off", 0), ("on", 1), ("on", 0)):
+        monkeypatch.setenv("PSL_KERNELS", word)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            assert fast.serving(torch.device("cpu")) == "torch"
+        assert [str(w.message).partition(":")[0] for w in said] == [
+            "numba is not installed"
+        ] * count

@@ -56,6 +56,16 @@ def test_a_link_to_where_nothing_can_be_is_told_before(tmp_path: Path) -> None:
         check_writable(link)
 
 
+@pytest.mark.parametrize("below", ["", "folder/a.bin"])
+def test_links_in_a_circle_are_told(tmp_path: Path, below: str) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.symlink_to(other)
+    other.symlink_to(one)
+    for write in (check_writable, lambda path: replace_file(path, b"one")):
+        with pytest.raises(PSLError, match=r"one.* cannot be written: its links lead round"):
+            write(one / below)
+
+
 @pytest.fixture
 def umask() -> Iterator[None]:
     """Give new files to their owner alone, as far as this test goes."""

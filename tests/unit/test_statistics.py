@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import pearsonr, ttest_rel
+from scipy.stats import nct, pearsonr, permutation_test, t, ttest_rel
 
 from companion.statistics import (
     holm,
     interval,
     paired_difference,
-    pooled_spread,
+    power,
     prediction_half_width,
+    robust_spread,
+    sign_flip,
 )
 
 
@@ -39,25 +41,41 @@ def test_interval_covers_as_often_as_it_says(level: float) -> None:
 
 
 def test_one_more_value_falls_where_it_is_predicted() -> None:
-    """From the spread of other groups too, of other means and sizes."""
+    """From the spread of other groups, of other means and sizes."""
     rng = np.random.default_rng(4)
     hits = 0
-    for _ in range(4000):
-        groups = [list(m * rng.normal(1.0, 0.02, n)) for m, n in ((2.0, 3), (50.0, 2), (7.0, 1))]
-        spread, freedom = pooled_spread(groups)
-        assert freedom == 3
-        width = prediction_half_width(2.0 * spread, freedom, 3)
-        hits += abs(np.mean(groups[0]) - 2.0 * rng.normal(1.0, 0.02)) <= width
-    assert abs(hits / 4000 - 0.95) < 0.014
+    for _ in range(2000):
+        groups = [list(m * rng.normal(1.0, 0.02, 5)) for m in (2.0, 50.0, 7.0, 1.0, 3.0)]
+        width = prediction_half_width(2.0 * robust_spread(groups), 20, 3)
+        near = np.mean(2.0 * rng.normal(1.0, 0.02, 3))
+        hits += abs(near - 2.0 * rng.normal(1.0, 0.02)) <= width
+    assert abs(hits / 2000 - 0.95) < 0.03, "the median of five is noisier than their mean"
 
 
 def test_a_spread_needs_two_of_a_kind() -> None:
-    spread, freedom = pooled_spread([[1.0], [5.0]])
-    assert math.isnan(spread) and freedom == 0
-    assert pooled_spread([[1.0, 3.0]])[0] == pytest.approx(np.std([0.5, 1.5], ddof=1))
+    assert robust_spread([[1.0, 3.0]]) == pytest.approx(np.std([0.5, 1.5], ddof=1))
+    assert math.isnan(robust_spread([[1.0], [5.0]])) and math.isnan(robust_spread([]))
     for freedom, count in ((0, 1), (1, 0)):
         with pytest.raises(ValueError, match="at least one"):
             prediction_half_width(0.1, freedom, count)
+
+
+@pytest.mark.parametrize("sizes", [(5,) * 400, (3,) * 400, (2, 3, 5) * 150])
+def test_the_spread_is_that_of_the_groups_whatever_their_sizes(sizes: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(1)
+    groups = [
+        list(m * rng.normal(1.0, 0.02, n))
+        for m, n in zip(rng.random(len(sizes)) + 1, sizes, strict=True)
+    ]
+    assert robust_spread(groups) == pytest.approx(0.02, rel=0.12)
+
+
+def test_one_wrong_value_hardly_moves_the_spread() -> None:
+    rng = np.random.default_rng(2)
+    groups = [list(rng.normal(1.0, 0.01, 3)) for _ in range(5)]
+    before = robust_spread(groups)
+    groups[0][0] = 0.0
+    assert robust_spread(groups) < 2 * before, "the pooled spread is 0.3 here"
 
 
 def test_one_value_has_no_interval() -> None:
@@ -139,3 +157,38 @@ def test_a_pair_says_how_alike_its_sides_are() -> None:
     assert found.other == pytest.approx(0.2875)
     assert math.isnan(paired_difference(a[:2], b[:2]).correlation)
     assert math.isnan(paired_difference(a, [0.2] * 4).correlation)
+
+
+@pytest.mark.parametrize("count", [2, 3, 5, 10])
+def test_sign_flips_are_those_of_a_permutation_test(count: int) -> None:
+    d = np.random.default_rng(count).normal(0.5, 1.0, count)
+    exact = permutation_test(
+        (d,), lambda x, axis: x.mean(axis=axis), permutation_type="samples", n_resamples=np.inf
+    )
+    assert sign_flip(list(d)) == pytest.approx(exact.pvalue)
+    assert sign_flip(list(abs(d) + 0.1)) == pytest.approx(2 / 2**count)
+    assert sign_flip(list(-abs(d) - 0.1)) == pytest.approx(2 / 2**count)
+
+
+def test_sign_flips_count_ties_and_refuse_what_they_cannot_do() -> None:
+    assert sign_flip([1.0, -1.0]) == 1.0 and sign_flip([0.0]) == 1.0
+    assert sign_flip([0.1, 0.2, 0.3]) == pytest.approx(0.25), "0.1 + 0.2 + 0.3 in any order"
+    for bad in ([], [1.0] * 21):
+        with pytest.raises(ValueError, match="one to twenty"):
+            sign_flip(bad)
+
+
+@pytest.mark.parametrize("count", [2, 3, 5, 10])
+@pytest.mark.parametrize("level", [0.05, 0.05 / 6])
+def test_power_is_that_of_the_noncentral_t(count: int, level: float) -> None:
+    for effect in (0.0, 0.3, -1.0, 2.0):
+        bar, shift = t.isf(level / 2, count - 1), abs(effect) * math.sqrt(count)
+        exact = nct.sf(bar, count - 1, shift) + nct.cdf(-bar, count - 1, shift)
+        assert power(effect, 1.0, count, level) == pytest.approx(exact, abs=2e-4)
+
+
+def test_power_of_a_large_effect_and_without_spread() -> None:
+    assert power(50.0, 1.0, 5) == pytest.approx(1.0), "where scipy's is not a number"
+    assert power(1.0, 0.0, 5) == 1.0 and power(0.0, 0.0, 5) == 0.05
+    with pytest.raises(ValueError, match="two pairs"):
+        power(1.0, 1.0, 1)

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import atexit
 import hashlib
+import logging
 import os
 import pickle
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -24,7 +26,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from numba import cloudpickle, njit
-from numba.core.caching import FunctionCache
+from numba.core.caching import CompileResultCacheImpl, FunctionCache
 
 __all__ = ["OPTIONS", "compiled"]
 
@@ -43,13 +45,54 @@ _serve(sys.stdin.buffer, sys.stdout.buffer)
 _FILES = sorted(Path(__file__).parent.glob("*.py"))
 SOURCE = hashlib.sha256(b"".join(path.read_bytes() for path in _FILES)).hexdigest()[:16]
 _one_at_a_time = threading.Lock()
+_log = logging.getLogger(__name__)
+
+
+class _Impl(CompileResultCacheImpl):
+    # Where nobody has a home, numba would make a folder called "~".
+    _locator_classes = [  # noqa: RUF012  # as numba has it
+        kind
+        for kind in CompileResultCacheImpl._locator_classes
+        if "UserWide" not in kind.__name__ or os.path.isabs(os.path.expanduser("~"))
+    ]
 
 
 class _Cache(FunctionCache):
-    """numba's, with the digest in the key."""
+    """numba's, with the digest in the key; no run is stopped by it."""
+
+    _impl_class = _Impl
 
     def _index_key(self, sig, codegen):
         return (*super()._index_key(sig, codegen), SOURCE)
+
+    def load_overload(self, sig, target_context):
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception as error:  # of a damaged file: unpickling raises what it likes
+            _warn_once(f"the cache of compiled kernels is damaged ({_words(error)}): made anew")
+            with suppress(OSError):
+                os.unlink(self._cache_file._index_path)
+            return None
+
+    def save_overload(self, sig, data):
+        try:
+            super().save_overload(sig, data)
+        except OSError as error:
+            _warn_once(f"compiled kernels are not kept in {self.cache_path} ({_words(error)})")
+
+
+def _words(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+@cache
+def _warn_once(text: str) -> None:
+    warnings.warn(text, stacklevel=2)
+
+
+@cache
+def _announce() -> None:
+    _log.info("compiling the kernels for this CPU, once for each version: up to a minute")
 
 
 def _cached(function: Callable[..., None]) -> Any:
@@ -69,6 +112,7 @@ def compiled(function: Callable[..., None]) -> Any:
     def compile_elsewhere(signature: tuple[Any, ...]) -> Any:
         with _one_at_a_time:
             if kernel._cache.load_overload(signature, kernel.targetctx) is None:
+                _announce()
                 _store(function, signature)
         return load(signature)
 

@@ -8,17 +8,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from companion import records
+from companion.released import RELEASED_BACKBONES, RELEASED_LOSSES, PaperConfig
+from psl import datasets
 from psl.errors import TrainingError, UnknownNameError
+from psl.losses import LOSSES
+from psl.models.backbones import BACKBONES
 from psl.training import RunConfig
 from psl.training.config import OPTIONS
-from small_runs import SMALL
+from small_runs import SMALL, run
 
 
 def test_one_number_is_one_run() -> None:
-    typed = RunConfig(weight_decay=0, seed=np.int64(3), tau=np.float32(0.25), epochs=5.0)  # type: ignore[arg-type]
-    plain = RunConfig(weight_decay=0.0, seed=3, tau=0.25, epochs=5)
+    typed = PaperConfig(weight_decay=0, seed=np.int64(3), tau=np.float32(0.25), epochs=5.0)  # type: ignore[arg-type]
+    plain = PaperConfig(weight_decay=0.0, seed=3, tau=0.25, epochs=5)
     assert typed == plain and typed.run_id == plain.run_id
 
 
@@ -38,11 +43,15 @@ def test_one_number_is_one_run() -> None:
         ({"dim": -1}, "dim must be at least 1"),
         ({"weight_decay": -1.0}, "weight_decay must be at least 0"),
         ({"protocol": "mine"}, "protocol must be one of"),
+        ({"dim": 10**12}, "dim must be at most 65536"),
+        ({"negatives": 10**12}, "negatives must be at most 16777216"),
+        ({"batch_size": 10**12}, "batch_size must be at most 2147483647"),
+        ({"backbone": "lightgcn", "layers": 10**30}, "layers must be at most 1000"),
     ],
 )
 def test_configurations_that_make_no_sense(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(TrainingError, match=words):
-        RunConfig(**changes)
+        PaperConfig(**changes)
 
 
 @pytest.mark.parametrize(
@@ -68,14 +77,14 @@ def test_configurations_that_make_no_sense(changes: dict[str, Any], words: str) 
 )
 def test_options_that_make_no_sense(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(TrainingError, match=words):
-        RunConfig(**changes)
+        PaperConfig(**changes)
 
 
 def test_unknown_names() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'psl-tanh'"):
-        RunConfig(loss="psl-tan")
+        PaperConfig(loss="psl-tan")
     with pytest.raises(UnknownNameError, match="unknown backbone 'mlp'"):
-        RunConfig(backbone="mlp")
+        PaperConfig(backbone="mlp")
 
 
 OTHER: dict[str, dict[str, Any]] = {
@@ -95,12 +104,13 @@ OTHER: dict[str, dict[str, Any]] = {
     "layers": {"backbone": "lightgcn", "layers": 1},
     "contrast_weight": {"backbone": "xsimgcl", "contrast_weight": 0.1},
     "as_released": {"loss": "bsl", "as_released": True},
+    "dataset_fingerprint": {"dataset_fingerprint": "f" * 16},
 }
 
 
 def test_the_run_id_names_the_configuration() -> None:
     ids = {SMALL.run_id}
-    fields = dataclasses.fields(RunConfig)
+    fields = dataclasses.fields(PaperConfig)
     for field in fields:
         now = getattr(SMALL, field.name)
         plain = {field.name: f"{now}x" if isinstance(now, str) else (now or 0) + 1}
@@ -108,11 +118,53 @@ def test_the_run_id_names_the_configuration() -> None:
     assert len(ids) == len(fields) + 1
 
 
+def test_the_papers_configuration_is_any_other_with_a_switch() -> None:
+    plain = RunConfig(loss="bsl", backbone="xsimgcl", tau2=0.2)
+    paper = PaperConfig(**plain.as_dict())
+    assert paper.run_id == plain.run_id
+    assert (paper.loss_spec, paper.backbone_spec) == (plain.loss_spec, plain.backbone_spec)
+    released = dataclasses.replace(paper, as_released=True)
+    assert released.loss_spec == RELEASED_LOSSES["bsl"]
+    assert released.backbone_spec == RELEASED_BACKBONES["xsimgcl"]
+    half = PaperConfig(loss="sl", backbone="xsimgcl", as_released=True)
+    assert half.loss_spec == LOSSES["sl"], "of a pair the one that has another form takes it"
+
+
 def test_an_option_that_is_not_taken_leaves_no_trace() -> None:
     """Records of before an option existed keep their run id."""
-    assert not OPTIONS & SMALL.as_dict().keys()
-    taken = RunConfig(loss="bsl", tau2=0.2, as_released=True).as_dict()
+    assert not {*OPTIONS, "as_released"} & SMALL.as_dict().keys()
+    taken = PaperConfig(loss="bsl", tau2=0.2, as_released=True).as_dict()
     assert taken["tau2"] == 0.2 and taken["as_released"] is True and "alpha" not in taken
+
+
+OTHERWISE: dict[str, Any] = {
+    "tau": 0.3,
+    "negatives": 8,
+    "tau2": 0.3,
+    "alpha": 0.3,
+    "beta": 0.3,
+    "form": "inside",
+    "tau_weight": 0.3,
+    "refresh": 1,
+    "layers": 1,
+    "contrast_weight": 0.9,
+    "as_released": True,
+}
+
+
+@pytest.mark.parametrize(
+    "place", [*({"loss": name} for name in LOSSES), *({"backbone": name} for name in BACKBONES)]
+)
+def test_a_field_changes_the_run_unless_it_is_ignored(place: dict[str, str]) -> None:
+    config = dataclasses.replace(SMALL, epochs=2, batch_size=4096, **place)
+    before = run(config).model.item
+    for name, value in OTHERWISE.items():
+        try:
+            after = run(dataclasses.replace(config, **{name: value})).model.item
+        except TrainingError:
+            assert name in config.ignored()
+        else:
+            assert torch.equal(before, after) == (name in config.ignored()), name
 
 
 EDGES: dict[str, tuple[Any, ...]] = {
@@ -125,19 +177,20 @@ EDGES: dict[str, tuple[Any, ...]] = {
     "form": (None, "inside"),
     "tau_weight": (None, 5e-324, 1e300),
     "refresh": (None, 1, 10**9),
-    "layers": (None, 1, 10**9),
+    "layers": (None, 1, 1000),
     "contrast_weight": (None, 5e-324, 1e300),
     "as_released": (False, True),
+    "dataset_fingerprint": (None, "0" * 16),
 }
 
 
 def test_a_configuration_comes_back_from_its_record() -> None:
-    assert EDGES.keys() == OPTIONS
+    assert EDGES.keys() == {*OPTIONS, "as_released"}
     for name, values in EDGES.items():
-        made = [RunConfig(**{**OTHER[name], name: value}) for value in values]
+        made = [PaperConfig(**{**OTHER[name], name: value}) for value in values]
         for config in made:
             written = json.loads(json.dumps(config.as_dict()))
-            assert RunConfig(**written) == config and records.run_id(written) == config.run_id
+            assert PaperConfig(**written) == config and records.run_id(written) == config.run_id
         assert len({c.run_id for c in made}) == len(set(made)), name
 
 
@@ -145,4 +198,21 @@ def test_a_configuration_comes_back_from_its_record() -> None:
 @pytest.mark.parametrize("value", [1, 0, "no", None, np.True_])
 def test_a_switch_is_true_or_false(name: str, value: Any) -> None:
     with pytest.raises(TrainingError, match=f"{name} must be True or False, got "):
-        RunConfig(**{**OTHER[name], name: value})
+        PaperConfig(**{**OTHER[name], name: value})
+
+
+def test_data_of_ones_own_is_part_of_the_run_id_and_registered_data_is_not() -> None:
+    data = datasets.load()
+    plain = RunConfig()
+    assert plain.for_data(data) == plain
+    one, two = (
+        dataclasses.replace(data, name="mine.zip", train=train)
+        for train in (data.train, data.known.union(data.test))
+    )
+    config = RunConfig("mine.zip")
+    ids = {config.for_data(d).run_id for d in (one, two)}
+    assert len(ids) == 2
+    made = config.for_data(one)
+    assert made.dataset_fingerprint == one.fingerprint[:16] and made.for_data(one) == made
+    with pytest.raises(TrainingError, match=r"is of other data than mine\.zip holds"):
+        made.for_data(two)

@@ -15,7 +15,8 @@ from psl.errors import TrainingError
 from psl.evaluation import evaluate
 from psl.holdout import holdout
 from psl.interactions import Interactions
-from psl.losses import AdvInfoNCELoss, SLatKLoss
+from psl.losses import LOSSES, AdvInfoNCELoss, SLatKLoss
+from psl.models.backbones import BACKBONES
 from psl.streams import numpy_stream
 from psl.training.step import TrainState
 from small_runs import SMALL, data, run, same
@@ -63,6 +64,32 @@ def test_a_loss_that_is_not_finite_ends_the_run(
     with pytest.raises(TrainingError, match=r"the loss is nan in epoch 1 .*lower lr"):
         run(checkpoint=tmp_path / "run.safetensors")
     assert not list(tmp_path.iterdir())
+
+
+EVERYTHING = [*({"loss": name} for name in LOSSES), *({"backbone": name} for name in BACKBONES)]
+
+
+@pytest.mark.parametrize("changes", EVERYTHING)
+@pytest.mark.parametrize("far", [{"lr": 1e20}, {"weight_decay": 1e30}])
+def test_a_run_that_diverges_has_no_result(far: dict[str, float], changes: dict[str, Any]) -> None:
+    """Lengths that overflow are embeddings of 0, and moments that do are steps of 0."""
+    with pytest.raises(TrainingError, match=r"finite in epoch \d|nan in epoch \d"):
+        run(dataclasses.replace(SMALL, epochs=2, **far, **changes))
+
+
+@pytest.mark.parametrize("side", ["user", "item"])
+def test_tied_scores_are_no_result(side: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    step = TrainState.step
+
+    def collapse(self: TrainState, *what: Any) -> torch.Tensor:
+        loss = step(self, *what)
+        with torch.no_grad():
+            self.model.get_parameter(side).fill_(0.0 if side == "user" else 0.5)
+        return loss
+
+    monkeypatch.setattr(TrainState, "step", collapse)
+    with pytest.raises(TrainingError, match=r"all scores of a user are tied.* in epoch 1 .*lower"):
+        run(dataclasses.replace(SMALL, loss="bpr"))
 
 
 def test_it_learns_and_the_test_split_matters() -> None:
@@ -172,13 +199,22 @@ def test_a_state_takes_its_settings_from_the_configuration(
 ) -> None:
     given: dict[str, Any] = {}
     monkeypatch.setattr(
-        AdvInfoNCELoss, "setup", lambda self, *sizes, **options: given.update(options)
+        AdvInfoNCELoss, "setup", lambda self, training: given.update(vars(training))
     )
     changes = {"loss": "advinfonce", "init_std": 0.5, "lr": 0.03, "weight_decay": 0.2}
     config = dataclasses.replace(SMALL, **changes)
     state = TrainState.create(config, data().train, torch.device("cpu"))
     assert float(state.model.item.detach().std()) == pytest.approx(0.5, rel=0.1)
     assert (given["lr"], given["weight_decay"]) == (0.03, 0.2)
+
+
+@pytest.mark.parametrize("backbone", ["mf", "lightgcn"])
+def test_llpauc_as_released_begins_with_its_own_spread(backbone: str) -> None:
+    config = dataclasses.replace(SMALL, loss="llpauc", backbone=backbone, init_std=0.5)
+    for released, spread in ((False, 0.5), (True, 0.01)):
+        config = dataclasses.replace(config, as_released=released)
+        state = TrainState.create(config, data().train, torch.device("cpu"))
+        assert float(state.model.item.detach().std()) == pytest.approx(spread, rel=0.1)
 
 
 def test_bpr_draws_one_negative_whatever_is_asked_for() -> None:

@@ -1,0 +1,133 @@
+"""Two losses seed by seed: the differences behind a question, or what it waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from companion.claims.subject import OTHER_DATA, Subject
+from companion.experiments import cell, cell_command
+from companion.records import of_registered_data
+from psl.training import RunConfig
+
+__all__ = ["Comparison", "blind", "compare", "compare_slopes"]
+
+CHOSEN_BY = "ndcg@20"  # of the validation set
+Runs = dict[int, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The differences ``ours - other`` of a question, a seed each.
+
+    ``waits`` is the status of a question that has none yet, and ``note`` says why; else ``note``
+    says at which temperatures the losses stand, where they chose them.
+    """
+
+    ours: list[float] = field(default_factory=list)
+    other: list[float] = field(default_factory=list)
+    runs: list[dict[str, Any]] = field(default_factory=list)
+    waits: str = ""
+    note: str = ""
+
+
+def compare(
+    subject: Subject,
+    *,
+    metric: str,
+    better: str,
+    worse: str,
+    seeds: Sequence[int],
+    command: str = "",
+    taus: Sequence[float] = (),
+    choose_on: Sequence[int] = (),
+    **where: Any,
+) -> Comparison:
+    """Return the values of two losses on the seeds that decide, no fewer and no more.
+
+    With ``taus`` each loss has the temperature that its own validation chose on the seeds of
+    ``choose_on``.
+    """
+    configs, used, notes = [], [], []
+    for loss in (better, worse):
+        config = cell(loss=loss, **where)
+        if taus:
+            tau, trials = _own_temperature(subject, config, taus, choose_on)
+            if tau is None:
+                wanted = len(taus) * len(choose_on)
+                note = f"{loss} has {len(trials)} of the {wanted} runs that choose its temperature"
+                note += f"; psl run temperatures --dataset {config.dataset} --loss {loss}"
+                note += f" --seeds {choose_on[0]}-{choose_on[-1]}"
+                return _unanswered(Comparison(runs=trials, note=note))
+            config = cell(loss=loss, **where, tau=tau)
+            used += trials
+            notes.append(f"{loss} at tau {tau:g}")
+        configs.append(config)
+    by_loss = [subject.runs(config) for config in configs]
+    shared = [s for s in seeds if all(s in runs for runs in by_loss)]
+    used += [runs[s] for runs in by_loss for s in shared]
+    ours, other = ([runs[s]["metrics"][metric] for s in shared] for runs in by_loss)
+    found = Comparison(ours, other, used, note=", ".join(notes))
+    if len(shared) == len(seeds):
+        return _unanswered(found, complete=True)
+    note = f"{len(shared)} of {len(seeds)} paired seeds recorded"
+    if shared:
+        gap = float(np.mean(ours) - np.mean(other))
+        note += f"; gap so far {gap:+.4f} ({gap / np.mean(other):+.1%})"
+    commands = [f"{cell_command(c)} for each seed" for c in configs] if taus else [command]
+    note = "; ".join(n for n in (note, *notes, *commands) if n)
+    return _unanswered(Comparison(runs=used, note=note))
+
+
+def compare_slopes(
+    subject: Subject, *, noise_ratios: Sequence[float], seeds: Sequence[int], **asked: Any
+) -> Comparison:
+    """Return each seed's slope of the relative gain over the noise ratio, against none."""
+    parts = [compare(subject, noise_ratio=p, seeds=seeds, **asked) for p in noise_ratios]
+    runs = [run for part in parts for run in part.runs]
+    for part in parts:
+        if part.waits:
+            return Comparison(runs=runs, waits=part.waits, note=part.note)
+    gains = np.array([np.divide(part.ours, part.other) - 1 for part in parts])
+    slopes = np.polyfit(noise_ratios, gains, 1)[0]
+    return Comparison([float(s) for s in slopes], [0.0] * len(seeds), runs)
+
+
+def blind(asked: str, runs: Iterable[dict[str, Any]]) -> bool:
+    """Return whether every run began after the question was asked.
+
+    A record's time is that of its end or, in the oldest ones, of its start: the time it took is
+    taken off either, so that none counts as younger than it is.
+    """
+    since = datetime.fromisoformat(asked)
+    ends = [(datetime.fromisoformat(r["created"]), r.get("seconds", 0.0)) for r in runs]
+    return all(end - timedelta(seconds=seconds) >= since for end, seconds in ends)
+
+
+def _own_temperature(
+    subject: Subject, config: RunConfig, taus: Sequence[float], seeds: Sequence[int]
+) -> tuple[float | None, list[dict[str, Any]]]:
+    """Return the temperature with the highest mean validation score, and the runs that say so."""
+    means, used = {}, []
+    for tau in taus:
+        runs = subject.runs(replace(config, tau=tau))
+        found = [runs[s] for s in seeds if s in runs]
+        used += found
+        if len(found) == len(seeds):
+            best = [max(p[CHOSEN_BY] for p in r["validation_curve"]) for r in found]
+            means[tau] = float(np.mean(best))
+    whole = len(means) == len(taus)
+    return (max(means, key=lambda tau: means[tau]) if whole else None), used
+
+
+def _unanswered(found: Comparison, complete: bool = False) -> Comparison:
+    """Return the comparison with the status that stands where it has no answer."""
+    if len(of_registered_data(found.runs)) < len(found.runs):
+        return Comparison(runs=found.runs, waits="differs", note=OTHER_DATA)
+    if complete:
+        return found
+    return Comparison(runs=found.runs, waits="not yet run", note=found.note)

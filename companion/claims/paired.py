@@ -1,0 +1,121 @@
+"""Checks on orderings: a paired test, corrected for the questions that are asked beside it."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from companion.claims.comparison import Comparison, blind, compare, compare_slopes
+from companion.claims.orderings import ordering_rows
+from companion.claims.subject import Subject, Verdict, check
+from companion.reference import printed_gains
+from companion.statistics import PairedDifference, holm, paired_difference, power, sign_flip
+
+__all__: list[str] = []
+
+LEVEL = 0.05
+
+
+@check
+def better_than(subject: Subject, **asked: Any) -> Verdict:
+    """Compare two losses on the seeds that were fixed before: fewer decide nothing, nor do more.
+
+    A two-sided paired t-test at 5 %, with Holm's correction over the questions of the same family
+    that have their runs.  Whoever looks again after every seed finds something at last, so the
+    seeds are fixed; what the test could have found is told where it finds nothing.
+    """
+    return _verdict(subject, asked, *_printed_gain(**asked), relative=True)
+
+
+@check
+def gain_grows(subject: Subject, **asked: Any) -> Verdict:
+    """Compare the slope of the gain over the noise ratio with none, seed by seed."""
+    gains = printed_gains("noise", asked["backbone"], asked["metric"], asked["better"])
+    mean = gains.groupby("noise_ratio")["gain"].mean()[list(asked["noise_ratios"])]
+    slope = float(np.polyfit(mean.index, mean, 1)[0])
+    return _verdict(subject, asked, slope, f"the mean printed slope of {slope:+.2f}")
+
+
+def _printed_gain(
+    metric: str,
+    better: str,
+    dataset: str,
+    setting: str,
+    backbone: str,
+    noise_ratio: float = 0.0,
+    **_: Any,
+) -> tuple[float, str]:
+    """Return the gain to look for, and what it is: the nearest there is in print."""
+    gains = printed_gains(setting, backbone, metric, better)
+    of = ""
+    if not len(gains):  # under noise only PSL-relu is drawn
+        gains, of = printed_gains(setting, backbone, metric, "psl-relu"), " of psl-relu"
+    gains = gains[gains["noise_ratio"] == noise_ratio]
+    own = gains[gains["dataset"] == dataset]
+    expected = float((own if len(own) else gains)["gain"].mean())
+    return expected, f"{'the' if len(own) else 'the mean'} printed gain{of} of {expected:+.1%}"
+
+
+def _verdict(
+    subject: Subject, asked: dict[str, Any], expected: float, words: str, relative: bool = False
+) -> Verdict:
+    mine = _comparison(subject, asked)
+    ids = [run["run_id"] for run in mine.runs]
+    since = asked.get("asked", "")
+    unseen = blind(since, mine.runs) if since and mine.runs else None
+    if mine.waits:
+        return Verdict(mine.waits, mine.note, ids, blind=unseen)
+    others = [_comparison(subject, a) for a in _family(asked.get("family", "")) if a != asked]
+    tested = [_gap(c).p_value for c in others if not c.waits]
+    gap = _gap(mine)
+    corrected = holm([gap.p_value, *tested])[0]
+    size = f"{gap.mean:+.4f} ({gap.relative:+.1%})" if relative else f"{gap.mean:+.3f}"
+    flips = sign_flip([a - b for a, b in zip(mine.ours, mine.other, strict=True)])
+    evidence = [mine.note] if mine.note else []
+    evidence += [
+        f"paired gap {size}, from {gap.low:+.4f} to {gap.high:+.4f}, p {corrected:.3f} "
+        f"corrected for {1 + len(tested)}, by sign flips {flips:.3f} not corrected, "
+        f"{gap.count} seeds"
+    ]
+    status = "cannot tell"
+    if corrected < LEVEL:
+        status = "reproduced" if gap.mean > 0 else "differs"
+    else:
+        effect = expected * (gap.other if relative else 1.0)
+        spread = float(np.std(np.subtract(mine.ours, mine.other), ddof=1))
+        found = power(effect, spread, gap.count, LEVEL / (1 + len(tested)))
+        evidence += [f"power {found:.0%} for {words}"]
+    if unseen is not None:
+        evidence += ["blind" if unseen else "not blind: a run is older than the question"]
+    evidence += [asked["seen"]] if asked.get("seen") else []
+    return Verdict(status, "; ".join(evidence), ids, gap.p_value, unseen)
+
+
+def _comparison(subject: Subject, asked: dict[str, Any]) -> Comparison:
+    """Return the differences behind a question; a family asks for them again and again."""
+    key = json.dumps(asked, sort_keys=True)
+    if key not in subject.memo:
+        about = {k: v for k, v in asked.items() if k not in ("family", "seen", "asked")}
+        compute = compare_slopes if "noise_ratios" in about else compare
+        subject.memo[key] = compute(subject, **about)
+    found: Comparison = subject.memo[key]
+    return found
+
+
+def _gap(comparison: Comparison) -> PairedDifference:
+    return paired_difference(comparison.ours, comparison.other)
+
+
+@cache
+def _families() -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in ordering_rows():
+        found.setdefault(row["arguments"]["family"], []).append(row["arguments"])
+    return found
+
+
+def _family(name: str) -> list[dict[str, Any]]:
+    return _families().get(name, [])
