@@ -62,7 +62,7 @@ def records_show(
         out.print(_table(f"{name}: {data} ({kind})", some))
         if last := sum(r["best_epoch"] == r["config"]["epochs"] for r in some):
             say(f"{last} of {len(some)}: the best epoch is the last, more epochs may give more\n")
-    say("valid: NDCG@20 of the best epoch on the validation part, to choose by")
+    say("valid: the NDCG@20 that chose the best epoch; choose between runs by it")
 
 
 def _all(results: Path) -> list[dict[str, Any]]:
