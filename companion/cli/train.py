@@ -209,7 +209,7 @@ def train_command(
                     progress=show,
                 )
             # The state stays until all is written: --resume then needs no training.
-            records.append(path, result.record, replace=replace)
+            record = records.append(path, result.record, replace=replace)
             if save is not None:
                 best, model = result.record["best_epoch"], result.model
                 if refit_:
@@ -227,9 +227,9 @@ def train_command(
         for state in (checkpoint, again):
             state.unlink(missing_ok=True)
     if as_json:
-        print_json(result.record)
+        print_json(record)
     else:
-        _show_record(result.record)
+        _show_record(record)
         say(f"one record in {path}")
         if save is not None:
             say(f"embeddings in {save}{', of the model fitted on all pairs' if refit_ else ''}")

@@ -166,7 +166,8 @@ class RunConfig:
     def ignored(self) -> set[str]:
         """Return the fields that change nothing of this run, whatever their value."""
         loss, backbone = get_loss(self.loss), get_backbone(self.backbone)
-        out = {name for spec in (*LOSSES.values(), *BACKBONES.values()) for name in spec.options}
+        out = {name for spec in LOSSES.values() for name in spec.options}
+        out |= {name for shape in BACKBONES.values() for name in shape.options}
         out -= {*loss.options, *backbone.options}
         out |= {"drop_marked", "mark_per_user"} if self.noise_ratio is None else set()
         out |= {"negatives"} if loss.negatives is not None else set()

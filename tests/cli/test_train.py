@@ -15,6 +15,7 @@ import pytest
 from command import NO_KERNELS, TINY, assert_refused
 from companion import records
 from companion.cli import progress
+from companion.records.schema import content_digest
 from psl.files import replace_file
 
 
@@ -36,6 +37,7 @@ def test_another_result_of_a_run_is_kept_apart_until_asked_for(psl, tmp_path: Pa
     assert psl("train", *TINY).returncode == 0, "the same result is no conflict"
     assert len(path.read_text().splitlines()) == 1
     other = {**true, "metrics": {k: v / 2 for k, v in true["metrics"].items()}}
+    other["digest"] = content_digest(other)
     path.write_text(json.dumps(other) + "\n")
     done = psl("train", *TINY, "--json")
     assert_refused(done, "train.jsonl:1", "other metrics", "--resume --replace")
@@ -46,6 +48,7 @@ def test_another_result_of_a_run_is_kept_apart_until_asked_for(psl, tmp_path: Pa
     assert not list(tmp_path.glob(".psl/*.safetensors"))
     # On another device it is another run, and no question.
     other["device"] = "another"
+    other["digest"] = content_digest(other)
     path.write_text(json.dumps(other) + "\n")
     assert psl("train", *TINY).returncode == 0
     assert len(path.read_text().splitlines()) == 2

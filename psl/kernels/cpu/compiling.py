@@ -50,11 +50,11 @@ _log = logging.getLogger(__name__)
 
 class _Impl(CompileResultCacheImpl):
     # Where nobody has a home, numba would make a folder called "~".
-    _locator_classes = tuple(
+    _locator_classes = [  # noqa: RUF012
         kind
         for kind in CompileResultCacheImpl._locator_classes
         if "UserWide" not in kind.__name__ or os.path.isabs(os.path.expanduser("~"))
-    )
+    ]
 
 
 class _Cache(FunctionCache):
