@@ -72,7 +72,7 @@ def kill_matrix(subject: Subject) -> list[dict[str, Any]]:
         check, arguments = CHECKS[row["check"]], row.get("arguments", {})
         before = check(subject, **arguments).status
         after = check(MUTANTS[row["mutant"]](subject), **arguments).status
-        undecided = before in ("not yet run", "not computable here", "differs")
+        undecided = before in ("not yet run", "differs")
         killed = None if undecided else after == "differs"
         out.append(
             {

@@ -41,7 +41,6 @@ STATUSES = (
     "cannot tell",
     "differs",
     "not yet run",
-    "not computable here",
 )
 
 
