@@ -37,9 +37,12 @@ class TrainingSetup:
 
     Attributes
     ----------
-    num_users, num_items : int
-    lr, weight_decay : float
-        Step size and coupled L2 coefficient of the model.
+    num_users : int
+    num_items : int
+    lr : float
+        The model's step size.
+    weight_decay : float
+        Its coupled L2 coefficient.
     generator : torch.Generator
         Stream of the loss's own initial values.
     """

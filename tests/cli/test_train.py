@@ -16,7 +16,6 @@ import pytest
 from command import NO_KERNELS, TINY, assert_refused
 from companion import records
 from companion.cli import progress
-from companion.records.schema import content_digest
 from psl.files import replace_file
 from run_records import sealed
 
