@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -19,11 +19,11 @@ class InUseError(PSLError):
 
 
 @contextmanager
-def exclusive(path: Path | str, *, wait: bool = True) -> Iterator[None]:
+def exclusive(path: Path | str, *, wait: bool = True, remove: bool = False) -> Iterator[None]:
     """Hold the lock of a file, and remove what killed writers left beside it.
 
     The lock lies beside what a link leads to: whoever takes either name finds the other.  The
-    system gives it back when its holder dies, however it dies.
+    system gives it back when its holder dies, however it dies.  With ``remove`` it leaves no file.
 
     Raises
     ------
@@ -41,4 +41,7 @@ def exclusive(path: Path | str, *, wait: bool = True) -> Iterator[None]:
         clear_temporaries(path)  # whoever writes holds the lock: their writers are dead
         yield
     finally:
+        if remove:  # before others can hold it; who waits for it already finds another in its place
+            with suppress(OSError):  # Windows deletes no open file
+                Path(lock.lock_file).unlink()
         lock.release()

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from companion.released import PaperConfig
 from psl.datasets import Dataset
 from psl.errors import TrainingError
-from psl.training.config import RunConfig
 from psl.training.device import find_device, threads_of, torch_threads
 from psl.training.epoch import Progress
 from psl.training.loop import train
@@ -80,7 +80,7 @@ def rerun(
         raise TrainingError(f"the run {record['run_id']} has no validation to compare with")
     then = record["validation_curve"][0]
     try:
-        config = replace(RunConfig(**record["config"]), epochs=then["epoch"])
+        config = replace(PaperConfig(**record["config"]), epochs=then["epoch"])
     except TypeError as error:  # a key that this version does not know
         raise TrainingError(f"the configuration does not load ({error})") from error
     # A GPU's record says nothing of threads.

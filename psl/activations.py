@@ -38,12 +38,15 @@ class Activation:
         beside its share of the sum.
     domain : float
         ``sigma(d) > 0`` for ``d > domain`` (``-inf`` when positive everywhere).
+    kernels : bool
+        Whether the kernels of :mod:`psl.kernels` know it by its name.  Any other is taken in torch.
     """
 
     name: str
     log: Callable[[Tensor], Tensor]
     slope: Callable[[Tensor], Tensor]
-    domain: float
+    domain: float = -math.inf
+    kernels: bool = False
 
     def __call__(self, d: Tensor) -> Tensor:
         """Return ``sigma(d)`` itself; losses use :attr:`log`."""
@@ -93,12 +96,12 @@ def _log_tanh(d: Tensor) -> Tensor:
 ACTIVATIONS: dict[str, Activation] = {
     a.name: a
     for a in (
-        Activation("exp", lambda d: d, torch.ones_like, -math.inf),
-        Activation("tanh", _log_tanh, lambda d: 2 * torch.sigmoid(-2 * d), -math.inf),
-        Activation("atan", lambda d: _log_one_plus(torch.atan(d)), _slope_atan, -math.tan(1.0)),
-        Activation("relu", _log_one_plus, _inverse_one_plus, -1.0),
+        Activation("exp", lambda d: d, torch.ones_like, kernels=True),
+        Activation("tanh", _log_tanh, lambda d: 2 * torch.sigmoid(-2 * d), kernels=True),
+        Activation("atan", lambda d: _log_one_plus(d.atan()), _slope_atan, -math.tan(1), True),
+        Activation("relu", _log_one_plus, _inverse_one_plus, -1.0, True),
         # Appendix C.2: sigma = exp(d) + 1, hence log sigma is what is called softplus elsewhere.
-        Activation("softplus", _log_softplus, torch.sigmoid, -math.inf),
+        Activation("softplus", _log_softplus, torch.sigmoid, kernels=True),
     )
 }
 

@@ -108,6 +108,10 @@ def temperature_for_radius(losses: Tensor, eta: Tensor | float, iterations: int 
     saturation radius the multiplier is 0; for constant losses it is 0 as well.  Differentiable in
     the losses and in the radius (implicit function theorem), once.
 
+    It is held within a factor of ``e^30`` of ``max l - min l``.  So a radius below some 1e-26 is
+    not met, nor one that asks for less than 1e-13 of that difference, as where the second largest
+    loss is nearer to the largest: :func:`radius_for_temperature` says which radius is.
+
     Parameters
     ----------
     losses : Tensor, shape (..., I)

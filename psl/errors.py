@@ -11,6 +11,10 @@ __all__ = ["DataError", "PSLError", "RecordError", "TrainingError", "UnknownName
 class PSLError(Exception):
     """Base of every error this package raises on purpose."""
 
+    def __str__(self) -> str:
+        """Return one line, whatever the names in it hold."""
+        return " ".join(super().__str__().splitlines())
+
 
 class DataError(PSLError):
     """A dataset is missing, unreachable, corrupt or malformed."""

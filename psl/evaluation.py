@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from psl.interactions import Interactions
+from psl.kernels.products import matmul
 from psl.ops.precision import full_precision, promote_embeddings
 
 __all__ = ["CUTOFFS", "evaluate", "metrics_from_hits"]
@@ -94,7 +95,7 @@ def _expected_hits(
 
 @full_precision
 def _scores(users: Tensor, items: Tensor) -> Tensor:
-    return users @ items.T
+    return matmul(users, items.T)
 
 
 @torch.no_grad()

@@ -39,7 +39,8 @@ def holdout(
     if not 0 < fraction < 1:
         raise DataError(f"the fraction to set aside lies between 0 and 1, got {fraction}")
     degrees = data.degrees
-    count = np.maximum((fraction * degrees).astype(np.int64), minimum)
+    # 0.29 * 100 is 28.999999999999996: a product that is whole but for its rounding is whole.
+    count = np.maximum((fraction * degrees * (1 + 1e-12)).astype(np.int64), minimum)
     count[count >= degrees] = 0
     if not count.any():
         most = int(degrees.max(initial=0))

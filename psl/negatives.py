@@ -45,10 +45,14 @@ class UniformNegatives:
     Raises
     ------
     DataError
-        If a user has the whole catalogue as positives.
+        If there is no user or no item, or a user has the whole catalogue as positives.
     """
 
     def __init__(self, train: Interactions, device: torch.device | str = "cpu") -> None:
+        if not (train.num_users and train.num_items):
+            raise DataError(
+                f"{train.num_users} users and {train.num_items} items: there is nothing to draw"
+            )
         if int(train.degrees.max()) >= train.num_items:
             user = int(train.degrees.argmax())
             raise DataError(

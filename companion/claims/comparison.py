@@ -12,7 +12,6 @@ import numpy as np
 from companion.claims.subject import OTHER_DATA, Subject
 from companion.experiments import cell, cell_command
 from companion.records import of_registered_data
-from psl.datasets import DATASETS, stored_setting
 from psl.training import RunConfig
 
 __all__ = ["Comparison", "blind", "compare", "compare_slopes"]
@@ -63,7 +62,7 @@ def compare(
                 note = f"{loss} has {len(trials)} of the {wanted} runs that choose its temperature"
                 note += f"; psl run temperatures --dataset {config.dataset} --loss {loss}"
                 note += f" --seeds {choose_on[0]}-{choose_on[-1]}"
-                return _unanswered(subject, where, Comparison(runs=trials, note=note))
+                return _unanswered(Comparison(runs=trials, note=note))
             config = cell(loss=loss, **where, tau=tau)
             used += trials
             notes.append(f"{loss} at tau {tau:g}")
@@ -74,14 +73,14 @@ def compare(
     ours, other = ([runs[s]["metrics"][metric] for s in shared] for runs in by_loss)
     found = Comparison(ours, other, used, note=", ".join(notes))
     if len(shared) == len(seeds):
-        return _unanswered(subject, where, found, complete=True)
+        return _unanswered(found, complete=True)
     note = f"{len(shared)} of {len(seeds)} paired seeds recorded"
     if shared:
         gap = float(np.mean(ours) - np.mean(other))
         note += f"; gap so far {gap:+.4f} ({gap / np.mean(other):+.1%})"
     commands = [f"{cell_command(c)} for each seed" for c in configs] if taus else [command]
     note = "; ".join(n for n in (note, *notes, *commands) if n)
-    return _unanswered(subject, where, Comparison(runs=used, note=note))
+    return _unanswered(Comparison(runs=used, note=note))
 
 
 def compare_slopes(
@@ -125,16 +124,10 @@ def _own_temperature(
     return (max(means, key=lambda tau: means[tau]) if whole else None), used
 
 
-def _unanswered(
-    subject: Subject, where: dict[str, Any], found: Comparison, complete: bool = False
-) -> Comparison:
+def _unanswered(found: Comparison, complete: bool = False) -> Comparison:
     """Return the comparison with the status that stands where it has no answer."""
     if len(of_registered_data(found.runs)) < len(found.runs):
         return Comparison(runs=found.runs, waits="differs", note=OTHER_DATA)
     if complete:
         return found
-    source = DATASETS[where["dataset"], stored_setting(where["setting"])]
-    if not found.runs and not source.available:
-        needs = f" (not public; it wants {source.path} in a mirror)"
-        return Comparison(waits="not computable here", note=found.note + needs)
     return Comparison(runs=found.runs, waits="not yet run", note=found.note)

@@ -11,7 +11,6 @@ from companion.experiments import cell, cell_command
 from companion.records import by_time, of_registered_data
 from companion.reference import borrowed
 from companion.statistics import prediction_half_width, robust_spread
-from psl.datasets import DATASETS, stored_setting
 from psl.training import RunConfig
 
 __all__: list[str] = []
@@ -82,12 +81,8 @@ def printed_value(
     ``ENOUGH`` of them ``tolerance`` stands in.  A value beyond it that those few seeds would allow
     is within noise; it does not differ.  A run far from the others of its cell is an alarm.
     """
-    source = DATASETS[dataset, stored_setting(setting)]
     config = cell(setting=setting, dataset=dataset, **where)
     runs = list(subject.runs(config).values())
-    if not runs and not source.available:
-        needs = f" (not public; it wants {source.path} in a mirror)"
-        return Verdict("not computable here", cell_command(config) + needs)
     if not runs:
         return Verdict("not yet run", cell_command(config))
     ids = [r["run_id"] for r in runs]

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.table import Column, Table
 
-from companion.cli.console import Setting, key, out, say
+from companion.cli.console import Setting, err, key, out, say
 from psl import datasets
 from psl.datasets import splits
 from psl.errors import DataError, PSLError
@@ -33,7 +33,7 @@ def data_list() -> None:
     table.add_row("synthetic", "iid", "400", "600", "8,000", "generated")
     notes: dict[str, list[str]] = {"generated here, no licence needed": ["synthetic"]}
     for s in datasets.DATASETS.values():
-        size = f"{s.size_bytes / 1e6:.1f} MB" if s.size_bytes else "not public"
+        size = f"{s.size_bytes / 1e6:.1f} MB" if s.size_bytes else "public"
         counts = (f"{n:,}" for n in (s.users, s.items, s.interactions))
         table.add_row(s.name, s.setting, *counts, size)
         names = notes.setdefault(s.licence, [])
@@ -57,10 +57,14 @@ def data_check(name: NameOrArchive, setting: Setting = "iid") -> None:
     expected = source.fingerprint if source else None
     if expected is not None and data.fingerprint != expected:
         raise DataError(f"{name} ({setting}): the content is not the registered one")
+    for note in data.notes:
+        say(f"note: {note}", err)
+    middle = f", {len(data.middle):,} between them" if data.middle is not None else ""
     say(
         f"{name} ({setting}): {data.train.num_users:,} users, {data.train.num_items:,} items, "
-        f"{len(data.train):,} training and {len(data.test):,} test interactions\n"
+        f"{len(data.train):,} training and {len(data.test):,} test interactions{middle}\n"
         f"fingerprint {data.fingerprint}"
+        + ("" if expected or not source else "; none is registered to compare it with")
     )
 
 
@@ -70,10 +74,19 @@ def data_split(
         Path, typer.Argument(help="A .csv, .tsv or .parquet file, or other text with --separator.")
     ],
     output: Annotated[Path, typer.Option(help="The archive to write, a .zip.")],
-    setting: Annotated[str, typer.Option(help="iid, popularity or temporal.")] = "iid",
+    setting: Annotated[
+        str,
+        typer.Option(
+            help="iid: 80/20 of each user; popularity: an even test; temporal: the first 60 % to "
+            "train, the last 20 % to test, the 20 % between to neither."
+        ),
+    ] = "iid",
     user: Annotated[str, typer.Option(help="Column of users.")] = "user",
     item: Annotated[str, typer.Option(help="Column of items.")] = "item",
-    rating: Annotated[str | None, typer.Option(help="Column of ratings.")] = None,
+    rating: Annotated[
+        str | None,
+        typer.Option(help="Column of ratings or counts: they filter rows, and weigh nothing."),
+    ] = None,
     timestamp: Annotated[
         str | None, typer.Option(help="Column of times: numbers, or ISO 8601.")
     ] = None,
@@ -84,12 +97,21 @@ def data_split(
     header: Annotated[
         bool, typer.Option(help="Whether line 1 names the columns; if not: --user 1 --item 2.")
     ] = True,
+    encoding: Annotated[
+        str, typer.Option(help="Of a text file: utf-8, utf-16, latin-1, cp1252, ...")
+    ] = "utf-8",
+    decimal: Annotated[
+        str, typer.Option(help="Before the decimals of a number: '.' or ','.")
+    ] = ".",
     min_rating: Annotated[
         float | None, typer.Option(help="With --rating: lower ones are dropped; usual: 3.")
     ] = None,
     core: Annotated[int, typer.Option(min=1, help="k of the k-core.")] = 10,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     figure: Annotated[Path | None, typer.Option(help="Also draw popularity there.")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace an archive with another content.")
+    ] = False,
 ) -> None:
     """Split a table of your own; `psl train --dataset ARCHIVE.zip` takes what it writes."""
     if output.suffix.lower() != ".zip":
@@ -107,14 +129,21 @@ def data_split(
         timestamp=timestamp,
         separator=None if separator is None else separator.replace("\\t", "\t"),
         header=header,
+        encoding=encoding,
+        decimal=decimal,
     )
-    rows, names = splits.prepare(read, min_rating=least if rating else None, core=core)
-    train_rows, test_rows = splits.split(rows, setting, numpy_stream(seed, "split", setting))
+    cleaned = splits.prepare(read, min_rating=least if rating else None, core=core)
+    made = splits.split(cleaned.rows, setting, numpy_stream(seed, "split", setting))
+    train_rows, test_rows = made.train, made.test
     for target in (output, *([figure] if figure is not None else [])):
         check_writable(target)
-    splits.write_archive(output, train_rows, test_rows, names)
-    rated = f"ratings from {least:g} on, " if rating else ""
-    say(f"{len(read):,} rows; {len(rows):,} pairs are left: {rated}no repeats, {core}-core")
+    content = splits.archive_bytes(train_rows, test_rows, cleaned.names, made.middle)
+    if output.exists() and output.read_bytes() != content and not force:
+        raise PSLError(f"{output} is there with another content; --force replaces it")
+    replace_file(output, content)
+    for note in cleaned.notes:
+        say(f"note: {note}", err)
+    out.print(_account(len(read), cleaned, made))
     shown = Table(key("of the split"), Column(setting, justify="right"))
     for name, value in splits.summary(train_rows, test_rows).items():
         shown.add_row(name, f"{value:,.0f}" if value >= 10 or value == 0 else f"{value:.4g}")
@@ -133,3 +162,20 @@ def data_split(
         figures.popularity(counts).savefig(drawn, format=figure.suffix[1:].lower())
         replace_file(figure, drawn.getvalue())
     say(shlex.join(["psl", "train", "--dataset", str(output)]))
+
+
+def _account(read: int, cleaned: splits.Cleaned, made: splits.Split) -> Table:
+    """Return what became of each row; each block adds up to the number above it."""
+    table = Table(key("what became of the rows"), Column("rows", justify="right"))
+    table.add_row("rows of the table", f"{read:,}")
+    for reason, count in cleaned.left_out.items():
+        table.add_row(f"  left out: {reason}", f"{count:,}")
+    table.add_row("  pairs to split", f"{len(cleaned.rows):,}")
+    for name, rows in (("train", made.train), ("test", made.test)):
+        table.add_row(f"    {name}", f"{len(rows):,}")
+    if len(made.middle):
+        words = "    middle: not trained on, not tested; kept for --refit"
+        table.add_row(words, f"{len(made.middle):,}")
+    for reason, count in made.left_out.items():
+        table.add_row(f"    left out: {reason}", f"{count:,}")
+    return table

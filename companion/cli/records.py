@@ -60,6 +60,9 @@ def records_show(
         return
     for (name, data, kind), some in sorted(groups.items()):
         out.print(_table(f"{name}: {data} ({kind})", some))
+        if last := sum(r["best_epoch"] == r["config"]["epochs"] for r in some):
+            say(f"{last} of {len(some)}: the best epoch is the last, more epochs may give more\n")
+    say("valid: NDCG@20 of the best epoch on the validation part, to choose by")
 
 
 def _all(results: Path) -> list[dict[str, Any]]:
@@ -88,7 +91,9 @@ def _table(title: str, some: list[dict[str, Any]]) -> Table:
     """Lay out records of one dataset: eighty columns hold them."""
     told = _told_apart_by([r["config"] for r in some])
     keys = (key(n) for n in ("run", "model", "seed"))
-    numbers = (Column(n, justify="right", no_wrap=True) for n in ("R@20", "NDCG@20", "min"))
+    numbers = (
+        Column(n, justify="right", no_wrap=True) for n in ("valid", "R@20", "NDCG@20", "min")
+    )
     table = Table(
         *keys,
         *(n.replace("_", " ") for n in told),
@@ -106,6 +111,7 @@ def _table(title: str, some: list[dict[str, Any]]) -> Table:
             f"{c['backbone']} {c['loss']}",
             str(c["seed"]),
             *("yes" if c.get(n) is True else str(c.get(n, "")) for n in told),
+            f"{max(point['ndcg@20'] for point in r['validation_curve']):.4f}",
             f"{m['recall@20']:.4f}",
             f"{m['ndcg@20']:.4f}",
             f"{r['seconds'] / 60:.1f}",

@@ -50,7 +50,12 @@ def run_command(
     retries: Annotated[
         int, typer.Option(min=0, help="Times a run is taken up again after its worker died.")
     ] = 2,
-    address: Annotated[str | None, typer.Option(help="Of a Ray cluster.")] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a Ray cluster; auto: one on this machine; without it, one is started."
+        ),
+    ] = None,
     gpus_per_run: Annotated[
         float, typer.Option(min=0, help="Ray: part of a GPU for each run, e.g. 0.25.")
     ] = 0.0,
@@ -117,7 +122,11 @@ def run_command(
         command = experiments.cell_command(state.job.config)
         say(f"{state.state}: {command}", err)
         say(f"  {state.text}", err)
-    say(board.count() or "nothing to run", err if as_json else out)
+    to = err if as_json else out
+    if jobs:
+        now = sweep.make_plan(cells, records.read(results)).recorded
+        say(f"{len(now)} of {len(cells)} runs are recorded now, in {results}", to)
+    say(board.count() or "nothing to run", to)
     if not whole:
         raise typer.Exit(1)
 

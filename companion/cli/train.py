@@ -15,20 +15,22 @@ from companion.cli.console import Device, Results, Setting, err, out, print_json
 from companion.cli.progress import watching
 from companion.experiments import cell
 from companion.locks import exclusive
+from companion.released import PaperConfig
 from psl import datasets
 from psl.errors import DataError, PSLError
 from psl.files import check_writable
 from psl.losses import LOSSES
 from psl.models.backbones import BACKBONES
-from psl.training import RunConfig, refit, train
 from psl.training import export as embeddings
+from psl.training import refit, train
 from psl.training.device import check_device, torch_threads
 from psl.training.refit import all_pairs
 
-USUAL = RunConfig()
+USUAL = PaperConfig()
 
 
 def train_command(
+    context: typer.Context,
     dataset: Annotated[
         str, typer.Option(help="Name, synthetic, or an archive of your own (.zip).")
     ] = USUAL.dataset,
@@ -154,7 +156,7 @@ def train_command(
     given: dict[str, Any] = {k: v for k, v in chosen.items() if v is not None}
     _refuse_a_table(dataset)
     usual = {"form": None} if form == "outside" else {}
-    config = (cell if tuned else RunConfig)(
+    config = (cell if tuned else PaperConfig)(
         Path(dataset).name,  # of an archive: where it lies does not make another run
         setting,
         backbone,
@@ -178,65 +180,68 @@ def train_command(
         raise PSLError(f"--save must end in .safetensors, got {save}")
     if refit_ and save is None:
         raise PSLError("--refit is for the embeddings that --save names")
-    checkpoint = checkpoints / f"{config.run_id}.safetensors"
-    again = checkpoints / f"{config.run_id}.refit.safetensors"
     if resume and restart:
         raise PSLError("--resume and --restart exclude each other")
+    data = datasets.load(dataset, setting, progress=not as_json)
+    config = config.for_data(data)
+    checkpoint = checkpoints / f"{config.run_id}.safetensors"
+    again = checkpoints / f"{config.run_id}.refit.safetensors"
     if checkpoint.exists() and not (resume or restart):
         raise PSLError(
             f"{checkpoint}: the state of this run, stopped or running elsewhere; --resume goes on "
             "with it, --restart deletes it and begins anew"
         )
-    data = datasets.load(dataset, setting, progress=not as_json)
-    if refit_:
-        all_pairs(data)
+    for note in () if as_json else data.notes:
+        say(f"note: {note}", err)
+    every = len(all_pairs(data).train) if refit_ else 0
     names = datasets.id_lists(dataset, data) if save is not None else {}
     _check_target(save, config, replace=replace)
     for target in (path, checkpoint, *([save] if save is not None else [])):
         check_writable(target)
-    with exclusive(checkpoint, wait=False):  # from two terminals
-        if not resume:  # as of the run, so of what was fitted after it
-            checkpoint.unlink(missing_ok=True)
-            again.unlink(missing_ok=True)
-        try:
-            with torch_threads(threads), watching(config, quiet=as_json) as show:
-                result = train(
-                    config,
-                    data,
-                    device=device,
-                    checkpoint=checkpoint,
-                    experiment=experiment,
-                    progress=show,
-                )
-            # The state stays until all is written: --resume then needs no training.
-            record = records.append(path, result.record, replace=replace)
-            if save is not None:
-                best, model = result.record["best_epoch"], result.model
-                if refit_:
-                    with torch_threads(threads):
-                        model = _fit_again(config, data, best, device, again, quiet=as_json)
-                pairs = "all" if refit_ else "train"
-                embeddings.save(save, model, result.record, names, trained_on=pairs)
-        except KeyboardInterrupt:
-            words = "--resume in place of --restart" if restart else "--resume"
-            say(f"stopped; the same command with {words} goes on from the last state", err)
-            raise typer.Exit(130) from None
-        except OSError as error:  # a full disk; the states are whole, or not there
-            words = "; once that is mended, --resume goes on" if checkpoint.exists() else ""
-            raise PSLError(f"{error}{words}") from error
-        for state in (checkpoint, again):
-            state.unlink(missing_ok=True)
+    context.with_resource(exclusive(checkpoint, wait=False, remove=True))
+    if not resume:  # as of the run, so of what was fitted after it
+        checkpoint.unlink(missing_ok=True)
+        again.unlink(missing_ok=True)
+    try:
+        with torch_threads(threads), watching(config, quiet=as_json) as show:
+            result = train(
+                config,
+                data,
+                device=device,
+                checkpoint=checkpoint,
+                experiment=experiment,
+                progress=show,
+            )
+        # The state stays until all is written: --resume then needs no training.
+        record = records.append(path, result.record, replace=replace)
+        if save is not None:
+            best, model = record["best_epoch"], result.model
+            if refit_:
+                with torch_threads(threads):
+                    model = _fit_again(config, data, best, device, again, quiet=as_json)
+            pairs = "all" if refit_ else "train"
+            embeddings.save(save, model, record, names, trained_on=pairs)
+    except KeyboardInterrupt:
+        words = "--resume in place of --restart" if restart else "--resume"
+        say(f"stopped; the same command with {words} goes on from the last state", err)
+        raise typer.Exit(130) from None
+    except OSError as error:  # a full disk; the states are whole, or not there
+        words = "; once that is mended, --resume goes on" if checkpoint.exists() else ""
+        raise PSLError(f"{error}{words}") from error
+    for state in (checkpoint, again):
+        state.unlink(missing_ok=True)
     if as_json:
         print_json(record)
     else:
         _show_record(record)
         say(f"one record in {path}")
         if save is not None:
-            say(f"embeddings in {save}{', of the model fitted on all pairs' if refit_ else ''}")
+            fitted = f", of the model fitted on all pairs of the archive, {every:,}"
+            say(f"embeddings in {save}{fitted if refit_ else ''}")
 
 
 def _fit_again(
-    config: RunConfig,
+    config: PaperConfig,
     data: datasets.Dataset,
     epochs: int,
     device: str,
@@ -251,7 +256,7 @@ def _fit_again(
         return refit(config, data, epochs, device=device, checkpoint=checkpoint, progress=show)
 
 
-def _check_target(save: Path | None, config: RunConfig, *, replace: bool) -> None:
+def _check_target(save: Path | None, config: PaperConfig, *, replace: bool) -> None:
     """Refuse to write embeddings over a file that is not of this run."""
     if save is None or replace or not save.is_file():
         return
@@ -287,6 +292,6 @@ def _show_record(record: dict[str, Any]) -> None:
     out.print(table)
     say(f"best epoch {record['best_epoch']}, {record['seconds']:.0f} s, {record['device']}")
     if record["best_epoch"] == record["config"]["epochs"]:
-        say("the best epoch is the last: with more --epochs it may get better")
+        say("the best epoch is the last: more --epochs may give more")
     if (record["config"]["setting"], record["config"]["protocol"]) == ("ood", "released"):
         say("the best epoch was chosen on the test set, as the paper's code does; --protocol clean")

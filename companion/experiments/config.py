@@ -8,9 +8,8 @@ from typing import Any
 
 from companion.records import by_time
 from companion.reference import tuned
+from companion.released import PaperConfig, has_released
 from psl.errors import RecordError
-from psl.losses import get_loss
-from psl.models.backbones import get_backbone
 from psl.training import RunConfig
 
 __all__ = ["cell", "cell_command", "cell_runs"]
@@ -30,7 +29,7 @@ def cell(
     backbone: str = "mf",
     loss: str = "psl-relu",
     **changes: Any,
-) -> RunConfig:
+) -> PaperConfig:
     """Return the configuration behind one printed number: tuned, 200 epochs, seed 0.
 
     Loss and backbone are taken as the paper's public code has them, the nearest there is to what
@@ -43,20 +42,19 @@ def cell(
     RecordError
         If the tables print no hyperparameters for it.
     """
-    differs = "as_released" in (*get_loss(loss).options, *get_backbone(backbone).options)
     fields: dict[str, Any] = {
         "dataset": dataset,
         "setting": setting,
         "backbone": backbone,
         "loss": loss,
-        "as_released": differs,
+        "as_released": has_released(loss, backbone),
         "drop_marked": setting == "noise",
         "mark_per_user": setting == "noise",
     }
-    return RunConfig(**{**fields, **tuned(dataset, setting, backbone, loss), **changes})
+    return PaperConfig(**{**fields, **tuned(dataset, setting, backbone, loss), **changes})
 
 
-def cell_command(config: RunConfig) -> str:
+def cell_command(config: PaperConfig) -> str:
     """Return the command that makes this run: an option for every field that is not usual.
 
     What is usual is the tuned cell of the same place (``--tuned``); where nothing is tuned, or no
@@ -66,7 +64,7 @@ def cell_command(config: RunConfig) -> str:
     try:
         options = _options(config, cell(**place, noise_ratio=config.noise_ratio))
     except RecordError:
-        return " ".join(["psl train", *_options(config, RunConfig())])
+        return " ".join(["psl train", *_options(config, PaperConfig())])
     words = ["psl train --tuned"]
     for name in (*PLACE[:2], "noise_ratio", *PLACE[2:]):
         value = getattr(config, name)
@@ -87,9 +85,10 @@ def cell_runs(records: list[dict[str, Any]], config: RunConfig) -> dict[int, dic
     return dict(sorted(out.items()))
 
 
-def _options(config: RunConfig, usual: RunConfig) -> list[str]:
+def _options(config: PaperConfig, usual: PaperConfig) -> list[str]:
     """Return an option for each field that differs; RecordError for one that no option can say."""
     before, values = dataclasses.asdict(usual), dataclasses.asdict(config)
+    del values["dataset_fingerprint"]  # it follows from the data
     return [_option(name, value) for name, value in values.items() if value != before[name]]
 
 

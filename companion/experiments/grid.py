@@ -9,8 +9,8 @@ from typing import Any
 from companion.experiments.config import cell
 from companion.experiments.extra_cells import EXTRA_CELLS
 from companion.reference import table
+from companion.released import PaperConfig
 from psl.errors import RecordError, UnknownNameError
-from psl.training import RunConfig
 
 __all__ = ["AXES", "EXPERIMENTS", "Cell", "cells", "count_values"]
 
@@ -54,7 +54,7 @@ class Cell:
         Place in the grid: the axes, as :func:`cell` takes them, and the seed.
     experiment : str
         Whose file its record belongs in, ``results/<experiment>.jsonl``.
-    config : RunConfig or None
+    config : PaperConfig or None
         ``None`` if the papers print no hyperparameters for it; ``reason`` then says so.
     printed : dict
         Metric to printed value.
@@ -64,7 +64,7 @@ class Cell:
 
     where: dict[str, Any]
     experiment: str
-    config: RunConfig | None
+    config: PaperConfig | None
     printed: dict[str, float] = field(default_factory=dict)
     source: str = ""
     reason: str = ""
@@ -130,10 +130,10 @@ def _tau(where: dict[str, Any]) -> float | None:
     return config.tau if config else None
 
 
-def _config(where: dict[str, Any], seed: int, protocol: str) -> tuple[RunConfig | None, str]:
+def _config(where: dict[str, Any], seed: int, protocol: str) -> tuple[PaperConfig | None, str]:
     given = {k: v for k, v in where.items() if v is not None}
     if where["dataset"] == "synthetic":
-        config = RunConfig(**given, seed=seed, protocol=protocol)
+        config = PaperConfig(**given, seed=seed, protocol=protocol)
         taken = {k: v for k, v in SMOKE.items() if k not in config.ignored()}
         return replace(config, **taken), ""
     try:

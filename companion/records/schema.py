@@ -18,8 +18,8 @@ from pydantic import (
 )
 from pydantic_core import from_json
 
+from companion.released import PaperConfig
 from psl.errors import PSLError, RecordError
-from psl.training import RunConfig
 from psl.training.provenance import SCHEMA, run_id
 
 __all__ = ["METRICS", "Record", "check", "content_digest", "identity", "is_valid_filename", "parse"]
@@ -37,11 +37,11 @@ Metric = Annotated[str, Field(pattern=r"^(recall|ndcg|mrr|mrr_all_hits)@[1-9][0-
 Text = Annotated[str, Field(min_length=1)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 
-# The fields of RunConfig, as they may stand in a file; RunConfig itself judges their values.
-_TYPES = get_type_hints(RunConfig)
+# The fields of a configuration as they may stand in a file; PaperConfig judges their values.
+_TYPES = get_type_hints(PaperConfig)
 _FIELDS = {
     f.name: (_TYPES[f.name], f.default if f.metadata.get("option") else ...)
-    for f in dataclasses.fields(RunConfig)
+    for f in dataclasses.fields(PaperConfig)
 }
 Config: Any = create_model("Config", __config__=STRICT, **_FIELDS)  # type: ignore[call-overload]
 
@@ -99,7 +99,7 @@ class Record(BaseModel):
             return f"the experiment {self.experiment!r} is not a file name"
         given = self.config.model_dump(exclude_unset=True)
         try:
-            config = RunConfig(**given)
+            config = PaperConfig(**given)
         except PSLError as error:
             return f"the configuration does not load ({error})"
         if config.as_dict() != given:

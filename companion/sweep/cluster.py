@@ -2,7 +2,8 @@
 
 Every node needs this package, of the same version.  A dataset is fetched on the node that needs it.
 A run that is taken up on another node goes on from its checkpoint if the folder is shared, else it
-starts again; the record is the same.
+starts again; the record is the same.  On a node whose folder is not shared a state stays when its
+run is recorded: its name has the digest of the code, and no other code goes on from it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 from companion.sweep.jobs import Event, EventSink, Job, Settings, run_job
 from psl.errors import PSLError
+from psl.training.provenance import code_digest
 
 __all__ = ["run_ray"]
 
@@ -35,13 +37,16 @@ def run_ray(jobs: Sequence[Job], settings: Settings, tell: EventSink) -> None:
             f"with the engine ray, {settings.device} needs a part of a GPU for each run: "
             "--gpus-per-run 1, or 0.25 for four at once"
         )
+    address = settings.address or os.environ.get("RAY_ADDRESS")
+    if not address:  # Ray has no other way to say it, and reads this when it is imported
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     try:
         import ray
     except ImportError as error:
         raise PSLError("the engine ray needs Ray: pip install 'psl[ray]'") from error
     ours = not ray.is_initialized()
     if ours:
-        _connect(ray, settings)
+        _connect(ray, address or "local")
     try:
         _RayPool(ray, settings, tell).run(list(jobs))
     finally:
@@ -49,20 +54,18 @@ def run_ray(jobs: Sequence[Job], settings: Settings, tell: EventSink) -> None:
             ray.shutdown()
 
 
-def _connect(ray: Any, settings: Settings) -> None:
+def _connect(ray: Any, address: str) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a local cluster reports to nobody
     try:
         ray.init(
-            address=settings.address,
+            address=address,
             include_dashboard=False,
             log_to_driver=False,
             logging_level="ERROR",
         )
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise PSLError(
-            f"no Ray cluster at {settings.address or 'this machine'}: {reason}"
-        ) from error
+        raise PSLError(f"no Ray cluster at {address}: {reason}") from error
 
 
 class _RayPool:
@@ -164,4 +167,4 @@ def _work(
     for name, value in environment.items():
         os.environ.setdefault(name, value)  # a node's own settings win
     torch.set_num_threads(threads)
-    return run_job(job, settings, lambda event: mailbox.put.remote(event))
+    return run_job(job, settings, lambda event: mailbox.put.remote(event), code=code_digest())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from companion import records
 from companion.sweep.cluster import run_ray
-from companion.sweep.jobs import Event, EventSink, Job, Settings
+from companion.sweep.jobs import Event, EventSink, Job, Settings, forget
 from companion.sweep.local import run_local
 from companion.sweep.watch import SweepProgress
 from psl.errors import RecordError, UnknownNameError
@@ -54,8 +54,7 @@ def execute(
                 board.handle(Event(event.run_id, "failed", text=str(error)))
                 return
             # Only now: until the record is on disk the checkpoint is all there is of the run.
-            for path in settings.checkpoints.glob(f"*{event.run_id}.safetensors*"):
-                path.unlink(missing_ok=True)  # also what a killed worker was writing
+            forget(settings.checkpoints, event.run_id)
         board.handle(event)
 
     with board:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
+from companion.locks import InUseError, exclusive
+from companion.released import PaperConfig
 from psl import datasets
 from psl.errors import PSLError
-from psl.training import Progress, RunConfig, train
+from psl.training import Progress, train
 
-__all__ = ["Event", "EventSink", "Job", "Settings", "run_job"]
+__all__ = ["Event", "EventSink", "Job", "Settings", "forget", "run_job"]
 
 HEARTBEAT_SECONDS = 1.0
 
@@ -22,7 +25,7 @@ HEARTBEAT_SECONDS = 1.0
 class Job:
     """A run and the experiment whose file its record goes to."""
 
-    config: RunConfig
+    config: PaperConfig
     experiment: str = "sweep"
 
 
@@ -43,7 +46,8 @@ class Settings:
     retries : int
         Times that a run is taken up again after its worker died.
     address : str, optional
-        Of a Ray cluster; without it a cluster on this machine is found or started.
+        Of a Ray cluster, ``auto`` for one that runs on this machine; without it, and without
+        ``RAY_ADDRESS``, one is started that listens to this machine alone.
     gpus_per_run : float
         Part of a GPU that Ray reserves for a run.
     """
@@ -78,8 +82,11 @@ class Event:
 EventSink = Callable[[Event], None]
 
 
-def run_job(job: Job, settings: Settings, tell: EventSink) -> Event:
-    """Train and return the last event, ``done`` or ``failed``; a checkpoint is gone on from."""
+def run_job(job: Job, settings: Settings, tell: EventSink, *, code: str = "") -> Event:
+    """Train and return the last event, ``done`` or ``failed``; a checkpoint is gone on from.
+
+    With ``code`` only one that this code wrote; those of others are deleted.
+    """
     config, last = job.config, time.monotonic()
 
     def progress(p: Progress) -> None:
@@ -94,20 +101,49 @@ def run_job(job: Job, settings: Settings, tell: EventSink) -> Event:
         last = now
 
     tell(Event(config.run_id, "started"))
+    name = f"{config.run_id}.{code}" if code else config.run_id
+    state = settings.checkpoints / f"{name}.safetensors"
     try:
-        result = train(
-            config,
-            _data(config.dataset, datasets.stored_setting(config.setting)),
-            device=settings.device,
-            checkpoint=settings.checkpoints / f"{config.run_id}.safetensors",
-            experiment=job.experiment,
-            progress=progress,
-        )
+        with _alone(settings.checkpoints, config.run_id):
+            for old in _states(settings.checkpoints, config.run_id) if code else ():
+                if old != state:
+                    old.unlink(missing_ok=True)
+            result = train(
+                config,
+                _data(config.dataset, datasets.stored_setting(config.setting)),
+                device=settings.device,
+                checkpoint=state,
+                experiment=job.experiment,
+                progress=progress,
+            )
+    except InUseError:
+        words = "another process trains it; when that has ended, the same command goes on"
+        return Event(config.run_id, "failed", text=words)
     except PSLError as error:
         return Event(config.run_id, "failed", text=str(error))
     except Exception as error:  # a full disk, no memory on the device: the others go on
         return Event(config.run_id, "failed", text=f"{type(error).__name__}: {error}")
     return Event(config.run_id, "done", record=result.record)
+
+
+def forget(checkpoints: Path, run_id: str) -> None:
+    """Delete the states of a recorded run, and what a killed worker was writing.
+
+    Another process that is at the same run keeps its own.
+    """
+    with suppress(InUseError), _alone(checkpoints, run_id):
+        for path in _states(checkpoints, run_id):
+            path.unlink(missing_ok=True)
+
+
+def _alone(checkpoints: Path, run_id: str) -> AbstractContextManager[None]:
+    return exclusive(checkpoints / f"{run_id}.safetensors", wait=False, remove=True)
+
+
+def _states(checkpoints: Path, run_id: str) -> list[Path]:
+    """Return the states of a run, with whichever code in their name, and parts of one."""
+    every = checkpoints.glob(f"*{run_id}*.safetensors*")
+    return [path for path in every if ".refit." not in path.name and path.suffix != ".lock"]
 
 
 @lru_cache(maxsize=2)

@@ -120,12 +120,12 @@ def _work(job: Job, settings: Settings, threads: int, pipe: Connection) -> None:
 
 @contextmanager
 def _no_interrupt() -> Iterator[None]:
-    """Start a process that Ctrl-C does not reach: the one that started it is to end it."""
+    """Start a process that Ctrl-C and a hangup do not reach: who started it is to end it."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
     resource_tracker.ensure_running()  # else starting it would lift the block below
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     try:
         yield
     finally:

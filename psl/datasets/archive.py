@@ -8,23 +8,27 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Iterable
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from psl.datasets.delimited import read_delimited
 from psl.errors import DataError
 
 __all__ = ["read_names", "read_pairs"]
 
 LARGEST_MEMBER_BYTES = 512 * 2**20
-# Tables are as long as the largest id: a raw identifier would ask for all memory.
-LARGEST_ID = 2**28
+# Tables of distinct pairs are packed to a fifth or so; what is packed closer only fills memory.
+LARGEST_RATIO, SMALL_MEMBER_BYTES = 100, 16 * 2**20
+PIECE_BYTES = 4096
+# Embeddings are as many as the largest id says: a raw identifier would ask for all memory.
+IDS_PER_ROW, FEW_IDS = 10, 1000
 
 
-def read_pairs(path: Path, remedy: str) -> tuple[np.ndarray, np.ndarray]:
-    """Read ``train.tsv`` and ``test.tsv``.
+def read_pairs(path: Path, remedy: str) -> dict[str, np.ndarray]:
+    """Read ``train.tsv`` and ``test.tsv``, and ``middle.tsv`` if it is there.
 
     Parameters
     ----------
@@ -34,18 +38,31 @@ def read_pairs(path: Path, remedy: str) -> tuple[np.ndarray, np.ndarray]:
 
     Returns
     -------
-    train, test : ndarray of int64, shape (pairs, 2)
-        Columns user and item.
+    dict
+        ``"train"``, ``"test"`` and perhaps ``"middle"``: ndarray of int64, shape (rows, 2), of the
+        columns user and item.
 
     Raises
     ------
     DataError
-        If the archive, or a table in it, is not what it should be.
+        If the archive, or a table in it, is not what it should be, or ids are so large that most
+        of them would be in no row.
     """
-    members = ("train.tsv", "test.tsv")
-    contents = _unzip(path, members, remedy)
-    train, test = (_pairs(contents[m], f"{path}: {m}") for m in members)
-    return train, test
+    contents = _unzip(path, ("train.tsv", "test.tsv"), remedy)
+    contents |= _unzip(path, ("middle.tsv",), remedy, optional=True)
+    tables = {m.removesuffix(".tsv"): _pairs(text, f"{path}: {m}") for m, text in contents.items()}
+    rows = sum(map(len, tables.values()))
+    for column, side in enumerate(("user", "item")):
+        name, most = max(
+            ((n, int(t[:, column].max())) for n, t in tables.items()), key=itemgetter(1)
+        )
+        if most >= max(IDS_PER_ROW * rows, FEW_IDS):
+            raise DataError(
+                f"{path}: {name}.tsv holds the {side} id {most} though there are {rows:,} rows in "
+                f"all: ids count up from 0, at most {IDS_PER_ROW} of them a row; `psl data split` "
+                "numbers them so"
+            )
+    return tables
 
 
 def read_names(path: Path, sizes: dict[str, int], remedy: str) -> dict[str, list[str]]:
@@ -110,17 +127,12 @@ def _content(
 ) -> bytes:
     if len(places) != 1:
         raise DataError(f"{path}: expected one {member}, found {len(places)}")
-    size = places[0].file_size
-    if size > LARGEST_MEMBER_BYTES:
-        raise DataError(f"{path}: {member} unpacks to {size} bytes, over the bound")
-    return archive.read(places[0])
-
-
-def _table(content: bytes, where: str, **options: Any) -> pd.DataFrame:
-    try:
-        return pd.read_csv(io.BytesIO(content), sep="\t", **options)
-    except ValueError as error:  # pandas' own, and text that is not UTF-8
-        raise DataError(f"{where} is not a table: {' '.join(str(error).split())}") from error
+    size, packed = places[0].file_size, places[0].compress_size
+    if size > min(LARGEST_MEMBER_BYTES, max(LARGEST_RATIO * packed, SMALL_MEMBER_BYTES)):
+        raise DataError(f"{path}: {member} unpacks from {packed} to {size} bytes, over the bound")
+    with archive.open(places[0]) as file:
+        # Never more than is stated; and in pieces, for a decoder unpacks all it is given at once.
+        return b"".join(iter(lambda: file.read(PIECE_BYTES), b""))
 
 
 def _columns(table: pd.DataFrame, wanted: list[str], where: str) -> pd.DataFrame:
@@ -129,29 +141,33 @@ def _columns(table: pd.DataFrame, wanted: list[str], where: str) -> pd.DataFrame
         raise DataError(f"{where} lacks the column {missing[0]!r}")
     if table.empty:
         raise DataError(f"{where} is empty")
+    if table[wanted].shape[1] != len(wanted):
+        raise DataError(f"{where} has two columns of one name")
     return table[wanted]
 
 
 def _pairs(content: bytes, where: str) -> np.ndarray:
-    table = _columns(_table(content, where), ["user_procid", "item_procid"], where)
+    wanted = ["user_procid", "item_procid"]
+    table = _columns(read_delimited(io.BytesIO(content), where, wanted, "\t"), wanted, where)
     if not all(pd.api.types.is_integer_dtype(kind) for kind in table.dtypes):
         raise DataError(f"{where} holds an id that is not an integer")
-    values = table.to_numpy(dtype=np.int64)
-    if values.min() < 0:
-        raise DataError(f"{where} holds the negative id {values.min()}")
-    if values.max() > LARGEST_ID:
-        raise DataError(f"{where} holds the id {values.max()}: ids count up from 0")
-    return values
+    least = min(int(table[column].min()) for column in wanted)
+    if least < 0:
+        raise DataError(f"{where} holds the negative id {least}")
+    if any(int(table[column].max()) >= 2**63 for column in wanted):
+        raise DataError(f"{where} holds an id above 2^63: ids count up from 0")
+    return table.to_numpy(dtype=np.int64)
 
 
 def _names(content: bytes, side: str, size: int, where: str) -> list[str]:
     # Text, so that a user may be called NA or 007.
-    table = _table(content, where, dtype=str, keep_default_na=False)
+    wanted, source = ["orgid", "procid"], io.BytesIO(content)
+    table = read_delimited(source, where, wanted, "\t", dtype=str, keep_default_na=False)
     # The public archives say user_orgid, those of `psl data split` orgid.
     table = table.rename(columns=lambda name: str(name).removeprefix(f"{side}_"))
-    table = _columns(table, ["orgid", "procid"], where)
+    table = _columns(table, wanted, where)
     of = dict(zip(table["procid"], table["orgid"], strict=True))
     names = [of.get(str(number)) for number in range(size)]
-    if len(of) != len(table) or None in names:
+    if len(of) != len(table) or None in names or table.isna().any(axis=None):
         raise DataError(f"{where} does not name each of the {size} ids once")
     return [str(name) for name in names]

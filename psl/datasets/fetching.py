@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 import warnings
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,8 @@ REPOSITORY = (
     "https://raw.githubusercontent.com/Tiny-Snow/IR-Benchmark-Dataset/"
     "18bbbe892301c6013579ae70f3cab9d666878e23"
 )
+# For one archive, whatever the server does.
+LONGEST_SECONDS = 1800.0
 GENERATED = "the synthetic dataset has the settings 'iid' and 'noise' only"
 
 
@@ -45,7 +49,7 @@ def _locate(source: Source) -> Path | str:
     Raises
     ------
     DataError
-        If it is in neither; the dataset is not named.
+        If the mirror lacks it; the dataset is not named.
     """
     mirror = os.environ.get("PSL_DATA_MIRROR", "").strip()
     if mirror.startswith(("http://", "https://")):
@@ -55,11 +59,6 @@ def _locate(source: Source) -> Path | str:
         if not path.is_file():
             raise DataError(f"no file {source.path} in PSL_DATA_MIRROR {mirror}")
         return path
-    if not source.available:
-        raise DataError(
-            f"not in the public dataset repository; put its archive at {source.path} under a "
-            "folder and set PSL_DATA_MIRROR to that folder"
-        )
     return f"{REPOSITORY}/{source.path}"
 
 
@@ -77,7 +76,8 @@ def fetch(name: str, setting: str = "iid", *, progress: bool = False) -> Path:
     Raises
     ------
     DataError
-        If it is not public, cannot be reached, or its digest is not the registered one.
+        If it cannot be reached, not within half an hour, or its digest is not the registered one.
+        What is not verified does not stay in the cache.
     """
     if name == "synthetic":
         raise DataError("synthetic: it is generated, there is no archive to fetch")
@@ -87,20 +87,53 @@ def fetch(name: str, setting: str = "iid", *, progress: bool = False) -> Path:
     except DataError as error:
         raise DataError(f"{name} ({setting}): {error}") from None
     if isinstance(place, Path):
-        _verify(place, source)
+        if flaw := _flaw(place, source):
+            raise DataError(f"{place}: {flaw}")
         return place
+    folder, file = cache_folder(), f"{name}-{stored_setting(setting)}.zip"
     try:
-        saved = _pooch().retrieve(
-            place,
-            known_hash=f"sha256:{source.sha256}" if source.sha256 else None,
-            fname=f"{name}-{stored_setting(setting)}.zip",
-            path=cache_folder(),
-            progressbar=progress and find_spec("tqdm") is not None,  # pooch draws with it
+        if (folder / file).is_file() and _flaw(folder / file, source):
+            (folder / file).unlink()  # damaged, or of another version
+        return Path(
+            _pooch().retrieve(
+                place,
+                known_hash=None,  # told below, before the file gets its name
+                fname=file,
+                path=folder,
+                downloader=partial(_download, source=source, progress=progress),
+            )
         )
-    except (OSError, ValueError) as error:  # requests' errors are OSErrors; bad hash: ValueError
-        reason = " ".join(str(error).split())[:200]
+    except (OSError, ValueError) as error:  # requests' errors are OSErrors
+        reason = " ".join(str(error).split())[:400]
         raise DataError(f"{name} ({setting}) could not be fetched: {reason}") from error
-    return Path(saved)
+
+
+def _download(
+    url: str, target: Any, manager: Any, check_only: bool = False, *, source: Source, progress: bool
+) -> None:
+    """Download for pooch, which names the file if this returns, verified and within the time."""
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            bar = progress and find_spec("tqdm") is not None  # pooch draws with it
+            _pooch().HTTPDownloader(progressbar=bar)(url, target, manager)
+        except BaseException as error:
+            failed.append(error)
+
+    # In a thread, for a server that sends a byte now and then is never silent for long.
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(LONGEST_SECONDS)
+    if thread.is_alive():
+        raise TimeoutError(
+            f"it takes longer than {LONGEST_SECONDS:g} s; get {url} otherwise, and set "
+            f"PSL_DATA_MIRROR to a folder that has it as {source.path}"
+        )
+    if failed:
+        raise failed[0]
+    if flaw := _flaw(Path(target), source):
+        raise ValueError(flaw)
 
 
 def _pooch() -> Any:
@@ -113,12 +146,17 @@ def _pooch() -> Any:
     return pooch
 
 
-def _verify(path: Path, source: Source) -> None:
-    if source.sha256 is None:
-        return
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != source.sha256:
-        raise DataError(
-            f"{path}: SHA-256 is {found[:12]}..., expected {source.sha256[:12]}...; the file is "
-            "truncated or another version"
-        )
+def _flaw(path: Path, source: Source) -> str:
+    """Say why a file is not the registered archive; nothing if it is."""
+    content = path.read_bytes()
+    expected = source.sha256 or source.git_blob
+    if source.sha256:
+        kind, found = "SHA-256", hashlib.sha256(content).hexdigest()
+    else:
+        blob = b"blob %d\0" % len(content) + content
+        kind, found = "git blob id", hashlib.sha1(blob, usedforsecurity=False).hexdigest()
+    if found == expected:
+        return ""
+    if not content.startswith(b"PK"):
+        return "it is no zip archive but, for instance, a page that says what is wrong"
+    return f"{kind} is {found[:12]}..., expected {expected}; it is truncated or another version"

@@ -24,6 +24,9 @@ class Dataset:
     """A loaded dataset.
 
     ``liked`` is known for the synthetic dataset only: the user's true preferences, seen or not.
+    ``middle`` is what a split by time leaves between train and test: neither trained on nor tested,
+    but known; it is masked by the clean protocol and refitted with.  ``notes`` says what of the
+    file counts once, or not at all.
     """
 
     name: str
@@ -31,12 +34,24 @@ class Dataset:
     train: Interactions
     test: Interactions
     liked: Interactions | None = None
+    middle: Interactions | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def known(self) -> Interactions:
+        """What is known before the test: train, and the middle if there is one."""
+        return self.train if self.middle is None else self.train.union(self.middle)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is an archive of one's own: its name does not say what is in it."""
+        return _is_own(self.name)
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over both splits, the same wherever the data came from."""
-        both = self.train.fingerprint() + self.test.fingerprint()
-        return hashlib.sha256(both.encode()).hexdigest()
+        """SHA-256 over all parts, the same wherever the data came from."""
+        parts = (part for part in (self.train, self.test, self.middle) if part is not None)
+        return hashlib.sha256("".join(part.fingerprint() for part in parts).encode()).hexdigest()
 
 
 def load(
@@ -106,18 +121,31 @@ def read_archive(path: Path, name: str, setting: str = "iid") -> Dataset:
     Raises
     ------
     DataError
-        If it is missing, damaged or no such archive, or a test pair is a training pair too.
+        If it is missing, damaged or no such archive, or a pair is in two of its parts.
     """
     tables = read_pairs(path, _remedy(name, setting))
-    num_users, num_items = (1 + max(int(t[:, c].max()) for t in tables) for c in (0, 1))
-    train, test = (Interactions.from_pairs(t[:, 0], t[:, 1], num_users, num_items) for t in tables)
-    shared = len(train) + len(test) - len(train.union(test))
-    if shared:  # what was trained on is never recommended: such a pair could not be found
-        raise DataError(
-            f"{path}: {shared:,} of the {len(test):,} test pairs are training pairs too; take them "
-            "out of test.tsv"
-        )
-    return Dataset(name, setting, train, test)
+    sizes = [1 + max(int(t[:, c].max()) for t in tables.values()) for c in (0, 1)]
+    parts = {part: Interactions.from_pairs(t[:, 0], t[:, 1], *sizes) for part, t in tables.items()}
+    known = parts["train"]
+    for part in sorted(parts.keys() - {"train"}):
+        both = known.union(parts[part])
+        shared = len(known) + len(parts[part]) - len(both)
+        if shared:  # what was trained on is never recommended: such a pair could not be found
+            first = "training" if part == "middle" or "middle" not in parts else "known"
+            raise DataError(
+                f"{path}: {shared:,} of the {len(parts[part]):,} {part} pairs are {first} pairs "
+                f"too; take them out of {part}.tsv"
+            )
+        known = both
+    notes = [
+        f"{part}.tsv: {len(t):,} rows, {len(parts[part]):,} pairs; what is repeated counts once"
+        for part, t in tables.items()
+        if len(t) != len(parts[part])
+    ]
+    for side, seen in (("user", known.degrees), ("item", known.popularity)):
+        if not seen.all():
+            notes.append(f"{(seen == 0).sum():,} of {len(seen):,} {side} ids stand in no row")
+    return Dataset(name, setting, **parts, notes=tuple(notes))
 
 
 def _is_own(name: str) -> bool:

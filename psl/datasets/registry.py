@@ -13,12 +13,12 @@ __all__ = ["DATASETS", "Source", "get_source", "stored_setting"]
 
 @dataclass(frozen=True)
 class Source:
-    """Where a dataset lies and what it must contain.
+    r"""Where a dataset lies and what it must contain.
 
     ``users``, ``items`` and ``interactions`` are the expected counts (Table B.1 for the paper's
-    datasets, measured for the others); ``sha256`` and ``size_bytes`` describe the archive,
-    ``fingerprint`` its content; they are ``None`` where the archive is not in the public repository
-    at the pinned commit.
+    datasets, measured for the others).  The archive is known by its SHA-256, or by what git calls
+    it, the SHA-1 of ``b"blob SIZE\0"`` and the content; ``size_bytes`` of it, and the
+    ``fingerprint`` of what is in it, are ``None`` where no machine of ours has had it.
     """
 
     name: str
@@ -28,14 +28,10 @@ class Source:
     items: int
     interactions: int
     sha256: str | None
+    git_blob: str | None
     size_bytes: int | None
     fingerprint: str | None
     licence: str
-
-    @property
-    def available(self) -> bool:
-        """Whether the archive is in the public repository at the pinned commit."""
-        return self.sha256 is not None
 
 
 def _registry() -> dict[tuple[str, str], Source]:
@@ -50,6 +46,7 @@ def _registry() -> dict[tuple[str, str], Source]:
             int(row["items"]),
             int(row["interactions"]),
             row["sha256"] or None,
+            row["git_blob"] or None,
             int(row["size_bytes"]) if row["size_bytes"] else None,
             row["fingerprint"] or None,
             row["licence"],

@@ -29,7 +29,7 @@ from psl.losses.pairwise import (
     softmax_loss,
 )
 from psl.losses.slatk import SLatKLoss, slatk_loss
-from psl.losses.stateful import Batch, EmbedFn, StatefulLoss, UpdateTarget
+from psl.losses.stateful import Batch, EmbedFn, StatefulLoss, TrainingSetup, UpdateTarget
 
 __all__ = [
     "LOSSES",
@@ -45,6 +45,7 @@ __all__ = [
     "SLatKLoss",
     "SoftmaxLoss",
     "StatefulLoss",
+    "TrainingSetup",
     "UpdateTarget",
     "adv_infonce_loss",
     "bpr_loss",
@@ -66,12 +67,14 @@ class LossSpec:
     Attributes
     ----------
     build : callable
-        ``(tau, **options) -> module`` with the signature ``(positive, negative)``, or a
-        :class:`StatefulLoss`.
+        ``(tau, **options) -> module`` with the signature ``(positive, negative)``, and ``batch``
+        where it says ``needs_ids = True``; a :class:`StatefulLoss` is told of the training.
     score : {"cosine", "inner"}
         ``f = cos / 2`` or the plain inner product, in training and evaluation alike.
     negatives : int or None
         Items drawn for each positive where the loss fixes it (BPR: 1), else ``None``.
+    init_std : float or None
+        Standard deviation of the model's initial embeddings where the loss fixes it.
     options : tuple of str
         Fields of the run's configuration that ``build`` takes beside ``tau``, where they are set.
     tau : bool
@@ -81,6 +84,7 @@ class LossSpec:
     build: Callable[..., nn.Module]
     score: Literal["cosine", "inner"] = "cosine"
     negatives: int | None = None
+    init_std: float | None = None
     options: tuple[str, ...] = ()
     tau: bool = True
 
@@ -94,10 +98,10 @@ def _psl(activation: str) -> LossSpec:
 
 LOSSES: dict[str, LossSpec] = {
     "bpr": LossSpec(lambda tau: BPRLoss(), score="inner", negatives=1, tau=False),
-    "llpauc": LossSpec(LLPAUCLoss, options=("alpha", "beta", "as_released"), tau=False),
+    "llpauc": LossSpec(lambda tau, **own: LLPAUCLoss(**own), options=("alpha", "beta"), tau=False),
     "sl": LossSpec(SoftmaxLoss),
-    "advinfonce": LossSpec(AdvInfoNCELoss, options=("as_released",)),
-    "bsl": LossSpec(BSLLoss, options=("tau2", "as_released")),
+    "advinfonce": LossSpec(AdvInfoNCELoss),
+    "bsl": LossSpec(BSLLoss, options=("tau2",)),
     "psl-tanh": _psl("tanh"),
     "psl-atan": _psl("atan"),
     "psl-relu": _psl("relu"),

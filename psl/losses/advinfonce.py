@@ -6,7 +6,6 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
 from psl.losses.base import (
     Reduction,
@@ -16,7 +15,7 @@ from psl.losses.base import (
     format_extra_repr,
     reduce,
 )
-from psl.losses.stateful import Batch, StatefulLoss, UpdateTarget
+from psl.losses.stateful import Batch, StatefulLoss, TrainingSetup, UpdateTarget
 from psl.ops import lookup, sampled_scores
 
 __all__ = ["AdvInfoNCELoss", "adv_infonce_loss"]
@@ -83,9 +82,6 @@ class AdvInfoNCELoss(StatefulLoss):
     ----------
     tau : float
         Positive.
-    as_released : bool
-        As the paper's public code: hardness is a cosine, the adversary's pass takes the place of
-        the model's, without a limit, and the model's weight decay acts on the adversary too.
     adversary_lr : float
         Positive.
     interval, limit : int
@@ -101,13 +97,13 @@ class AdvInfoNCELoss(StatefulLoss):
         If it is called with a batch before :meth:`psl.losses.StatefulLoss.setup`.
     """
 
+    needs_ids = True
     user: Tensor | None
     item: Tensor | None
 
     def __init__(
         self,
         tau: float = 0.1,
-        as_released: bool = False,
         *,
         adversary_lr: float = 5e-5,
         interval: int = 5,
@@ -121,40 +117,29 @@ class AdvInfoNCELoss(StatefulLoss):
         check_at_least(0, limit=limit)
         self.register_parameter("user", None)
         self.register_parameter("item", None)
-        self.tau, self.as_released, self.adversary_lr = tau, as_released, adversary_lr
+        self.tau, self.adversary_lr = tau, adversary_lr
         self.interval, self.limit, self.dim = interval, limit, dim
 
     def extra_repr(self) -> str:
         """Show the settings in ``print(loss)``."""
         return format_extra_repr(
-            self, "tau", "as_released", "adversary_lr", "interval", "limit", "dim", "reduction"
+            self, "tau", "adversary_lr", "interval", "limit", "dim", "reduction"
         )
 
-    def setup(
-        self,
-        num_users: int,
-        num_items: int,
-        *,
-        lr: float,
-        weight_decay: float,
-        generator: torch.Generator,
-    ) -> None:
-        """Create the adversary: Gaussian tables, with Xavier's variance or, as released, 1."""
-
-        def table(rows: int) -> nn.Parameter:
-            std = 1.0 if self.as_released else math.sqrt(2 / (rows + self.dim))
-            return nn.Parameter(torch.randn(rows, self.dim, generator=generator) * std)
-
-        tables = table(num_users), table(num_items)
+    def setup(self, training: TrainingSetup) -> None:
+        """Create the adversary and its optimiser."""
+        sizes = training.num_users, training.num_items
+        tables = [self.table(rows, training.generator) for rows in sizes]
         self.user, self.item = tables
-        decay = weight_decay if self.as_released else 0.0
-        adam = torch.optim.Adam(tables, lr=self.adversary_lr, weight_decay=decay, maximize=True)
-        self.optimizers = [adam]
+        self.optimizers = [torch.optim.Adam(tables, lr=self.adversary_lr, maximize=True)]
+
+    def table(self, rows: int, generator: torch.Generator) -> nn.Parameter:
+        """Return initial embeddings (rows, dim), Gaussian with Xavier's variance."""
+        std = math.sqrt(2 / (rows + self.dim))
+        return nn.Parameter(torch.randn(rows, self.dim, generator=generator) * std)
 
     def update_schedule(self, epoch: int) -> tuple[UpdateTarget, ...]:
-        """Return the adversary's pass before the model's, or in its place."""
-        if self.as_released:
-            return ("loss",) if epoch % self.interval == 0 else ("model",)
+        """Return the adversary's pass before the model's where one is due."""
         # Epochs 3, 8, 13, ...: the schedule of its authors.  The count is of the passes before.
         due = epoch % self.interval == 3 % self.interval
         due = due and (epoch - 1) // self.interval < self.limit
@@ -164,10 +149,11 @@ class AdvInfoNCELoss(StatefulLoss):
         """Return the loss; without ids all negatives weigh the same."""
         hardness = None
         if batch is not None:
-            if self.user is None or self.item is None:
-                raise RuntimeError("AdvInfoNCELoss has no adversary yet: call setup(...) first")
-            users, items = lookup(batch.users, self.user), self.item
-            if self.as_released:
-                users, items = normalize(users, dim=1), normalize(items, dim=1)
-            hardness = sampled_scores(users, items, batch.negative)
+            hardness = sampled_scores(*self.adversary(batch.users), batch.negative)
         return adv_infonce_loss(positive, negative, self.tau, hardness, reduction=self.reduction)
+
+    def adversary(self, users: Tensor) -> tuple[Tensor, Tensor]:
+        """Return its embeddings of ``users`` (B, dim) and of all items; hardness is the product."""
+        if self.user is None or self.item is None:
+            raise RuntimeError("AdvInfoNCELoss has no adversary yet: call setup(...) first")
+        return lookup(users, self.user), self.item

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from psl.ops import upcast_half
+from psl.ops.reduction import Reduction, check_reduction, reduce
 
 __all__ = [
     "Reduction",
@@ -21,9 +21,6 @@ __all__ = [
     "has_builtin_forward",
     "reduce",
 ]
-
-Reduction = Literal["mean", "sum", "none"]
-REDUCTIONS = ("mean", "sum", "none")
 
 
 def as_scalar(value: float | Tensor) -> float | Tensor:
@@ -48,6 +45,8 @@ def check_positive(*, sync: bool = False, **values: float | Tensor) -> None:
             near = value.device.type == "cpu" or (sync and not value.is_meta)
             if torch.compiler.is_compiling() or not near:
                 continue
+        if isinstance(value, str) or value is None:
+            raise ValueError(f"{name} must be a number, got {value!r}")
         number = float(value.detach()) if isinstance(value, Tensor) else value
         if not 0 < number < math.inf:  # math.isfinite cannot be traced with a symbolic number
             raise ValueError(f"{name} must be positive and finite, got {number}")
@@ -82,20 +81,6 @@ def check_scores(positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
         if not scores.is_floating_point():
             raise ValueError(f"scores must be floating point, got {scores.dtype}")
     return upcast_half(positive), upcast_half(negative)
-
-
-def check_reduction(reduction: str) -> None:
-    """Refuse what is no reduction, with a ValueError."""
-    if reduction not in REDUCTIONS:
-        raise ValueError(f"reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
-
-
-def reduce(value: Tensor, reduction: Reduction) -> Tensor:
-    """Reduce one value a row to what ``reduction`` names; a ValueError if it names nothing."""
-    check_reduction(reduction)
-    if reduction == "none":
-        return value
-    return value.mean() if reduction == "mean" else value.sum()
 
 
 def format_extra_repr(loss: nn.Module, *names: str) -> str:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from psl.losses.base import (
     Reduction,
     as_scalar,
     check_positive,
+    check_reduction,
     check_scores,
     format_extra_repr,
-    has_builtin_forward,
     reduce,
 )
-from psl.losses.stateful import Batch, StatefulLoss
-from psl.ops import FusedSpec
+from psl.losses.stateful import Batch
 
 __all__ = ["BSLLoss", "bsl_loss"]
 
@@ -93,15 +92,13 @@ def _sums(values: Tensor, number: Tensor) -> Tensor:
     return sums.squeeze(1)
 
 
-class BSLLoss(StatefulLoss):
+class BSLLoss(nn.Module):
     """Module form of :func:`psl.losses.bsl_loss`; groups are the users of the batch.
 
     Parameters
     ----------
     tau, tau2 : float
         Positive; ``tau2`` is ``tau`` if it is not given.
-    as_released : bool
-        As the paper's public code: no row shares its positives.
 
     Raises
     ------
@@ -109,39 +106,24 @@ class BSLLoss(StatefulLoss):
         If a temperature is not positive.
     """
 
+    needs_ids = True
+
     def __init__(
-        self,
-        tau: float = 0.1,
-        tau2: float | None = None,
-        as_released: bool = False,
-        *,
-        reduction: Reduction = "mean",
+        self, tau: float = 0.1, tau2: float | None = None, *, reduction: Reduction = "mean"
     ) -> None:
-        super().__init__(reduction)
+        super().__init__()
+        check_reduction(reduction)
+        self.reduction: Reduction = reduction
         given = tau, tau if tau2 is None else tau2
-        # A number of numpy's is a number: it is to be fused as any other.
+        # A number of numpy's is a number.
         self.tau, self.tau2 = (t if isinstance(t, Tensor) else float(t) for t in given)
         check_positive(sync=True, tau=self.tau, tau2=self.tau2)
-        self.as_released = as_released
 
     def forward(self, positive: Tensor, negative: Tensor, batch: Batch | None = None) -> Tensor:
         """Return the loss of ``positive (B,)`` against ``negative (B, N)``."""
-        group = None if batch is None or self.as_released else batch.users
+        group = None if batch is None else batch.users
         return bsl_loss(positive, negative, self.tau, self.tau2, group, reduction=self.reduction)
-
-    @property
-    def fused(self) -> FusedSpec | None:
-        """What is fused, where no row shares its positives.
-
-        ``None`` as well where the fused loss would not be what :meth:`__call__` returns.
-        """
-        plain = self.as_released and self.reduction != "sum"
-        plain = plain and all(isinstance(t, (int, float)) for t in (self.tau, self.tau2))
-        if not (plain and has_builtin_forward(self, BSLLoss)):
-            return None
-        check_positive(tau=self.tau, tau2=self.tau2)  # they may have been set since
-        return FusedSpec(self.tau2, "exp", self.tau2 / self.tau)
 
     def extra_repr(self) -> str:
         """Show the settings in ``print(loss)``."""
-        return format_extra_repr(self, "tau", "tau2", "as_released", "reduction")
+        return format_extra_repr(self, "tau", "tau2", "reduction")

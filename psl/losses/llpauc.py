@@ -7,14 +7,15 @@ from torch import Tensor, nn
 
 from psl.activations import softplus
 from psl.losses.base import Reduction, check_positive, check_scores, format_extra_repr, reduce
-from psl.losses.stateful import Batch, StatefulLoss
+from psl.losses.stateful import StatefulLoss, TrainingSetup
 
-__all__ = ["LLPAUCLoss"]
+__all__ = ["LLPAUCLoss", "scalar"]
 
 SHARPNESS = 5.0  # of the smooth hinge r(x) = softplus(5 x) / 5
 
 
-def _scalar(value: float) -> nn.Parameter:
+def scalar(value: float) -> nn.Parameter:
+    """Return a parameter without dimensions."""
     return nn.Parameter(torch.tensor(value))
 
 
@@ -35,16 +36,10 @@ class LLPAUCLoss(StatefulLoss):
 
     Parameters
     ----------
-    tau : float
-        Not used; every loss is built with one.
     alpha, beta : float
         Parts of the positives and of the negatives that count, in (0, 1].
-    as_released : bool
-        As the paper's public code: every scalar, also ``gamma`` and ``s+``, is *descended*, at the
-        model's step size, and two multipliers of gamma's range are added that nothing bounds.
     scalar_lr : float
-        Step size of the scalars where they play their own side; twice that for ``gamma`` and the
-        quantiles.  Positive.
+        Step size of the scalars; twice that for ``gamma`` and the quantiles.  Positive.
 
     Raises
     ------
@@ -54,10 +49,8 @@ class LLPAUCLoss(StatefulLoss):
 
     def __init__(
         self,
-        tau: float = 1.0,
         alpha: float = 0.7,
         beta: float = 0.01,
-        as_released: bool = False,
         *,
         scalar_lr: float = 1e-3,
         reduction: Reduction = "mean",
@@ -68,29 +61,16 @@ class LLPAUCLoss(StatefulLoss):
         for name, value in (("alpha", self.alpha), ("beta", self.beta)):
             if not 0 < value <= 1:
                 raise ValueError(f"{name} must lie in (0, 1], got {value}")
-        self.as_released, self.scalar_lr = as_released, scalar_lr
-        self.a, self.b = _scalar(1.0), _scalar(0.0)
-        self.s_pos, self.s_neg, self.gamma = _scalar(0.5), _scalar(0.5), _scalar(0.0)
-        if as_released:
-            self.theta_a, self.theta_b = _scalar(0.5), _scalar(0.5)
+        self.scalar_lr = scalar_lr
+        self.a, self.b = scalar(1.0), scalar(0.0)
+        self.s_pos, self.s_neg, self.gamma = scalar(0.5), scalar(0.5), scalar(0.0)
 
     def extra_repr(self) -> str:
         """Show the settings in ``print(loss)``."""
-        return format_extra_repr(self, "alpha", "beta", "as_released", "scalar_lr", "reduction")
+        return format_extra_repr(self, "alpha", "beta", "scalar_lr", "reduction")
 
-    def setup(
-        self,
-        num_users: int,
-        num_items: int,
-        *,
-        lr: float,
-        weight_decay: float,
-        generator: torch.Generator,
-    ) -> None:
+    def setup(self, training: TrainingSetup) -> None:
         """Create the optimisers of the scalars."""
-        if self.as_released:
-            self.optimizers = [torch.optim.Adam(self.parameters(), lr=lr)]
-            return
         slow, fast = self.scalar_lr, 2 * self.scalar_lr
         down = [{"params": [self.a, self.b], "lr": slow}, {"params": [self.s_neg], "lr": fast}]
         self.optimizers = [
@@ -107,11 +87,15 @@ class LLPAUCLoss(StatefulLoss):
         self.s_neg.clamp_(0, 5)
         self.gamma.clamp_(max=1).clamp_(min=torch.maximum(-self.a, self.b - 1))
 
-    def forward(self, positive: Tensor, negative: Tensor, batch: Batch | None = None) -> Tensor:
+    def forward(self, positive: Tensor, negative: Tensor) -> Tensor:
         """Return the loss of ``positive (B,)`` against ``negative (B, N)``; rows average to it.
 
         The value is at least float32.  Raises ValueError as :func:`check_scores`.
         """
+        return reduce(self.rows(positive, negative), self.reduction)
+
+    def rows(self, positive: Tensor, negative: Tensor) -> Tensor:
+        """Return the loss of each row (B,)."""
         positive, negative = check_scores(positive, negative)
 
         def hinge(x: Tensor) -> Tensor:
@@ -122,8 +106,5 @@ class LLPAUCLoss(StatefulLoss):
         lift = 2 * (1 + self.gamma)
         gain = hinge(lift * p - above - self.s_pos) / self.alpha
         cost = hinge(below + lift * n - self.s_neg).mean(dim=-1) / self.beta
-        value = cost - gain + self.s_neg - self.s_pos - self.gamma**2
-        if self.as_released:
-            value = value + self.theta_a * (self.a + self.gamma)
-            value = value + self.theta_b * (self.gamma + 1 - self.b)
-        return reduce(value, self.reduction)
+        value: Tensor = cost - gain + self.s_neg - self.s_pos - self.gamma**2
+        return value

@@ -57,22 +57,25 @@ def pairwise_softmax_loss(
         sum.  An item that ``log_weight`` removes is not counted.
     log_weight : Tensor, broadcastable to (B, N), optional
         Added to each term's logarithm, in its dtype, e.g. minus the log of the sampling
-        probability.  ``-inf`` removes an item; a row needs at least one item left.  Floating
-        point: a mask is one of 0 and ``-inf``.
+        probability.  ``-inf`` removes an item, whatever its score.  A row with no item left is 0,
+        has no gradient and is not counted in the mean.  Floating point: a mask is one of 0 and
+        ``-inf``.
     reduction : {"mean", "sum", "none"}
 
     Returns
     -------
     Tensor
         Scalar, or shape (B,) for ``reduction="none"``, in nats.  Of the dtype of the scores, but at
-        least float32: those in half precision are raised before they are subtracted.
+        least float32: those in half precision are raised before they are subtracted.  The mean of
+        an empty batch is 0.
 
     Raises
     ------
     ValueError
-        For wrong shapes, scores or weights that are not floating point, an unknown name or a
-        temperature that is not positive.  One in a tensor on a GPU is not read, for that would wait
-        for the device, nor is any while ``torch.compile`` traces.
+        For wrong shapes, scores or weights that are not floating point, an unknown name, a
+        temperature that is not positive, or a weight that is NaN or ``+inf``.  What lies in a
+        tensor on a GPU is not read, for that would wait for the device, nor is any while
+        ``torch.compile`` traces: the loss is then not finite.
 
     Examples
     --------
@@ -83,19 +86,27 @@ def pairwise_softmax_loss(
     positive, negative = check_scores(positive, negative)
     _check_settings(tau, form, correction)
     tau, log_sigma = as_scalar(tau), get_activation(activation).log
-    d = negative - positive.unsqueeze(-1)
-    term = log_sigma(d) / tau if form == "outside" else log_sigma(d / tau)
+    d, counted = negative - positive.unsqueeze(-1), None
+    log_count: Tensor | float = math.log(negative.shape[-1])
     if log_weight is not None:
-        log_weight = _fitting(log_weight, term)
-        term = term + log_weight
+        log_weight = _fitting(log_weight, d)
+        left = log_weight != -math.inf
+        d = d.masked_fill(~left, 0)
+        counted, log_count = left.any(dim=-1), left.sum(dim=-1).clamp(min=1).to(d.dtype).log()
+    term = log_sigma(d) / tau if form == "outside" else log_sigma(d / tau)
+    if log_weight is not None and counted is not None:
+        # An empty sum has no logarithm, and its gradient is NaN: another stands in for it.
+        term = (term + log_weight).masked_fill(~counted.unsqueeze(-1), 0)
     value = torch.logsumexp(term, dim=-1)
     if correction == "mean":
-        value = value - _log_count(term, log_weight)
-    return reduce(value, reduction)
+        value = value - log_count
+    if counted is not None:
+        value = value.masked_fill(~counted, 0)
+    return reduce(value, reduction, counted)
 
 
 def _fitting(log_weight: Tensor, term: Tensor) -> Tensor:
-    """Return the weights in the dtype of the terms, or raise a ValueError if they do not fit."""
+    """Return the weights in dtype and shape of the terms; a ValueError if they do not fit."""
     if not log_weight.is_floating_point():
         what = "a bool mask" if log_weight.dtype == torch.bool else log_weight.dtype
         raise ValueError(f"log_weight must be floating point, got {what}; use 0 and -inf")
@@ -108,15 +119,10 @@ def _fitting(log_weight: Tensor, term: Tensor) -> Tensor:
             f"log_weight must broadcast to negative, {tuple(term.shape)}, "
             f"got {tuple(log_weight.shape)}"
         )
-    return log_weight.to(term.dtype)
-
-
-def _log_count(term: Tensor, log_weight: Tensor | None) -> Tensor | float:
-    """Return the logarithm of how many items of each row are left, at least one."""
-    if log_weight is None:
-        return math.log(term.shape[-1])
-    left = (log_weight != -math.inf).expand_as(term).sum(dim=-1)
-    return left.clamp(min=1).to(term.dtype).log()
+    read = log_weight.device.type == "cpu" and not torch.compiler.is_compiling()
+    if read and not bool((log_weight < math.inf).all()):
+        raise ValueError("log_weight must be a number or -inf, got NaN or inf")
+    return log_weight.to(term.dtype).expand_as(term)
 
 
 def _check_settings(tau: float | Tensor, form: str, correction: str, *, sync: bool = False) -> None:
@@ -155,7 +161,9 @@ class PairwiseSoftmaxLoss(nn.Module):
     """Module form of :func:`pairwise_softmax_loss`, which documents the arguments and errors.
 
     A temperature that is an ``nn.Parameter`` becomes one of the module's.  It is checked when the
-    module is made, wherever it lies, and later as the function checks it.
+    module is made, wherever it lies, and later as the function checks it.  A step of an optimiser
+    can make it negative, which a GPU is not asked about; its logarithm, ``log_tau``, may be any
+    number, and where it is given ``tau`` is not used.
     """
 
     def __init__(
@@ -165,14 +173,16 @@ class PairwiseSoftmaxLoss(nn.Module):
         *,
         form: Form = "outside",
         correction: Correction = "sum",
+        log_tau: Tensor | None = None,
         reduction: Reduction = "mean",
     ) -> None:
         super().__init__()
-        _check_settings(tau, form, correction, sync=True)
+        _check_settings(tau if log_tau is None else log_tau.exp(), form, correction, sync=True)
         check_reduction(reduction)
         get_activation(activation)
         # A number of numpy's is a number: it is to be fused as any other.
         self.tau = tau if isinstance(tau, Tensor) else float(tau)
+        self.log_tau = log_tau
         self.activation = activation
         self.form: Form = form
         self.correction: Correction = correction
@@ -185,7 +195,7 @@ class PairwiseSoftmaxLoss(nn.Module):
         return pairwise_softmax_loss(
             positive,
             negative,
-            self.tau,
+            self.tau if self.log_tau is None else self.log_tau.exp(),
             self.activation,
             form=self.form,
             correction=self.correction,
@@ -205,6 +215,7 @@ class PairwiseSoftmaxLoss(nn.Module):
         if (
             not plain
             or isinstance(tau, Tensor)
+            or self.log_tau is not None
             or not has_builtin_forward(self, PairwiseSoftmaxLoss)
         ):
             return None
@@ -215,7 +226,8 @@ class PairwiseSoftmaxLoss(nn.Module):
 
     def extra_repr(self) -> str:
         """Show the settings in ``print(loss)``."""
-        return format_extra_repr(self, "tau", "activation", "form", "correction", "reduction")
+        tau = "tau" if self.log_tau is None else "log_tau"
+        return format_extra_repr(self, tau, "activation", "form", "correction", "reduction")
 
 
 class SoftmaxLoss(PairwiseSoftmaxLoss):
@@ -226,6 +238,7 @@ class SoftmaxLoss(PairwiseSoftmaxLoss):
         tau: float | Tensor = 0.1,
         *,
         correction: Correction = "sum",
+        log_tau: Tensor | None = None,
         reduction: Reduction = "mean",
     ) -> None:
-        super().__init__(tau, "exp", correction=correction, reduction=reduction)
+        super().__init__(tau, "exp", correction=correction, log_tau=log_tau, reduction=reduction)

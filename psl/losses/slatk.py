@@ -9,23 +9,27 @@ from torch import Tensor
 
 from psl.losses.base import (
     Reduction,
+    as_scalar,
     check_at_least,
     check_positive,
     check_scores,
     format_extra_repr,
     reduce,
 )
-from psl.losses.stateful import Batch, EmbedFn, StatefulLoss
+from psl.losses.stateful import Batch, EmbedFn, StatefulLoss, TrainingSetup
+from psl.ops.precision import full_precision
 
 __all__ = ["SLatKLoss", "slatk_loss"]
+
+matmul = full_precision(torch.matmul)  # a list of the best is not to depend on TF32
 
 
 def slatk_loss(
     positive: Tensor,
     negative: Tensor,
-    tau: float = 0.1,
+    tau: float | Tensor = 0.1,
     quantile: Tensor | float = 0.0,
-    tau_weight: float = 1.25,
+    tau_weight: float | Tensor = 1.25,
     *,
     reduction: Reduction = "mean",
 ) -> Tensor:
@@ -41,11 +45,11 @@ def slatk_loss(
     ----------
     positive, negative : Tensor, shapes (B,) and (B, N)
         Scores on the scale ``f = cos / 2``.
-    tau : float
+    tau : float, or Tensor of one number
         Temperature of the softmax loss.
     quantile : Tensor of shape (B,) or (), or float
         ``beta_u`` of each row.
-    tau_weight : float
+    tau_weight : float, or Tensor of one number
         Temperature of the weight, on the scale of the scores.
     reduction : {"mean", "sum", "none"}
 
@@ -66,6 +70,8 @@ def slatk_loss(
             f"quantile must be one number, or one a row {tuple(positive.shape)}, "
             f"got {tuple(quantile.shape)}"
         )
+    tau, tau_weight = as_scalar(tau), as_scalar(tau_weight)
+    quantile = quantile.to(positive.dtype) if isinstance(quantile, Tensor) else quantile
     weight = torch.sigmoid((positive - quantile) / tau_weight)
     softmax = torch.logsumexp((negative - positive.unsqueeze(-1)) / tau, dim=-1)
     return reduce(weight * softmax, reduction)
@@ -93,6 +99,7 @@ class SLatKLoss(StatefulLoss):
         :meth:`psl.losses.StatefulLoss.setup`.
     """
 
+    needs_ids = True
     quantile: Tensor | None
 
     def __init__(
@@ -115,17 +122,9 @@ class SLatKLoss(StatefulLoss):
         """Show the settings in ``print(loss)``."""
         return format_extra_repr(self, "tau", "tau_weight", "refresh", "k", "reduction")
 
-    def setup(
-        self,
-        num_users: int,
-        num_items: int,
-        *,
-        lr: float,
-        weight_decay: float,
-        generator: torch.Generator,
-    ) -> None:
+    def setup(self, training: TrainingSetup) -> None:
         """Create the quantiles, one for each user."""
-        self.register_buffer("quantile", torch.zeros(num_users))
+        self.register_buffer("quantile", torch.zeros(training.num_users))
 
     @torch.no_grad()
     def on_epoch_start(self, epoch: int, encode: Callable[[], EmbedFn]) -> None:
@@ -136,7 +135,7 @@ class SLatKLoss(StatefulLoss):
         for users in torch.arange(len(quantile), device=quantile.device).split(512):
             u, items = embed(users)
             k = min(self.k, len(items))
-            quantile[users] = (u @ items.T).topk(k, dim=1).values[:, -1].to(quantile)
+            quantile[users] = matmul(u, items.T).topk(k, dim=1).values[:, -1].to(quantile)
 
     def forward(self, positive: Tensor, negative: Tensor, batch: Batch | None = None) -> Tensor:
         """Return the loss; without ids every quantile is 0."""

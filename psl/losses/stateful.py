@@ -1,4 +1,4 @@
-"""A loss with state: one that needs the ids of a batch, or owns parameters and optimises them."""
+"""Losses that need the ids of a batch, and losses with a state of their own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from psl.losses.base import Reduction, check_reduction
 
-__all__ = ["Batch", "EmbedFn", "StatefulLoss", "UpdateTarget"]
+__all__ = ["Batch", "EmbedFn", "StatefulLoss", "TrainingSetup", "UpdateTarget"]
 
 UpdateTarget = Literal["model", "loss", "both"]
 # users (B,) -> their embeddings (B, d) and those of all items (I, d), whose product is the score.
@@ -20,19 +20,43 @@ EmbedFn = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True)
 class Batch:
-    """Who the scores belong to: ``users (B,)``, ``positive (B,)``, ``negative (B, N)``, int64."""
+    """Who the scores belong to: ``users (B,)``, ``positive (B,)``, ``negative (B, N)``, int64.
+
+    The trainer passes it to a loss that says ``needs_ids = True``, any ``nn.Module``, as
+    ``forward(positive, negative, batch)``.
+    """
 
     users: Tensor
     positive: Tensor
     negative: Tensor
 
 
-class StatefulLoss(nn.Module):
-    """A loss that needs the ids of a batch, or owns parameters and optimises them in training.
+@dataclass(frozen=True)
+class TrainingSetup:
+    """What a loss is told before the first epoch.
 
-    The trainer calls ``forward(positive, negative, batch)``.  Before the first epoch it calls
-    :meth:`setup`, before every epoch :meth:`on_epoch_start`.  An epoch is one pass over the data
-    for each entry of :meth:`update_schedule`; after each batch in which the loss is updated comes
+    Attributes
+    ----------
+    num_users, num_items : int
+    lr, weight_decay : float
+        Step size and coupled L2 coefficient of the model.
+    generator : torch.Generator
+        Stream of the loss's own initial values.
+    """
+
+    num_users: int
+    num_items: int
+    lr: float
+    weight_decay: float
+    generator: torch.Generator
+
+
+class StatefulLoss(nn.Module):
+    """A loss with a state: parameters that it optimises in training, or what it saw of the model.
+
+    Before the first epoch the trainer calls :meth:`setup`, before every epoch
+    :meth:`on_epoch_start`.  An epoch is one pass over the data for each entry of
+    :meth:`update_schedule`; after each batch in which the loss is updated comes
     :meth:`optimizer_step`.  Where only the model is updated the trainer switches the gradients of
     the loss's parameters off, and the other way round.  What :meth:`setup` creates lies on the CPU
     until the loss is moved; ``load_state_dict`` needs :meth:`setup` to have been called.
@@ -44,16 +68,8 @@ class StatefulLoss(nn.Module):
         self.reduction: Reduction = reduction
         self.optimizers: list[torch.optim.Optimizer] = []
 
-    def setup(
-        self,
-        num_users: int,
-        num_items: int,
-        *,
-        lr: float,
-        weight_decay: float,
-        generator: torch.Generator,
-    ) -> None:
-        """Create parameters and optimisers; ``lr`` and ``weight_decay`` are the model's."""
+    def setup(self, training: TrainingSetup) -> None:
+        """Create parameters and optimisers."""
 
     def on_epoch_start(self, epoch: int, encode: Callable[[], EmbedFn]) -> None:
         """Look at the model before epoch 1, 2, ...; ``encode()`` gives its embeddings."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from psl.errors import UnknownNameError
 from psl.interactions import Interactions
-from psl.models.contrast import gaussian_noise, info_nce, orthant_noise
+from psl.models.contrast import info_nce, orthant_noise
 from psl.models.graph import Graph
 from psl.ops import half_cosine, lookup
 from psl.streams import stream_key
@@ -169,19 +169,16 @@ class XSimGCL(LightGCN):
     r"""LightGCN with noise after each propagation and a contrast between layers (Yu et al. 2023).
 
     The embedding is the mean over layers 1 to L, without the free one.  In training each layer gets
-    ``sign(e) * normalize(noise) * eps``, and the model's own loss is ``weight`` times the InfoNCE
-    between the final embeddings and those of the first layer, of users and of items.
+    ``sign(e) * normalize(noise) * eps``, and the model's own loss is ``contrast_weight`` times
+    the InfoNCE between the final embeddings and those of the first layer, of users and of items.
 
     Parameters
     ----------
     train, dim, layers
         As :class:`LightGCN`; the paper's L is 3.
-    weight, eps, tau : float
+    contrast_weight, eps, tau : float
         Weight of the contrast (0.2; 0.05 on Amazon-Electronic), length of the noise, temperature of
         the contrast.
-    as_released : bool
-        As the paper's public code: Gaussian noise, which can turn a sign around, in place of
-        uniform; and an id that is twice in the batch is contrasted with itself.
     **options
         As :class:`MatrixFactorization`.
     """
@@ -192,10 +189,9 @@ class XSimGCL(LightGCN):
         dim: int,
         *,
         layers: int = 3,
-        weight: float = 0.2,
+        contrast_weight: float = 0.2,
         eps: float = 0.1,
         tau: float = 0.1,
-        as_released: bool = False,
         score: str,
         init_std: float,
         generator: torch.Generator,
@@ -203,30 +199,32 @@ class XSimGCL(LightGCN):
         super().__init__(
             train, dim, layers=layers, score=score, init_std=init_std, generator=generator
         )
-        self.weight, self.eps, self.tau, self.as_released = weight, eps, tau, as_released
+        self.contrast_weight, self.eps, self.tau = contrast_weight, eps, tau
 
     def noise_keys(self, key: int) -> list[int]:
         """Return a key for the users and one for the items of each propagation."""
         sides = [(layer, side) for layer in range(self.layers) for side in ("users", "items")]
         return [stream_key(key, *names) for names in sides]
 
-    @property
-    def replayable(self) -> bool:
-        """Not as released: a generator takes its seed from a number."""
-        return not self.as_released
+    def noise(self, x: Tensor, key: int | Tensor) -> Tensor:
+        """Return what is added to a table after a propagation, of its shape."""
+        return orthant_noise(x, key, self.eps)
+
+    def contrast(self, ids: Tensor, final: Tensor, first: Tensor) -> Tensor:
+        """Return the InfoNCE of two tables at the ids of a batch, each id once."""
+        return info_nce(lookup(ids, final), lookup(ids, first), self.tau, ids)
 
     def _layers(self, key: int | Tensor | None) -> list[tuple[Tensor, Tensor]]:
         """Return the tables after each propagation, with noise if there is a key for it."""
         keys = self.noise_keys(key) if isinstance(key, int) else key
         users: Tensor = self.user
         items: Tensor = self.item
-        noise: Callable[..., Tensor] = gaussian_noise if self.as_released else orthant_noise
         out: list[tuple[Tensor, Tensor]] = []
         for layer in range(self.layers):
             users, items = self.graph.propagate(users, items)
             if keys is not None:
-                users = users + noise(users, keys[2 * layer], self.eps)
-                items = items + noise(items, keys[2 * layer + 1], self.eps)
+                users = users + self.noise(users, keys[2 * layer])
+                items = items + self.noise(items, keys[2 * layer + 1])
             out.append((users, items))
         return out
 
@@ -247,10 +245,9 @@ class XSimGCL(LightGCN):
         first, final = layers[0], self._mean(layers)
         contrast = final[0].new_zeros(())
         for side, ids in enumerate((users, positive)):
-            pair = lookup(ids, final[side]), lookup(ids, first[side])
-            contrast = contrast + info_nce(*pair, self.tau, None if self.as_released else ids)
+            contrast = contrast + self.contrast(ids, final[side], first[side])
         u, v = self.scale(lookup(users, final[0]), final[1])
-        return u, v, self.weight * contrast
+        return u, v, self.contrast_weight * contrast
 
 
 @dataclass(frozen=True)
@@ -274,16 +271,10 @@ def _mf(train: Interactions, dim: int, **common: object) -> MatrixFactorization:
     return MatrixFactorization(train.num_users, train.num_items, dim, **common)  # type: ignore[arg-type]
 
 
-def _xsimgcl(
-    train: Interactions, dim: int, *, contrast_weight: float = 0.2, **common: object
-) -> MatrixFactorization:
-    return XSimGCL(train, dim, weight=contrast_weight, **common)  # type: ignore[arg-type]
-
-
 BACKBONES: dict[str, BackboneSpec] = {
     "mf": BackboneSpec(_mf),
     "lightgcn": BackboneSpec(LightGCN, ("layers",)),
-    "xsimgcl": BackboneSpec(_xsimgcl, ("layers", "contrast_weight", "as_released")),
+    "xsimgcl": BackboneSpec(XSimGCL, ("layers", "contrast_weight")),
 }
 
 

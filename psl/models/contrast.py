@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch.library import custom_op
@@ -11,11 +9,12 @@ from torch.nn.functional import normalize
 
 from psl.kernels.dispatch import cpu_kernels, gpu_kernels
 from psl.ops.fused_softmax import fused_softmax
+from psl.ops.once_differentiable import register_gradients
 from psl.ops.precision import full_precision
 from psl.ops.unit_rows import unit_rows
 from psl.streams import uniforms
 
-__all__ = ["gaussian_noise", "info_nce", "orthant_noise"]
+__all__ = ["info_nce", "orthant_noise"]
 
 ROWS = 128  # at once, where there is no kernel
 
@@ -33,20 +32,7 @@ def orthant_noise(x: Tensor, key: int | Tensor, eps: float) -> Tensor:
     if kernels is not None:
         out: Tensor = kernels.orthant_noise(x.contiguous(), key, eps)
         return out
-    return _along(x, uniforms(key, tuple(x.shape), x.device).to(x.dtype), eps)
-
-
-@torch.no_grad()
-def gaussian_noise(x: Tensor, key: int, eps: float) -> Tensor:
-    """Return what the paper's public code adds: as :func:`orthant_noise`, with ``n`` Gaussian.
-
-    It can turn a sign around.  The draws depend on the kind of device too.
-    """
-    own = torch.Generator(x.device).manual_seed(key)
-    return _along(x, torch.randn(x.shape, generator=own, device=x.device, dtype=x.dtype), eps)
-
-
-def _along(x: Tensor, drawn: Tensor, eps: float) -> Tensor:
+    drawn = uniforms(key, tuple(x.shape), x.device).to(x.dtype)
     return x.sign() * normalize(drawn, dim=1) * eps
 
 
@@ -71,8 +57,7 @@ def info_nce(one: Tensor, two: Tensor, tau: float, ids: Tensor | None = None) ->
 
 def _against_all(u: Tensor, v: Tensor, tau: float) -> Tensor:
     own = torch.arange(len(u), device=u.device)
-    value: Tensor = fused_softmax(u, v, own, None, tau, "exp", ROWS)[0]
-    return value
+    return fused_softmax(u, v, own, None, tau, "exp", ROWS)
 
 
 @custom_op("psl::masked_contrast", mutates_args=())
@@ -93,13 +78,5 @@ def _masked(u: Tensor, v: Tensor, tau: float, repeated: Tensor) -> tuple[Tensor,
     return value, weight @ v, weight.T @ u
 
 
-def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    ctx.save_for_backward(*output[1:])
-    ctx.mark_non_differentiable(*output[1:])
-
-
 _masked.register_fake(lambda u, v, *_: tuple(u.new_empty(s) for s in ((), u.shape, v.shape)))
-_masked.register_autograd(
-    lambda ctx, grad, *_: (*(saved * grad for saved in ctx.saved_tensors), None, None),
-    setup_context=_keep,
-)
+register_gradients(_masked, "the contrast of two layers has a first derivative only")

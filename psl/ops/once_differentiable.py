@@ -10,11 +10,33 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.library import CustomOpDef
 
-__all__ = ["once_differentiable", "raise_on_double_backward"]
+__all__ = ["once_differentiable", "register_gradients"]
 
 
-def raise_on_double_backward(words: str, *gradients: Tensor) -> tuple[Tensor, ...]:
+def register_gradients(operator: CustomOpDef, words: str) -> None:
+    """Let the results of an operator after its first, a scalar, be the gradients of that.
+
+    They are those in its first arguments; it has no others, and no second derivative.
+    """
+
+    def keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        ctx.save_for_backward(*output[1:])
+        ctx.mark_non_differentiable(*output[1:])
+        ctx.others = len(inputs) - len(output) + 1
+
+    def scale(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        # Times 1 too: what goes out may be changed in place, and what was saved asked for again.
+        out = tuple(saved * grad for saved in ctx.saved_tensors)
+        if torch.is_grad_enabled() and type(grad) is Tensor:  # create_graph=True, nobody traces
+            out = _raise_on_double_backward(words, *out)
+        return *out, *(None,) * ctx.others
+
+    operator.register_autograd(scale, setup_context=keep)
+
+
+def _raise_on_double_backward(words: str, *gradients: Tensor) -> tuple[Tensor, ...]:
     """Return gradients, in a backward pass, that raise a RuntimeError if they are gone back."""
     # Where no anchor wants a derivative nobody would ask for one, and nothing would be raised.
     anchor = gradients[0].new_zeros((), requires_grad=True)
@@ -45,7 +67,7 @@ class _Once(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         if torch.is_grad_enabled():  # create_graph=True
-            (grad,) = raise_on_double_backward(ctx.words, grad)
+            (grad,) = _raise_on_double_backward(ctx.words, grad)
         return grad, None
 
 

@@ -7,6 +7,8 @@ and TF32 have three.
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -47,28 +49,48 @@ def full_precision(body: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
+_lock, _inside, _back = threading.Lock(), Counter[str](), dict[str, Callable[[], None]]()
+
+
 @contextmanager
 def _disable_tf32(device: str) -> Iterator[None]:
-    """Multiply float32 matrices in float32; leave the switches of the process as they were."""
-    if not hasattr(torch.backends.cuda.matmul, "fp32_precision"):  # until torch 2.8
-        before = torch.get_float32_matmul_precision()
+    """Multiply float32 matrices in float32; leave the switches of the process as they were.
+
+    Torch has them for the whole process, and autograd has threads of its own: the first that comes
+    turns a switch, and the last that goes turns it back.
+    """
+    one_switch = not hasattr(torch.backends.cuda.matmul, "fp32_precision")  # until torch 2.8
+    switch = "all" if one_switch else device
+    with _lock:
+        if not _inside[switch]:
+            _back[switch] = _turn(device, one_switch)
+        _inside[switch] += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _inside[switch] -= 1
+            if not _inside[switch]:
+                _back[switch]()
+
+
+def _turn(device: str, one_switch: bool) -> Callable[[], None]:
+    """Turn a switch, and return what turns it back."""
+    if one_switch:
+        named = torch.get_float32_matmul_precision()
         torch.set_float32_matmul_precision("highest")
-        try:
-            yield
-        finally:
-            torch.set_float32_matmul_precision(before)
-        return
+        return lambda: torch.set_float32_matmul_precision(named)
     products = (torch.backends.mkldnn if device == "cpu" else torch.backends.cuda).matmul
     before = products.fp32_precision
     if before in ("ieee", "none"):
-        yield
-        return
+        return lambda: None
     products.fp32_precision = "ieee"
-    try:
-        yield
-    finally:  # "none" follows the switch above it
+
+    def back() -> None:  # "none" follows the switch above it
         above = torch.backends.fp32_precision  # type: ignore[attr-defined]
         products.fp32_precision = "none" if before == above else before
+
+    return back
 
 
 def upcast_half(x: Tensor) -> Tensor:

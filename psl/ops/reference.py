@@ -9,16 +9,18 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding
 
+from psl.kernels.products import matmul, same_bits
+
 __all__ = ["add_gradients", "score_rows"]
 
 
 def score_rows(users: Tensor, items: Tensor, columns: Tensor | None) -> Tensor:
     """Score rows against their columns, or against the whole catalogue."""
     if columns is None:
-        return users @ items.T
+        return matmul(users, items.T)
     if _few(columns, items):
         return torch.einsum("bd,bnd->bn", users, embedding(columns, items))
-    return (users @ items.T).gather(1, columns)
+    return matmul(users, items.T).gather(1, columns)
 
 
 def add_gradients(
@@ -31,8 +33,9 @@ def add_gradients(
         return torch.einsum("bn,bnd->bd", weight, embedding(columns, items))
     if columns is not None:
         weight = weight.new_zeros(len(users), len(items)).scatter_add_(1, columns, weight)
-    grad_items.addmm_(weight.T, users)
-    return weight @ items
+    with same_bits(*items.shape):
+        grad_items.addmm_(weight.T, users)
+    return matmul(weight, items)
 
 
 def _few(columns: Tensor, items: Tensor) -> bool:

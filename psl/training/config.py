@@ -6,12 +6,12 @@ import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from psl.datasets import Dataset, stored_setting
 from psl.errors import TrainingError
-from psl.losses import LOSSES, get_loss
-from psl.models.backbones import BACKBONES, get_backbone
+from psl.losses import LOSSES, LossSpec, get_loss
+from psl.models.backbones import BACKBONES, BackboneSpec, get_backbone
 from psl.training.provenance import run_id
 
 __all__ = ["OPTIONS", "PROTOCOLS", "SETTINGS", "RunConfig"]
@@ -74,7 +74,7 @@ class RunConfig:
     patience : int
         Stop after this many validations without a new best; 0 never stops early.
     init_std : float
-        Standard deviation of the initial embeddings.
+        Standard deviation of the initial embeddings (a loss may fix its own).
     noise_ratio : float, optional
         Probability of a false negative, for the setting noise (the paper's p).
     drop_marked : bool
@@ -97,8 +97,9 @@ class RunConfig:
     layers : int, optional
     contrast_weight : float, optional
         Of the graph backbones; the paper's values where they are not given.
-    as_released : bool
-        Loss and backbone as in the paper's public code where that differs from their authors'.
+    dataset_fingerprint : str, optional
+        Of an archive of one's own, whose name does not say what is in it: the first 16 digits of
+        the digest of its content.  :func:`psl.training.train` fills it in.
     """
 
     dataset: str = "synthetic"
@@ -128,7 +129,7 @@ class RunConfig:
     refresh: int | None = _number(None, at_least=1, at_most=MOST, option=True)
     layers: int | None = _number(None, at_least=1, at_most=1000, option=True)
     contrast_weight: float | None = _number(None, above=0, option=True)
-    as_released: bool = _option(False)
+    dataset_fingerprint: str | None = _option(None)
 
     def __post_init__(self) -> None:
         """Refuse names that do not exist and numbers that make no sense."""
@@ -136,8 +137,8 @@ class RunConfig:
             value = getattr(self, field.name)
             if field.type == "bool" and not isinstance(value, bool):  # 1 would be another run id
                 raise TrainingError(f"{field.name} must be True or False, got {value!r}")
-        taken = {*get_loss(self.loss).options, *get_backbone(self.backbone).options}
-        for name in sorted(OPTIONS - taken - OF_THE_NOISE):
+        taken = {*self.loss_spec.options, *self.backbone_spec.options}
+        for name in sorted(OPTIONS - taken - OF_THE_DATA):
             if _is_taken(getattr(self, name)):
                 raise TrainingError(f"{self.loss} on {self.backbone} has no option {name}")
         for name, known in (("protocol", PROTOCOLS), ("setting", SETTINGS)):
@@ -160,14 +161,24 @@ class RunConfig:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the configuration as it stands in a record; options not taken stay out of it."""
-        every = dataclasses.asdict(self)
-        return {k: v for k, v in every.items() if k not in OPTIONS or _is_taken(v)}
+        values = ((field, getattr(self, field.name)) for field in dataclasses.fields(self))
+        return {f.name: v for f, v in values if not f.metadata.get("option") or _is_taken(v)}
+
+    @property
+    def loss_spec(self) -> LossSpec:
+        """The loss that is trained."""
+        return get_loss(self.loss)
+
+    @property
+    def backbone_spec(self) -> BackboneSpec:
+        """The backbone that is trained."""
+        return get_backbone(self.backbone)
 
     def ignored(self) -> set[str]:
         """Return the fields that change nothing of this run, whatever their value."""
-        loss, backbone = get_loss(self.loss), get_backbone(self.backbone)
-        out = {name for spec in LOSSES.values() for name in spec.options}
-        out |= {name for shape in BACKBONES.values() for name in shape.options}
+        loss, backbone = self.loss_spec, self.backbone_spec
+        specs: list[LossSpec | BackboneSpec] = [*LOSSES.values(), *BACKBONES.values()]
+        out = {name for spec in specs for name in spec.options}
         out -= {*loss.options, *backbone.options}
         out |= {"drop_marked", "mark_per_user"} if self.noise_ratio is None else set()
         out |= {"negatives"} if loss.negatives is not None else set()
@@ -178,19 +189,32 @@ class RunConfig:
         """Digest of the configuration."""
         return run_id(self.as_dict())
 
-    def check_data(self, data: Dataset) -> None:
-        """Refuse data that is not what the configuration names, with a TrainingError."""
+    def for_data(self, data: Dataset) -> Self:
+        """Return the configuration with what names the data, if that is of one's own.
+
+        Raises
+        ------
+        TrainingError
+            If the data is not what the configuration names.
+        """
         stored = stored_setting(self.setting)
         if (Path(data.name).name, data.setting) != (self.dataset, stored):
             raise TrainingError(
                 f"the configuration names {self.dataset} ({stored}), "
                 f"the data is {data.name} ({data.setting})"
             )
+        found = data.fingerprint[:16] if data.is_own else None
+        if self.dataset_fingerprint not in (None, found):
+            raise TrainingError(
+                f"the configuration is of other data than {data.name} holds: its fingerprint "
+                f"begins {found}, not {self.dataset_fingerprint}"
+            )
+        return dataclasses.replace(self, dataset_fingerprint=found)
 
 
 # Fields that stand in a record only where they are taken: records of before keep their run id.
 OPTIONS = {f.name for f in dataclasses.fields(RunConfig) if f.metadata.get("option")}
-OF_THE_NOISE = {"noise_ratio", "drop_marked", "mark_per_user"}
+OF_THE_DATA = {"noise_ratio", "drop_marked", "mark_per_user", "dataset_fingerprint"}
 
 
 def _is_taken(value: Any) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from psl.errors import TrainingError
-from psl.losses import Batch, StatefulLoss, UpdateTarget, get_loss
+from psl.losses import Batch, StatefulLoss, UpdateTarget
 from psl.streams import stream_key, torch_stream
 from psl.training.config import RunConfig
 from psl.training.divergence import WORDS, divergence
@@ -43,7 +43,7 @@ def train_epoch(
         If the loss is not finite, or what is left is no model any more: :mod:`.divergence`.
     """
     place, loss_of, pairs = state.place, state.loss, state.pairs
-    count = get_loss(config.loss).negatives or config.negatives
+    count = config.loss_spec.negatives or config.negatives
     schedule: tuple[UpdateTarget, ...] = ("model",)
     if isinstance(loss_of, StatefulLoss):
         loss_of.on_epoch_start(epoch, state.model.inference_embeddings)

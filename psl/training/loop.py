@@ -57,7 +57,7 @@ def train(
         If the data is not what the configuration names, the training diverges, or the checkpoint
         belongs to another run.
     """
-    config.check_data(data)
+    config = config.for_data(data)
     checkpoint = None if checkpoint is None else Path(checkpoint)
     place = find_device(device)
     kernels = serving(place)  # what is missing is said before the hours
@@ -87,7 +87,7 @@ def train(
     finally:
         state.graph_steps.clear()  # and what they hold of the device
     state.load_best()
-    masked = fit if config.protocol == "released" else data.train
+    masked = fit if config.protocol == "released" else data.known
     record = {
         "run_id": config.run_id,
         "experiment": experiment,

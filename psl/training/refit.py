@@ -19,14 +19,14 @@ __all__ = ["all_pairs", "refit"]
 
 
 def all_pairs(data: Dataset) -> Dataset:
-    """Return the data with its test pairs among those that are trained on.
+    """Return the data with every known and test pair among those that are trained on.
 
     Raises
     ------
     TrainingError
         If a user then has every item: there is no negative to draw.
     """
-    train = data.train.union(data.test)
+    train = data.known.union(data.test)
     user = int(train.degrees.argmax())
     if train.degrees[user] >= train.num_items:
         raise TrainingError(
@@ -45,7 +45,7 @@ def refit(
     checkpoint: Path | str | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> Any:
-    """Train anew on the train and the test pairs together; nothing is left to measure it on.
+    """Train anew on all pairs, train, middle and test; nothing is left to measure it on.
 
     What a run is selected and tested for, a recommender in use need not do without: the pairs held
     out are a good part of what is known of each user, and the latest of it under a temporal split.
@@ -75,8 +75,7 @@ def refit(
     """
     if epochs < 1:
         raise TrainingError(f"epochs must be at least 1, got {epochs}")
-    config.check_data(data)
-    config = replace(config, epochs=epochs)
+    config = replace(config.for_data(data), epochs=epochs)
     data = all_pairs(data)
     checkpoint = None if checkpoint is None else Path(checkpoint)
     state = TrainState.create(config, data.train, find_device(device))

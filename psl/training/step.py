@@ -13,8 +13,7 @@ from torch import Tensor
 from psl.errors import TrainingError
 from psl.interactions import Interactions
 from psl.kernels.dispatch import gpu_kernels
-from psl.losses import Batch, StatefulLoss, UpdateTarget, get_loss
-from psl.models.backbones import get_backbone
+from psl.losses import Batch, StatefulLoss, TrainingSetup, UpdateTarget
 from psl.negatives import NoisyNegatives, UniformNegatives
 from psl.ops import catalogue_loss, fused_spec, sampled_loss
 from psl.streams import numpy_stream, torch_stream
@@ -45,12 +44,12 @@ class TrainState:
     def create(cls, config: RunConfig, fit: Interactions, place: torch.device) -> TrainState:
         """Build model, loss, optimizer and sampler before the first epoch."""
         sampler, pairs = _sampler(config, fit, place)
-        spec, shape = get_loss(config.loss), get_backbone(config.backbone)
+        spec, shape = config.loss_spec, config.backbone_spec
         model = shape.build(
             pairs,
             config.dim,
             score=spec.score,
-            init_std=config.init_std,
+            init_std=spec.init_std or config.init_std,
             generator=torch_stream(config.seed, "init"),
             **_given(config, shape.options),
         ).to(place)
@@ -64,14 +63,10 @@ class TrainState:
                 "least 1; SL and PSL without noise can take the whole catalogue"
             )
         if isinstance(loss, StatefulLoss):
-            loss.setup(
-                fit.num_users,
-                fit.num_items,
-                lr=config.lr,
-                weight_decay=config.weight_decay,
-                # The stream keeps its first name: another would give every record other numbers.
-                generator=torch_stream(config.seed, "player"),
-            )
+            # The stream keeps its first name: another would give every record other numbers.
+            own = torch_stream(config.seed, "player")
+            sizes = fit.num_users, fit.num_items
+            loss.setup(TrainingSetup(*sizes, config.lr, config.weight_decay, own))
         loss.to(place)
         state = cls(model, loss, adam, sampler, pairs, place, {})
         if place.type == "cuda" and model.replayable and gpu_kernels(model.user) is not None:
@@ -109,7 +104,7 @@ class TrainState:
     def compute(self, batch: Batch, target: UpdateTarget, key: int | Tensor) -> Tensor:
         """Do what a step does, kernel by kernel."""
         loss_of = self.loss
-        if isinstance(loss_of, StatefulLoss) and fused_spec(loss_of) is None:
+        if getattr(loss_of, "needs_ids", False):
             loss_of = partial(loss_of, batch=batch)
         with torch.set_grad_enabled(target != "loss"):
             u, v, own = self.model(batch.users, batch.positive, key)

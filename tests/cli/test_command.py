@@ -30,7 +30,7 @@ from psl import __version__
         (("train", "--save", "best.pt"), ("--save must end in .safetensors",)),
         (("train", "--dataset", "gone.zip"), ("gone.zip: no such file", "psl data split")),
         (("data", "check", "gone.zip"), ("gone.zip: no such file",)),
-        (("data", "fetch", "yelp2018", "--setting", "ood"), ("PSL_DATA_MIRROR",)),
+        (("data", "fetch", "yelp2018", "--setting", "noise-ood"), ("it has: iid, ood",)),
         (("records", "show"), ("no run record",)),
     ],
 )

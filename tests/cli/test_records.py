@@ -81,7 +81,10 @@ def test_show_tells_runs_apart_in_eighty_columns(
     status, out, _ = psl("records", "show")
     lines = [line for line in out.splitlines() if "mf" in line]
     assert status == 0 and "…" not in out and max(map(len, out.splitlines())) <= 80
-    assert [line.split()[4:6] for line in lines[:2]] == [["30", "0.5000"], ["1000", "0.5000"]]
+    assert [line.split()[4:7] for line in lines[:2]] == [
+        ["30", "0.2500", "0.5000"],
+        ["1000", "0.2500", "0.5000"],
+    ]
     assert "bpr" in lines[2] and "synthetic (ood)" in out
     status, out, _ = psl("records", "show", "--setting", "iid", "--loss", "sl")
     assert status == 0 and "bpr" not in out and out.count("mf sl") == 2
@@ -89,6 +92,18 @@ def test_show_tells_runs_apart_in_eighty_columns(
     assert status == 0 and json.loads(out) == [other]
     status, _, err = psl("records", "show", "--loss", "psl")
     assert status == 2 and "no record of what was asked for" in err
+
+
+def test_show_has_what_a_run_is_chosen_by(psl: Psl, tmp_path: Path) -> None:
+    curve = [{"epoch": e, "loss": 1.0, "ndcg@20": x} for e, x in ((1, 0.4321), (2, 0.1), (3, 0.1))]
+    config = record()["config"] | {"validate_every": 1}
+    for seed, best in ((0, 1), (1, 3)):
+        rising = curve if best == 1 else [p | {"ndcg@20": p["epoch"] / 10} for p in curve]
+        one = record(config=config | {"seed": seed}, validation_curve=rising, best_epoch=best)
+        records.append(tmp_path / "results" / "test.jsonl", one)
+    status, out, _ = psl("records", "show")
+    assert status == 0 and "0.4321" in out and "0.3000" in out
+    assert "1 of 2: the best epoch is the last, more epochs may give more" in out
 
 
 def test_merge(psl: Psl, tmp_path: Path) -> None:

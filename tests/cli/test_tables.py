@@ -39,7 +39,7 @@ def cells() -> list[tuple[tuple[str, ...], dict]]:
         wanted += [{**row, "setting": "noise"} for row in rows.to_dict("records")]
     found: dict[str, dict] = {}
     for row in wanted:
-        if DATASETS[row["dataset"], stored_setting(row.get("setting", "iid"))].available:
+        if DATASETS[row["dataset"], stored_setting(row.get("setting", "iid"))].fingerprint:
             config = cell(**row)
             found[cell_command(config)] = config.as_dict()
     return [(tuple(command.split()[1:]), config) for command, config in found.items()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -15,8 +16,8 @@ import pytest
 from command import NO_KERNELS, TINY, assert_refused
 from companion import records
 from companion.cli import progress
-from companion.records.schema import content_digest
 from psl.files import replace_file
+from run_records import sealed
 
 
 def test_train_appends_one_record_and_leaves_no_state(psl, tmp_path: Path) -> None:
@@ -36,8 +37,7 @@ def test_another_result_of_a_run_is_kept_apart_until_asked_for(psl, tmp_path: Pa
     (true,) = [json.loads(line) for line in path.read_text().splitlines()]
     assert psl("train", *TINY).returncode == 0, "the same result is no conflict"
     assert len(path.read_text().splitlines()) == 1
-    other = {**true, "metrics": {k: v / 2 for k, v in true["metrics"].items()}}
-    other["digest"] = content_digest(other)
+    other = sealed({**true, "metrics": {k: v / 2 for k, v in true["metrics"].items()}})
     path.write_text(json.dumps(other) + "\n")
     done = psl("train", *TINY, "--json")
     assert_refused(done, "train.jsonl:1", "other metrics", "--resume --replace")
@@ -47,9 +47,7 @@ def test_another_result_of_a_run_is_kept_apart_until_asked_for(psl, tmp_path: Pa
     assert json.loads(path.read_text())["metrics"] == true["metrics"]
     assert not list(tmp_path.glob(".psl/*.safetensors"))
     # On another device it is another run, and no question.
-    other["device"] = "another"
-    other["digest"] = content_digest(other)
-    path.write_text(json.dumps(other) + "\n")
+    path.write_text(json.dumps(sealed(other | {"device": "another"})) + "\n")
     assert psl("train", *TINY).returncode == 0
     assert len(path.read_text().splitlines()) == 2
 
@@ -94,8 +92,9 @@ def test_a_log_has_a_line_now_and_then(psl, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_told_to_end_it_stops_as_by_ctrl_c(tmp_path: Path) -> None:
-    """What a scheduler sends before it kills leaves a state to go on from, and says so."""
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_told_to_end_it_stops_as_by_ctrl_c(tmp_path: Path, name: str) -> None:
+    """What a scheduler or a closed terminal sends leaves a state to go on from, and says so."""
     command = [sys.executable, "-m", "companion", "train", *TINY, "--epochs", "100000"]
     run = subprocess.Popen(
         command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env={**os.environ, **NO_KERNELS}
@@ -106,7 +105,9 @@ def test_told_to_end_it_stops_as_by_ctrl_c(tmp_path: Path) -> None:
         while not list(tmp_path.glob(".psl/*.safetensors")):
             assert time.monotonic() < deadline, "no state is kept"
             time.sleep(0.02)
-        run.terminate()
+        busy = subprocess.run([*command, "--resume"], cwd=tmp_path, capture_output=True, text=True)
+        assert busy.returncode == 2 and "another process is at it" in busy.stderr
+        run.send_signal(getattr(signal, name))
         assert run.wait(60) == 130
         said = run.stderr.read()
     finally:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from psl.kernels.dispatch import cpu_kernels
-from psl.losses import Batch, StatefulLoss, get_loss
+from psl.losses import Batch, StatefulLoss, TrainingSetup, get_loss
 
 # 64 columns and more a score: the gather is taken when N * 64 < I.
 PRODUCT, GATHER = (37, 13), (800, 3)
@@ -31,10 +31,12 @@ def loss_by_name(name: str, batch: Batch | None = None):
     """Build a loss with state, so that nothing it holds is missing."""
     loss = get_loss(name).build(0.2)
     loss.reduction = "none"
-    if not isinstance(loss, StatefulLoss):
+    ids = (batch,) if getattr(loss, "needs_ids", False) else ()
+    if isinstance(loss, StatefulLoss):
+        loss.setup(TrainingSetup(12, 800, 0.1, 0.0, torch.Generator().manual_seed(1)))
+    elif not ids:
         return loss
-    loss.setup(12, 800, lr=0.1, weight_decay=0.0, generator=torch.Generator().manual_seed(1))
-    return lambda p, n: loss.to(p.dtype)(p, n, batch)
+    return lambda p, n: loss.to(p.dtype)(p, n, *ids)
 
 
 def reference(users: Tensor, items: Tensor, positive: Tensor, negative: Tensor, loss) -> Tensor:

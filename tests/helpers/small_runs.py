@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 
+from companion.released import PaperConfig
 from psl.datasets import Dataset, load
-from psl.training import Progress, Result, RunConfig, train
+from psl.training import Progress, Result, train
 
-SMALL = RunConfig(epochs=4, negatives=16, dim=8, validate_every=1, lr=0.05)
+SMALL = PaperConfig(epochs=4, negatives=16, dim=8, validate_every=1, lr=0.05)
 
 
 @cache
@@ -20,7 +21,7 @@ def data() -> Dataset:
     return load("synthetic")
 
 
-def run(config: RunConfig = SMALL, **options: Any) -> Result:
+def run(config: PaperConfig = SMALL, **options: Any) -> Result:
     stored = dataclasses.replace(data(), setting="ood" if config.setting == "ood" else "iid")
     return train(config, stored, device="cpu", **options)
 

@@ -8,16 +8,17 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from companion.released import PaperConfig
 from companion.sweep import Event, Job, SweepProgress
 from psl import datasets
-from psl.training import RunConfig, train
+from psl.training import train
 
 TINY: dict[str, Any] = {"epochs": 2, "negatives": 20, "dim": 8}
 HOPELESS: dict[str, Any] = {"loss": "bpr", "lr": 1e30}  # its loss overflows in the first epoch
 
 
 def job(**changes: Any) -> Job:
-    return Job(RunConfig(**{**TINY, **changes}), "tiny")
+    return Job(PaperConfig(**{**TINY, **changes}), "tiny")
 
 
 def board(
@@ -45,7 +46,7 @@ def alone(run: Job) -> dict[str, float]:
         torch.set_num_threads(before)
 
 
-def record(config: RunConfig, seconds: float, fingerprint: str = "") -> dict[str, Any]:
+def record(config: PaperConfig, seconds: float, fingerprint: str = "") -> dict[str, Any]:
     """What the plan reads of a record; the data is the registered unless said otherwise."""
     source = datasets.DATASETS.get((config.dataset, datasets.stored_setting(config.setting)))
     known = source.fingerprint if source else None

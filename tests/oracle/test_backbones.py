@@ -11,11 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from companion.released import ReleasedXSimGCL
 from process_defaults import other_defaults
 from psl.errors import UnknownNameError
 from psl.interactions import Interactions
 from psl.models.backbones import BACKBONES, LightGCN, MatrixFactorization, XSimGCL, get_backbone
-from psl.models.contrast import _masked, gaussian_noise, info_nce, orthant_noise
+from psl.models.contrast import _masked, info_nce, orthant_noise
 from psl.models.graph import Graph
 from psl.streams import stream_key, uniforms
 
@@ -288,7 +289,7 @@ def xsimgcl_dense(model: XSimGCL, users: Tensor, positive: Tensor, released: boo
 
 @pytest.mark.parametrize("released", [False, True])
 def test_xsimgcl_is_the_dense_formula(released: bool) -> None:
-    model = XSimGCL(data(), DIM, as_released=released, **options())
+    model = (ReleasedXSimGCL if released else XSimGCL)(data(), DIM, **options())
     users, positive = torch.tensor([0, 4, 4, 9, 12]), torch.tensor([1, 1, 30, 7, 7])
     u, v, own = model(users, positive, 9)
     final, contrast = xsimgcl_dense(model, users, positive, released)
@@ -309,7 +310,8 @@ def test_xsimgcl_without_noise_leaves_the_free_layer_out() -> None:
 def test_uniform_noise_stays_in_the_orthant_and_gaussian_noise_does_not() -> None:
     clean = torch.cat(Graph(data()).propagate(*torch.split(torch.ones(70, DIM), [30, 40])))
     for released, inside in ((False, True), (True, False)):
-        model = XSimGCL(data(), DIM, layers=1, eps=5.0, as_released=released, **options())
+        cls = ReleasedXSimGCL if released else XSimGCL
+        model = cls(data(), DIM, layers=1, eps=5.0, **options())
         with torch.no_grad():
             model.user.fill_(1), model.item.fill_(1)
         noisy = torch.cat(model._layers(0)[0]).detach()
@@ -340,7 +342,7 @@ def test_gaussian_noise_is_the_generators_at_its_length() -> None:
     x = torch.randn(31, 24, generator=torch.Generator().manual_seed(4))
     drawn = torch.randn(31, 24, generator=torch.Generator().manual_seed(5)).double()
     expected = x.double().sign() * drawn / drawn.norm(dim=1, keepdim=True) * 0.3
-    got = gaussian_noise(x.requires_grad_(), 5, 0.3)
+    got = ReleasedXSimGCL(data(), DIM, eps=0.3, **options()).noise(x.requires_grad_(), 5)
     assert torch.allclose(got.double(), expected, rtol=1e-6, atol=1e-9) and not got.requires_grad
 
 

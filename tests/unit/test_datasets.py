@@ -8,8 +8,14 @@ import hashlib
 import http.server
 import io
 import os
+import re
+import shutil
+import socketserver
+import subprocess
 import sys
 import threading
+import time
+import tracemalloc
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +27,7 @@ from hypothesis import strategies as st
 
 from psl import datasets
 from psl.datasets import archive as archives
+from psl.datasets import fetching
 from psl.errors import DataError, UnknownNameError
 
 HEADER = "user_procid\titem_procid\n"
@@ -64,7 +71,10 @@ def test_a_good_archive(tmp_path: Path) -> None:
         ({"train_tsv": HEADER + "0\t\n", "test_tsv": TEST}, "not an integer"),
         ({"train_tsv": HEADER + "0\t1.5\n", "test_tsv": TEST}, "not an integer"),
         ({"train_tsv": HEADER + "0\t99999999999999999999\n", "test_tsv": TEST}, "not an integer"),
-        ({"train_tsv": HEADER + "0\t9999999999\n", "test_tsv": TEST}, "the id 9999999999"),
+        (
+            {"train_tsv": HEADER + "0\t9999999999\n", "test_tsv": TEST},
+            "the item id 99999",
+        ),
         ({"train_tsv": HEADER + "0\t-2\n", "test_tsv": TEST}, "negative id -2"),
     ],
 )
@@ -140,11 +150,15 @@ def test_what_to_do_about_an_archive(
     (tmp_path / "mine.zip").write_bytes(b"no")
     with pytest.raises(DataError, match=r"not a readable zip archive .*; `psl data split`"):
         datasets.load(str(tmp_path / "mine.zip"))
-    # Without a digest, as for those that are not public, a damaged one gets as far as this.
-    source = dataclasses.replace(datasets.DATASETS["tiny", "iid"], sha256=None)
-    monkeypatch.setitem(datasets.DATASETS, ("tiny", "iid"), source)
+    # With the digest of what is no archive, it gets as far as this.
+    source = datasets.DATASETS["tiny", "iid"]
+    content = b"no"
+    digest = hashlib.sha256(content).hexdigest()
+    monkeypatch.setitem(
+        datasets.DATASETS, ("tiny", "iid"), dataclasses.replace(source, sha256=digest)
+    )
     monkeypatch.setenv("PSL_DATA_MIRROR", str(tiny))
-    (tiny / source.path).write_bytes(b"no")
+    (tiny / source.path).write_bytes(content)
     with pytest.raises(DataError, match=r"readable zip archive .*; delete it, and fetch it again"):
         datasets.load("tiny")
 
@@ -194,7 +208,7 @@ def test_the_names_behind_the_ids(tmp_path: Path) -> None:
 )
 def test_lists_that_do_not_fit(tmp_path: Path, text: str, words: str) -> None:
     path = write(tmp_path / "mine.zip", train_tsv=TRAIN, test_tsv=TEST, user_list_tsv=text)
-    with pytest.raises(DataError, match=rf"mine\.zip: user_list\.tsv .*{words}"):
+    with pytest.raises(DataError, match=rf"mine\.zip: user_list\.tsv.*{words}"):
         datasets.id_lists(str(path), datasets.load(str(path)))
 
 
@@ -227,6 +241,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         3,
         5,
         hashlib.sha256(path.read_bytes()).hexdigest(),
+        None,
         path.stat().st_size,
         None,
         "own",
@@ -333,7 +348,7 @@ def test_what_cannot_be_had_is_known_before_and_said_alike(
     assert reason("synthetic") == "" == reason("synthetic", "noise")
     assert "'iid' and 'noise' only" in reason("synthetic", "ood")
     assert datasets.unreachable("gowalla", "noise") == ""
-    assert "data_iid/amazon2014-book/proc.zip" in reason("amazon-book")
+    assert datasets.unreachable("amazon-book") == ""
     assert "has no setting 'ood'" in reason("amazon-book", "ood")
     assert "unknown dataset" in reason("no-such")
     monkeypatch.setenv("PSL_DATA_MIRROR", str(tmp_path))
@@ -342,7 +357,8 @@ def test_what_cannot_be_had_is_known_before_and_said_alike(
     there.parent.mkdir(parents=True)
     there.touch()
     assert datasets.unreachable("amazon-book") == ""
-    assert datasets.fetch("amazon-book") == there
+    with pytest.raises(DataError, match="it is no zip archive"):
+        datasets.fetch("amazon-book")
     monkeypatch.setenv("PSL_DATA_MIRROR", "https://example.org/mirror")
     assert datasets.unreachable("amazon-book") == ""
 
@@ -367,11 +383,14 @@ def test_every_row_of_the_registry_is_complete() -> None:
         *((n, "iid") for n in ("amazon-book", "amazon-electronic", "amazon-movie", "gowalla")),
         *((n, "ood") for n in ("amazon-cd", "amazon-electronic", "gowalla", "yelp2018")),
     }
-    small = {(n, "iid") for n in ("amazon-beauty", "amazon-health", "movielens-100k")}
-    assert set(datasets.DATASETS) == paper | small
+    other = {(n, "iid") for n in ("amazon-beauty", "amazon-health", "movielens-100k", "yelp2018")}
+    assert set(datasets.DATASETS) == paper | other
     for source in datasets.DATASETS.values():
         facts = (source.sha256, source.size_bytes, source.fingerprint)
         assert all(facts) or not any(facts), source
+        assert bool(source.sha256) != bool(source.git_blob)
+        kind = "[0-9a-f]{64}" if source.sha256 else "[0-9a-f]{40}"
+        assert re.fullmatch(kind, source.sha256 or source.git_blob or "")
         assert source.licence and source.path.endswith("/proc.zip")
         assert min(source.users, source.items, source.interactions) > 0
 
@@ -391,3 +410,162 @@ def test_the_real_archives(name: str, setting: str) -> None:
     assert 0.15 < share < 0.25
     assert (data.train.degrees > 0).all()
     assert np.unique(data.train.items).size <= source.items
+
+
+@pytest.mark.parametrize("member", ["train_tsv", "test_tsv", "middle_tsv", "user_list_tsv"])
+@pytest.mark.parametrize("ragged", [(0,), (1,), (0, 1)])
+def test_a_row_that_is_longer_than_the_header_shifts_nothing(
+    member: str, ragged: tuple[int, ...], tmp_path: Path
+) -> None:
+    """Of two columns over rows of three the first would become the name of the row."""
+    lists = {"user_list_tsv": "orgid\tprocid\na\t0\nb\t1\n"}
+    texts = {"train_tsv": TRAIN, "test_tsv": TEST, "middle_tsv": HEADER + "1\t1\n1\t1\n", **lists}
+    lines = texts[member].splitlines()
+    for row in ragged:
+        lines[1 + row] += "\t5"
+    texts[member] = "\n".join(lines)
+    path = write(tmp_path / "mine.zip", **texts)
+    name = member.replace("_tsv", ".tsv")
+    with pytest.raises(DataError, match=rf"{name}: not a table: (Length of header|Error tokeni)"):
+        datasets.id_lists(path, datasets.load(path))
+
+
+def test_a_column_that_stands_twice_is_not_chosen_from(tmp_path: Path) -> None:
+    twice = "user_procid\titem_procid\titem_procid\n0\t1\t2\n"
+    path = write(tmp_path / "a.zip", train_tsv=twice, test_tsv=TEST)
+    with pytest.raises(DataError, match=r"train\.tsv: 2 columns 'item_procid'"):
+        datasets.load(path)
+    lists = {"user_list_tsv": "orgid\tuser_orgid\tprocid\na\tb\t0\nc\td\t1\n"}
+    path = write(tmp_path / "b.zip", train_tsv=TRAIN, test_tsv=TEST, **lists)
+    with pytest.raises(DataError, match="two columns of one name"):
+        datasets.id_lists(path, datasets.load(path))
+
+
+@pytest.mark.parametrize(("column", "side"), [(0, "user"), (1, "item")])
+def test_ids_far_above_the_number_of_rows_take_no_memory(
+    column: int, side: str, tmp_path: Path
+) -> None:
+    """Tables have as many rows as the largest id says: 2^28 of them took the machine."""
+    for largest in (999, 1000, 2**28, 2**62, 2**63, 2**64 - 1):
+        pair = ["0", "3"]
+        pair[column] = str(largest)
+        text = TRAIN + "\t".join(pair) + "\n"
+        path = write(tmp_path / "a.zip", train_tsv=text, test_tsv=TEST)
+        if largest < 1000:
+            data = datasets.load(path)
+            assert (data.train.num_users, data.train.num_items)[column] == 1000
+            (note,) = [note for note in data.notes if side in note]
+            assert note.endswith(f"of 1,000 {side} ids stand in no row")
+        else:
+            words = "above 2^63" if largest >= 2**63 else f"the {side} id {largest} though"
+            with pytest.raises(DataError, match=re.escape(words)):
+                datasets.load(path)
+
+
+def test_what_counts_once_is_told(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.zip", train_tsv=TRAIN + "0\t1\n0\t1\n", test_tsv=TEST)
+    notes = datasets.load(path).notes
+    assert notes == ("train.tsv: 5 rows, 3 pairs; what is repeated counts once",)
+    assert datasets.load().notes == ()
+
+
+def test_the_middle_is_known_and_not_trained_on(tmp_path: Path) -> None:
+    plain = datasets.load(write(tmp_path / "a.zip", train_tsv=TRAIN, test_tsv=TEST))
+    assert plain.middle is None and plain.known is plain.train
+    middle = HEADER + "1\t1\n"
+    data = datasets.load(
+        write(tmp_path / "a.zip", train_tsv=TRAIN, test_tsv=TEST, middle_tsv=middle)
+    )
+    assert data.train.fingerprint() == plain.train.fingerprint()
+    assert data.middle is not None and data.middle.of(1).tolist() == [1]
+    assert data.known.of(1).tolist() == [1, 2]
+    assert data.fingerprint != plain.fingerprint
+    for text, words in (("0\t0\n", "training pairs too"), ("0\t2\n", "known pairs too")):
+        path = tmp_path / "b.zip"
+        write(path, train_tsv=TRAIN, test_tsv=TEST, middle_tsv=HEADER + text)
+        with pytest.raises(DataError, match=words):
+            datasets.load(path)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_bomb_is_refused_before_it_fills_the_memory(kind: str, tmp_path: Path) -> None:
+    """Once as it states its size, once as it states a small one."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", KINDS[kind]) as archive:
+        archive.writestr("train.tsv", HEADER + "0\t1\n" * 2**23)
+        archive.writestr("test.tsv", TEST)
+    size = len(HEADER) + 2**25
+    honest = content.getvalue()
+    path = tmp_path / "a.zip"
+    path.write_bytes(honest)
+    tracemalloc.start()
+    try:
+        if kind != "stored":
+            with pytest.raises(DataError, match="over the bound"):
+                datasets.load(path)
+        path.write_bytes(honest.replace(size.to_bytes(4, "little"), (100).to_bytes(4, "little")))
+        with pytest.raises(DataError, match="not a readable zip"):
+            datasets.load(path)
+        assert tracemalloc.get_traced_memory()[1] < 2**27
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_a_blob_id_is_what_git_calls_the_archive(
+    tiny: Path, served: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = datasets.DATASETS["tiny", "iid"]
+    said = subprocess.run(
+        ["git", "hash-object", str(tiny / source.path)], capture_output=True, text=True, check=True
+    )
+    blob = dataclasses.replace(source, sha256=None, git_blob=said.stdout.strip())
+    monkeypatch.setitem(datasets.DATASETS, ("tiny", "iid"), blob)
+    for mirror in (str(tiny), served):
+        monkeypatch.setenv("PSL_DATA_MIRROR", mirror)
+        assert len(datasets.load("tiny").train) == 3
+    cached = tmp_path / "cache" / "tiny-iid.zip"
+    # A page with status 200 in the archive's place, now and from before, does not stay.
+    good = (tiny / source.path).read_bytes()
+    (tiny / source.path).write_text("<html>Please log in</html>")
+    cached.write_text("<html>Please log in</html>")
+    with pytest.raises(DataError, match="could not be fetched: it is no zip archive"):
+        datasets.fetch("tiny")
+    assert not cached.exists()
+    (tiny / source.path).write_bytes(good)
+    assert datasets.fetch("tiny").read_bytes() == good
+    (tiny / source.path).write_bytes(good + b"1")
+    cached.unlink()
+    with pytest.raises(DataError, match="git blob id is"):
+        datasets.fetch("tiny")
+    assert not [p for p in cached.parent.iterdir() if p.is_file()]
+
+
+@pytest.mark.parametrize("slow", ["header", "body"])
+def test_a_server_that_drips_does_not_hold_for_ever(
+    slow: str, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "LONGEST_SECONDS", 1.0)
+    over = threading.Event()
+
+    class Dripping(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self.rfile.readline()
+            whole = b"HTTP/1.0 200 OK\r\nContent-Length: 1000000\r\n\r\n" + b"P" * 1000000
+            sent = 0 if slow == "header" else whole.index(b"P" * 2)
+            self.wfile.write(whole[:sent])
+            while not over.wait(0.05):
+                self.wfile.write(whole[sent : sent + 1])
+                sent += 1
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Dripping) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("PSL_DATA_MIRROR", f"http://127.0.0.1:{server.server_address[1]}")
+        started = time.monotonic()
+        with pytest.raises(DataError, match=r"takes longer than 1 s; get http.* PSL_DATA_MIRROR"):
+            datasets.fetch("tiny")
+        assert time.monotonic() - started < 20
+        over.set()
+        server.shutdown()
+    assert not [p for p in (tmp_path / "cache").rglob("*") if p.is_file()]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from psl.errors import PSLError
-from psl.files import check_writable, replace_file
+from psl.files import check_writable, clear_temporaries, replace_file
 
 
 def test_written_with_its_folders_and_replaced(tmp_path: Path) -> None:
@@ -21,6 +21,24 @@ def test_written_with_its_folders_and_replaced(tmp_path: Path) -> None:
         assert path.read_bytes() == content
     assert [p.name for p in path.parent.iterdir()] == ["a.bin"]
     assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_what_is_being_written_is_known_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that it can be cleared where its writer was killed."""
+    path = tmp_path / "a[1] b.jsonl"
+
+    def killed(*_: Any) -> None:
+        (part,) = tmp_path.iterdir()
+        path.with_name(".a1 b.jsonl.1a2b3c4d").touch()
+        clear_temporaries(path)
+        assert not part.exists() and len(list(tmp_path.iterdir())) == 1
+        raise OSError(5, "killed")
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(OSError, match="killed"):
+        replace_file(path, b"one")
 
 
 def test_the_longest_name_can_be_written(tmp_path: Path) -> None:

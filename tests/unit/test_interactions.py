@@ -279,3 +279,21 @@ def test_views_are_made_once_and_not_pickled() -> None:
     again = pickle.loads(pickle.dumps(data))
     assert set(vars(again)) == {"indptr", "items", "num_items"}
     assert again.fingerprint() == data.fingerprint() and again.to("cpu") is not view
+
+
+@pytest.mark.parametrize(("fraction", "wanted"), [(0.29, 29), (0.57, 57), (1 / 3, 33), (0.999, 99)])
+def test_a_fraction_of_a_hundred_is_its_percent(fraction: float, wanted: int) -> None:
+    data = Interactions.from_pairs(np.zeros(100, int), np.arange(100), 1, 100)
+    _, held = holdout(data, fraction, np.random.default_rng(0))
+    assert len(held) == wanted
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.2])
+def test_what_the_recorded_runs_set_aside_has_not_moved(fraction: float) -> None:
+    """A tenth to validate on and as marked pairs, a fifth of the synthetic dataset to test."""
+    degrees = np.arange(2, 2000)
+    users = np.repeat(np.arange(len(degrees)), degrees)
+    items = np.concatenate([np.arange(n) for n in degrees])
+    data = Interactions.from_pairs(users, items, len(degrees), 2000)
+    _, held = holdout(data, fraction, np.random.default_rng(0))
+    assert (held.degrees == np.maximum((fraction * degrees).astype(int), 1)).all()

@@ -8,14 +8,19 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch._library.custom_ops import OPDEFS
 from torch.library import opcheck
 
+from companion.released import ReleasedBSLLoss
 from psl.dro import saturation_radius
 from psl.interactions import Interactions
 from psl.losses import PairwiseSoftmaxLoss, get_loss
+from psl.losses.robust import robust_bpr_loss
 from psl.models.contrast import _masked, orthant_noise
+from psl.models.graph import Graph
 from psl.negatives import UniformNegatives
 from psl.ops import catalogue_loss, sampled_loss, sampled_scores, unit_rows
+from psl.ops.lookup import _lookup
 from psl.streams import stream_key
 
 DTYPES = [torch.float32, torch.float64]  # with kernels, where numba is there, and without
@@ -40,7 +45,7 @@ def test_operators_are_what_torch_expects(dtype: torch.dtype, columns: bool) -> 
     plain = (users.detach(), items.detach(), negative, torch.ones(5, 7, dtype=dtype), 2)
     opcheck(ops.sampled_scores_backward.default, plain)
     for drawn in (negative, None):
-        opcheck(ops.pairwise_softmax.default, (users, items, positive, drawn, 0.1, "relu", 2))
+        opcheck(ops.pairwise_softmax.default, (users, items, positive, drawn, 0.1, "relu", 2, True))
     opcheck(ops.unit_rows.default, (users,))
     unit = (users.detach(), items.detach()[:5], users.detach()[:, 0])
     opcheck(ops.unit_rows_backward.default, unit)
@@ -148,14 +153,39 @@ def test_compiled_code_adds_the_same_noise() -> None:
     assert all(torch.allclose(compiled(key), noisy(key), rtol=1e-6) for key in KEYS)
 
 
+# Of every operator and every function of autograd that is the package's own, by its name.
 ROADS: dict[str, Callable[..., Tensor]] = {
     "fused": lambda u, v, p, n: sampled_loss(u, v, p, n, PairwiseSoftmaxLoss(0.3)),
     "catalogue": lambda u, v, p, _: catalogue_loss(u, v, p, PairwiseSoftmaxLoss(0.3)),
-    "factor": lambda *a: sampled_loss(*a, get_loss("bsl").build(0.3, 0.2, as_released=True)),
+    "factor": lambda *a: sampled_loss(*a, ReleasedBSLLoss(0.3, 0.2)),
     "scores": lambda *a: sampled_loss(*a, get_loss("bpr").build(0.3)),
-    "contrast": lambda u, v, p, _: _masked(unit_rows(u), unit_rows(v[:5]), 0.3, p == p[0])[0],
-    "unit": lambda u, v, *_: (unit_rows(u).sum() + unit_rows(v).sum()).exp(),
+    "psl::pairwise_softmax": lambda *a: sampled_loss(*a, PairwiseSoftmaxLoss(0.3, "exp")),
+    "psl::sampled_scores": lambda u, v, _, n: sampled_scores(u, v, n).square().sum(),
+    "psl::masked_contrast": lambda u, v, p, _: _masked(u, v[:5], 0.3, p == p[0])[0],
+    "psl::unit_rows": lambda u, v, *_: (unit_rows(u).sum() + unit_rows(v).sum()).exp(),
+    "psl::lookup": lambda u, v, p, _: _lookup(p % 5, u).square().sum() + v.square().sum(),
+    "_Once": lambda u, v, *_: robust_bpr_loss(u[:, 0] * v[:5, 0], u @ v.T),
 }
+# What is linear may be derived again; the last stands for its own refusal.
+LINEAR = {"_Multiply", "_End"}
+
+
+def test_every_operator_is_asked_for_a_second_derivative() -> None:
+    """One that is added later, too."""
+    named = {name for name, op in OPDEFS.items() if name.startswith("psl::") and op._backward_fn}
+    functions = {
+        cls.__name__
+        for cls in torch.autograd.Function.__subclasses__()
+        if cls.__module__.startswith("psl.")
+    }
+    assert named | functions - LINEAR <= set(ROADS)
+
+
+def test_the_product_with_a_graph_may_be_derived_twice() -> None:
+    train = Interactions.from_pairs(np.arange(6) % 3, np.arange(6) % 4, 3, 4)
+    graph, g = Graph(train).to("cpu", torch.float64), torch.Generator().manual_seed(0)
+    tables = [torch.randn(n, 2, generator=g, dtype=torch.float64).requires_grad_() for n in (3, 4)]
+    assert torch.autograd.gradgradcheck(lambda u, v: graph.propagate(u.sin(), v.sin()), tables)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -7,13 +7,15 @@ is left, and ids are numbered in sorted order.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 
-from psl.datasets.splits.reading import COLUMNS
+from psl.datasets.splits.entries import COLUMNS
 from psl.errors import DataError
 
-__all__ = ["SPLITS", "k_core", "prepare", "split"]
+__all__ = ["SPLITS", "Cleaned", "Split", "k_core", "prepare", "split"]
 
 SPLITS = ("iid", "popularity", "temporal")
 
@@ -29,41 +31,90 @@ def k_core(rows: pd.DataFrame, k: int) -> pd.DataFrame:
         rows = rows[enough]
 
 
-def prepare(
-    rows: pd.DataFrame, *, min_rating: float | None = 3, core: int = 10
-) -> tuple[pd.DataFrame, dict[str, list[str]]]:
-    """Apply threshold, deduplication (the latest stays) and k-core; number the ids.
+class Cleaned(NamedTuple):
+    """A table ready to be split.
 
-    Returns
-    -------
+    Attributes
+    ----------
     rows : DataFrame
         Columns ``user`` and ``item`` as numbers from 0 in the order of the sorted names, and
         ``timestamp`` if there was one; sorted by user, then item.
     names : dict
         ``"user"`` and ``"item"``: the names, by number.
+    left_out : dict
+        How many rows each step took; with ``rows`` they add up to the rows that came in.
+    notes : tuple of str
+        What looks like a slip: names that differ by blanks alone.
+    """
+
+    rows: pd.DataFrame
+    names: dict[str, list[str]]
+    left_out: dict[str, int]
+    notes: tuple[str, ...]
+
+
+class Split(NamedTuple):
+    """What is trained on, and what is held out.
+
+    Attributes
+    ----------
+    train, test : DataFrame
+        Columns ``user`` and ``item``.
+    middle : DataFrame
+        What a split by time leaves between them; else without rows.
+    left_out : dict
+        How many rows are in none of them, by the reason; all add up to the rows that came in.
+    """
+
+    train: pd.DataFrame
+    test: pd.DataFrame
+    middle: pd.DataFrame
+    left_out: dict[str, int]
+
+
+def prepare(rows: pd.DataFrame, *, min_rating: float | None = 3, core: int = 10) -> Cleaned:
+    """Apply threshold, deduplication (the latest stays) and k-core; number the ids.
+
+    A rating, or a count, decides whether its row is a pair; its size is not used further.
 
     Raises
     ------
     DataError
         If nothing is left.
     """
+    left_out, before = {}, len(rows)
     if min_rating is not None and "rating" in rows:
         rows = rows[rows["rating"] >= min_rating]
+        left_out[f"ratings below {min_rating:g}"] = before - len(rows)
     if "timestamp" in rows:
         rows = rows.sort_values("timestamp", kind="stable")
-    rows = k_core(rows.drop_duplicates(list(COLUMNS), keep="last"), core)
+    pairs = rows.drop_duplicates(list(COLUMNS), keep="last")
+    left_out["repeated pairs (the latest stays)"] = len(rows) - len(pairs)
+    rows = k_core(pairs, core)
+    left_out[f"users and items with fewer than {core} pairs"] = len(pairs) - len(rows)
     if rows.empty:
-        raise DataError(f"nothing is left of the table: try --core below {core}, or --min-rating")
+        reasons = ", ".join(f"{count:,} by {reason}" for reason, count in left_out.items() if count)
+        raise DataError(
+            f"nothing is left of {before:,} rows, {reasons}: try --core below {core}, or "
+            "--min-rating"
+        )
     names, out = {}, rows.drop(columns="rating", errors="ignore").copy()
+    notes = []
     for column in COLUMNS:
         out[column], found = pd.factorize(rows[column], sort=True)
         names[column] = [str(name) for name in found]
-    return out.sort_values(list(COLUMNS)).reset_index(drop=True), names
+        taken = set(names[column])
+        alike = [n for n in names[column] if n != n.strip() and n.strip() in taken]
+        if alike:
+            notes.append(
+                f"{len(alike):,} {column}s have the name of another but for blanks around it, as "
+                f"{alike[0]!r} and {alike[0].strip()!r}; they count as two"
+            )
+    out = out.sort_values(list(COLUMNS)).reset_index(drop=True)
+    return Cleaned(out, names, left_out, tuple(notes))
 
 
-def split(
-    rows: pd.DataFrame, setting: str, rng: np.random.Generator
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def split(rows: pd.DataFrame, setting: str, rng: np.random.Generator) -> Split:
     """Split the rows of :func:`prepare`; test rows of users or items unseen in train are dropped.
 
     Parameters
@@ -73,35 +124,40 @@ def split(
         ``"iid"``: of each user a random ``floor(0.8 n)`` are trained on.  ``"popularity"``: a fifth
         of all rows is moved to test, an item drawn uniformly and one of its rows each time, the
         last row of an item never: the test set is even over items where train is not.
-        ``"temporal"``: the first 60 % of the rows in time against the last 20 %.
+        ``"temporal"``: the first 60 % of the rows in time are trained on, the last 20 % tested; the
+        20 % between are known and neither, so that test is not the next day of train.
     rng : numpy.random.Generator
-
-    Returns
-    -------
-    train, test : DataFrame
 
     Raises
     ------
     DataError
-        For another name, times that are missing, or a split with an empty side.
+        For another name, times that are missing or all alike, or a split with an empty side.
     """
+    between = np.zeros(len(rows), dtype=bool)
     if setting == "iid":
         test = _by_user(rows, rng)
     elif setting == "popularity":
         test = _by_item(rows, rng)
     elif setting == "temporal":
         place = _by_time(rows)
-        near = (place < int(0.6 * len(rows))) | (place >= len(rows) - int(0.2 * len(rows)))
-        test = place[near] >= int(0.6 * len(rows))
-        rows = rows[near]
+        test = place >= len(rows) - len(rows) // 5
+        between = (place >= 3 * len(rows) // 5) & ~test
     else:
         raise DataError(f"unknown split {setting!r}. Valid names: {', '.join(SPLITS)}")
-    train, held = rows[~test], rows[test]
-    for column in COLUMNS:
-        held = held[held[column].isin(train[column])]
-    if train.empty or held.empty:
-        raise DataError(f"{len(rows)} interactions are too few for this split")
-    return train[list(COLUMNS)], held[list(COLUMNS)]
+    train = rows[~test & ~between][list(COLUMNS)]
+    left_out, parts = {}, {}
+    for name, part in (("test", rows[test]), ("middle", rows[between])):
+        seen = np.logical_and.reduce([part[column].isin(train[column]) for column in COLUMNS])
+        parts[name] = part[seen][list(COLUMNS)]
+        if len(part):
+            left_out[f"{name}, of users or items not in train"] = int((~seen).sum())
+    if train.empty or parts["test"].empty:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in left_out.items() if count)
+        raise DataError(
+            f"{len(rows):,} interactions are too few for this split: {len(train):,} to train on, "
+            f"{len(parts['test']):,} to test" + (f" ({reasons})" if reasons else "")
+        )
+    return Split(train, parts["test"], parts["middle"], left_out)
 
 
 def _by_user(rows: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
@@ -135,6 +191,8 @@ def _by_item(rows: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
 def _by_time(rows: pd.DataFrame) -> np.ndarray:
     if "timestamp" not in rows:
         raise DataError("a temporal split needs --timestamp, the column of times")
+    if len(rows) > 1 and rows["timestamp"].nunique() == 1:
+        raise DataError(f"all {len(rows):,} times are the same: there is no order to split by")
     place = np.empty(len(rows), dtype=np.int64)
     place[np.argsort(rows["timestamp"].to_numpy(), kind="stable")] = np.arange(len(rows))
     return place

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from psl.datasets.splits.reading import COLUMNS
+from psl.datasets.splits.entries import COLUMNS
 from psl.files import replace_file
 
-__all__ = ["summary", "write_archive"]
+__all__ = ["archive_bytes", "summary", "write_archive"]
 
 
 def summary(train: pd.DataFrame, test: pd.DataFrame) -> dict[str, float]:
@@ -34,7 +34,11 @@ def summary(train: pd.DataFrame, test: pd.DataFrame) -> dict[str, float]:
 
 
 def write_archive(
-    path: Path | str, train: pd.DataFrame, test: pd.DataFrame, names: dict[str, list[str]]
+    path: Path | str,
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    names: dict[str, list[str]],
+    middle: pd.DataFrame | None = None,
 ) -> None:
     """Write the layout of the public datasets: two tables of ids, two lists of names, a summary.
 
@@ -49,26 +53,42 @@ def write_archive(
         As :func:`split` gives them: columns ``user`` and ``item``, of numbers.
     names : dict
         ``"user"`` and ``"item"``: the names by number, as :func:`prepare` gives them.
+    middle : DataFrame, optional
+        What is known and neither trained on nor tested; kept as ``middle.tsv`` if it has rows.
     """
-    sheets = {}
+    replace_file(path, archive_bytes(train, test, names, middle))
+
+
+def archive_bytes(
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    names: dict[str, list[str]],
+    middle: pd.DataFrame | None = None,
+) -> bytes:
+    """Return the content of the archive of :func:`write_archive`: equal tables, equal bytes."""
+    sheets, parts = {}, {"train": train, "test": test}
+    if middle is not None and len(middle):
+        parts["middle"] = middle
     for column in COLUMNS:
         kept = np.unique(train[column])
-        train, test = (
-            t.assign(**{column: np.searchsorted(kept, t[column].to_numpy())}) for t in (train, test)
-        )
+        for part, rows in parts.items():
+            number = np.searchsorted(kept, rows[column].to_numpy())
+            parts[part] = rows.assign(**{column: number})
         of = [names[column][i] for i in kept]
         sheets[f"{column}_list"] = pd.DataFrame({"orgid": of, "procid": range(len(of))})
-    for part, rows in (("train", train), ("test", test)):
+    for part, rows in parts.items():
         rows = rows.sort_values(list(COLUMNS))
         sheets[part] = rows.set_axis(["user_procid", "item_procid"], axis=1)
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
 
-        def put(name: str, text: str) -> None:  # without the date: equal tables, equal bytes
+        def put(name: str, text: str) -> None:  # without the date
             archive.writestr(zipfile.ZipInfo(name), text, zipfile.ZIP_DEFLATED)
 
         for name, sheet in sorted(sheets.items()):
             put(f"{name}.tsv", sheet.to_csv(sep="\t", index=False, lineterminator="\n"))
-        lines = (f"{key}: {value:g}\n" for key, value in summary(train, test).items())
+        lines = (
+            f"{key}: {value:g}\n" for key, value in summary(parts["train"], parts["test"]).items()
+        )
         put("summary.txt", "".join(lines))
-    replace_file(path, content.getvalue())
+    return content.getvalue()

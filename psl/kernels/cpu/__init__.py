@@ -13,7 +13,8 @@ from psl.kernels.cpu.graph import csr_product
 from psl.kernels.cpu.negatives import mix_in, uniform_negatives
 from psl.kernels.cpu.noise import orthant_noise
 from psl.kernels.cpu.rows import unit_rows, unit_rows_backward
-from psl.kernels.cpu.sampled import pairwise_softmax, scatter_scores, scores
+from psl.kernels.cpu.sampled import pairwise_softmax
+from psl.kernels.cpu.scores import scatter_scores, scores
 
 __all__ = [
     "catalogue_softmax",

@@ -16,10 +16,11 @@ import torch
 from numba import prange
 from torch import Tensor
 
+from psl.kernels.cpu.buckets import SPARE, refuse
 from psl.kernels.cpu.compiling import compiled
 from psl.kernels.cpu.maths import HUGE, KINDS, exp, f4, i4, term, u8
-from psl.kernels.cpu.sampled import SPARE
 from psl.kernels.cpu.threads import use_threads
+from psl.kernels.products import matmul, same_bits
 
 __all__ = ["catalogue_softmax"]
 
@@ -90,17 +91,19 @@ def catalogue_softmax(
     negative: Tensor | None,
     tau: float,
     activation: str,
+    wanted: bool = True,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the loss of each row (B,) and the gradients of its mean, (B, d) and (I, d).
 
     ``negative`` (B, N) are the sampled items; ``None`` means every item once, the positive too.
-    Memory beyond inputs and outputs is 1 to 32 MiB.  Raises IndexError for a wrong id.
+    The gradients are empty if they are not ``wanted``.  Memory beyond inputs and outputs is 1 to
+    32 MiB.  Raises IndexError for a wrong id.
     """
     if negative is None:
         negative = positive.new_empty(len(positive), 0)  # none drawn: the kernel takes them all
     threads, kernel = use_threads(), _weights(activation)
-    value, grad_users = users.new_empty(len(users)), torch.empty_like(users)
-    grad_items, bad = torch.zeros_like(items), np.zeros(1, i4)
+    value, bad = users.new_empty(len(users)), np.zeros(1, i4)
+    grad_users, grad_items = (torch.zeros_like(x if wanted else x[:0]) for x in (users, items))
     row_bytes = 4 * len(items)
     step = max(BLOCK_BYTES // row_bytes, min(ROWS, MOST_BYTES // row_bytes), 1)
     shape = min(step, len(users)), len(items)
@@ -109,7 +112,7 @@ def catalogue_softmax(
     for start in range(0, len(users), step):
         part = slice(start, start + step)
         u = users[part]
-        score = torch.mm(u, items.T, out=room[: len(u)])
+        score = matmul(u, items.T, out=room[: len(u)])
         kernel(
             score.numpy(),
             positive[part].numpy(),
@@ -120,8 +123,9 @@ def catalogue_softmax(
             value[part].numpy(),
             bad,
         )
-        if bad[0]:
-            raise IndexError(f"an item id is not in 0 .. {len(items) - 1}")
-        torch.mm(score, items, out=grad_users[part])
-        grad_items.addmm_(score.T, u)
+        refuse(bad, items)
+        if wanted:
+            matmul(score, items, out=grad_users[part])
+            with same_bits(*items.shape):
+                grad_items.addmm_(score.T, u)
     return value, grad_users, grad_items

@@ -50,7 +50,7 @@ _log = logging.getLogger(__name__)
 
 class _Impl(CompileResultCacheImpl):
     # Where nobody has a home, numba would make a folder called "~".
-    _locator_classes = [  # noqa: RUF012
+    _locator_classes = [  # noqa: RUF012  # as numba has it
         kind
         for kind in CompileResultCacheImpl._locator_classes
         if "UserWide" not in kind.__name__ or os.path.isabs(os.path.expanduser("~"))

@@ -79,17 +79,19 @@ def catalogue_softmax(
     negative: Tensor | None,
     tau: float,
     activation: str,
+    wanted: bool = True,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the loss of each row (B,) and the gradients of its mean, (B, d) and (I, d).
 
     ``negative`` (B, N) are the sampled items; ``None`` means every item once, the positive too.
+    The gradients are empty if they are not ``wanted``.
     Memory beyond inputs and outputs is at most 512 MiB, or one row of 8 bytes an item.
     """
     if negative is None:
         negative = positive.new_empty(len(positive), 0)  # none drawn: the kernel takes them all
     batch, num_items, count = len(users), len(items), negative.shape[1]
-    value, grad_users = users.new_empty(batch), torch.empty_like(users)
-    grad_items = torch.zeros_like(items)
+    value = users.new_empty(batch)
+    grad_users, grad_items = (torch.zeros_like(x if wanted else x[:0]) for x in (users, items))
     step = max(min(MOST_BYTES // ((8 if count else 4) * num_items), batch), 1)
     room = users.new_empty(step, num_items)
     others = torch.empty_like(room) if count else room
@@ -107,6 +109,7 @@ def catalogue_softmax(
                 num_items, count or num_items, scale, scale / batch,
                 KIND=activation, DRAWN=count > 0, BLOCK=block, num_warps=4,
             )  # fmt: skip
-            torch.mm(weight, items, out=grad_users[part])
-            grad_items.addmm_(weight.T, u)
+            if wanted:
+                torch.mm(weight, items, out=grad_users[part])
+                grad_items.addmm_(weight.T, u)
     return value, grad_users, grad_items

@@ -9,7 +9,10 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-__all__ = ["EPS", "HALF_PI", "HUGE", "LN2", "blocks", "flaw", "on", "term", "uniform", "warps"]
+__all__ = [
+    "EPS", "HALF_PI", "HUGE", "LN2", "blocks", "flaw", "grid_of", "on", "row_and_column", "term",
+    "uniform", "warps",
+]  # fmt: skip
 
 EPS = tl.constexpr(torch.finfo(torch.float32).eps)
 HUGE = tl.constexpr(torch.finfo(torch.float32).max)
@@ -37,6 +40,24 @@ def blocks(dim: int, rows: int) -> tuple[int, int]:
 def warps(rows: int, width: int) -> int:
     """Return how many warps hold a block in their registers."""
     return min(max(rows * width // EACH, 1), 32)
+
+
+def grid_of(rows: int, columns: int, block: int) -> tuple[int]:
+    """Return the grid of one program for each block of each row, see :func:`row_and_column`.
+
+    It has one dimension: the others of a CUDA grid end at 65,535, the first at 2^31 - 1.
+    """
+    programs = rows * triton.cdiv(columns, block)
+    if programs >= 1 << 31:
+        raise ValueError(f"{rows} rows of {columns} are too many for one call on a GPU")
+    return (programs,)
+
+
+@triton.jit
+def row_and_column(columns, BLOCK: tl.constexpr):
+    """Return which row is this program's, and its first column."""
+    program, each = tl.program_id(0), tl.cdiv(columns, BLOCK)
+    return (program // each).to(tl.int64), (program % each) * BLOCK
 
 
 @triton.jit

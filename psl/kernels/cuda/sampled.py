@@ -13,7 +13,16 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from psl.kernels.cuda.maths import HUGE, blocks, flaw, on, term, warps
+from psl.kernels.cuda.maths import (
+    HUGE,
+    blocks,
+    flaw,
+    grid_of,
+    on,
+    row_and_column,
+    term,
+    warps,
+)
 
 __all__ = ["pairwise_softmax", "scatter_scores", "scores"]
 
@@ -82,8 +91,8 @@ def _loss(
 @triton.jit
 def _weigh(weight, top_of, norm_of, count, scale, KIND: tl.constexpr, BLOCK: tl.constexpr):
     """Turn differences d, in place, into what each pair weighs in the gradient."""
-    b = tl.program_id(0).to(tl.int64)
-    j = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    b, start = row_and_column(count, BLOCK)
+    j = start + tl.arange(0, BLOCK)
     place, drawn = weight + b * (count + 1) + 1 + j, j < count
     log_sigma, slope = term(tl.load(place, mask=drawn, other=0.0), KIND)
     e = tl.exp(log_sigma * scale - tl.load(top_of + b))
@@ -123,8 +132,8 @@ def _scores(
     users, items, columns, out, num_items, count, dim,
     BLOCK: tl.constexpr, WIDTH: tl.constexpr,
 ):  # fmt: skip
-    b = tl.program_id(0).to(tl.int64)
-    j = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    b, start = row_and_column(count, BLOCK)
+    j = start + tl.arange(0, BLOCK)
     k = tl.arange(0, WIDTH)
     real, drawn = k < dim, j < count
     u = tl.load(users + b * dim + k, mask=real, other=0.0)
@@ -159,10 +168,17 @@ def _gather(
 
 
 def pairwise_softmax(
-    users: Tensor, items: Tensor, positive: Tensor, negative: Tensor, tau: float, activation: str
+    users: Tensor,
+    items: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    tau: float,
+    activation: str,
+    wanted: bool = True,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the loss of each row (B,) and the gradients of its mean, (B, d) and (I, d).
 
+    The gradients are empty if they are not ``wanted``.
     Memory beyond inputs and outputs is some 40 bytes a pair: ids, weights, and sorting them.
     """
     (batch, dim), count = users.shape, negative.shape[1]
@@ -179,7 +195,9 @@ def pairwise_softmax(
             len(items), lowest, count, dim, scale, scale / max(batch, 1),
             KIND=activation, BLOCK=block, WIDTH=width, num_warps=warps(block, width),
         )  # fmt: skip
-        grid = (batch, triton.cdiv(count, COLUMNS))
+        if not wanted:
+            return value, users[:0].clone(), items[:0].clone()
+        grid = grid_of(batch, count, COLUMNS)
         _weigh[grid](weight, top, norm, count, scale, KIND=activation, BLOCK=COLUMNS)
     return value, grad_users, _items_gradient(users, items, keys, weight)
 
@@ -190,7 +208,7 @@ def scores(users: Tensor, items: Tensor, columns: Tensor) -> Tensor:
     block, width = blocks(dim, ITEMS)
     out = users.new_empty(columns.shape)
     with on(users):
-        _scores[(batch, triton.cdiv(count, block))](
+        _scores[grid_of(batch, count, block)](
             users, items, columns, out, len(items), count, dim,
             BLOCK=block, WIDTH=width, num_warps=warps(block, width),
         )  # fmt: skip

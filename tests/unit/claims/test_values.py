@@ -202,12 +202,12 @@ def test_two_losses_that_are_one_count_once() -> None:
     assert value(record("sl", paper * 1.06), *others) == "differs"
 
 
-def test_a_run_on_data_of_ones_own_mirror_counts_where_none_is_registered() -> None:
+def test_a_run_counts_where_no_fingerprint_is_registered() -> None:
     rows = [r for r in claims.load_rows() if r["id"] == "table-1-book-mf-sl-ndcg-20"]
     (row,) = rows
     made = subject(record("sl", row["arguments"]["paper"], dataset="amazon-book"))
     check = claims.CHECKS["printed-value"]
-    assert check(subject(), **row["arguments"]).status == "not computable here"
+    assert check(subject(), **row["arguments"]).status == "not yet run"
     assert check(made, **row["arguments"]).status == "reproduced"
     mutated = claims.MUTANTS[row["mutant"]](made)
     assert check(mutated, **row["arguments"]).status == "differs"

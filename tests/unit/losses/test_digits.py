@@ -53,7 +53,7 @@ def test_one_softplus_keeps_the_bits_of_losses_and_of_activations() -> None:
 
 def test_llpauc_has_all_its_digits_in_float64() -> None:
     """Its hinge is softplus(5 x) / 5: x = 4.2 is enough."""
-    loss = LLPAUCLoss(1.0, 1.0, 1.0).double()
+    loss = LLPAUCLoss(1.0, 1.0).double()
     with torch.no_grad():
         loss.b.fill_(0), loss.s_neg.fill_(0), loss.s_pos.fill_(40), loss.gamma.fill_(1)
     p, n = (torch.full(shape, 50.0, dtype=torch.float64) for shape in ((1,), (1, 1)))

@@ -117,6 +117,11 @@ def test_a_module_refuses_when_it_is_made(cls: Any, arguments: dict[str, Any], w
         cls(**arguments)
 
 
+def test_llpauc_has_no_temperature() -> None:
+    loss = LLPAUCLoss(0.6, 0.02)
+    assert (loss.alpha, loss.beta) == (0.6, 0.02)
+
+
 def test_a_module_knows_its_activations_when_it_is_made() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'tanh'"):
         PairwiseSoftmaxLoss(0.1, "tan")

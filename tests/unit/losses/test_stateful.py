@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from companion.released import ReleasedAdvInfoNCELoss
 from loss_cases import N, P
 from psl.losses import (
     AdvInfoNCELoss,
@@ -14,6 +15,7 @@ from psl.losses import (
     BSLLoss,
     LLPAUCLoss,
     SLatKLoss,
+    TrainingSetup,
     bsl_loss,
     slatk_loss,
 )
@@ -26,7 +28,7 @@ def test_a_loss_with_state_says_what_must_come_first(cls: Any) -> None:
     with pytest.raises(RuntimeError, match=r"call setup\(\.\.\.\) first"):
         loss(P, N, batch)
     loss(P, N)  # without ids it needs no state
-    loss.setup(3, 5, lr=0.1, weight_decay=0.0, generator=torch.Generator().manual_seed(0))
+    loss.setup(TrainingSetup(3, 5, 0.1, 0.0, torch.Generator().manual_seed(0)))
     assert torch.isfinite(loss(P, N, batch))
 
 
@@ -45,7 +47,7 @@ def test_a_player_uses_its_gradients_up() -> None:
     """Two turns are two gradients and not their sum."""
     loss = LLPAUCLoss()
     g = torch.Generator().manual_seed(0)
-    loss.setup(5, 7, lr=0.1, weight_decay=0.0, generator=g)
+    loss.setup(TrainingSetup(5, 7, 0.1, 0.0, g))
     loss(P, torch.zeros(3, 4)).backward()
     loss.optimizer_step()
     assert all(p.grad is None for p in loss.parameters())
@@ -61,7 +63,7 @@ def test_a_batch_is_grouped_by_its_users() -> None:
     batch = Batch(torch.tensor([1, 1, 0]), torch.tensor([0, 1, 1]), torch.zeros(3, 2).long())
     assert torch.equal(BSLLoss(0.1, 0.2)(p, n, batch), bsl_loss(p, n, 0.1, 0.2, batch.users))
     loss = SLatKLoss(0.1)
-    loss.setup(2, 2, lr=0.1, weight_decay=0.0, generator=torch.Generator())
+    loss.setup(TrainingSetup(2, 2, 0.1, 0.0, torch.Generator()))
     loss.quantile.copy_(torch.tensor([0.2, -0.2]))
     quantile = torch.tensor([-0.2, -0.2, 0.2])
     assert torch.equal(loss(p, n, batch), slatk_loss(p, n, 0.1, quantile))
@@ -70,8 +72,7 @@ def test_a_batch_is_grouped_by_its_users() -> None:
 @pytest.mark.parametrize(("released", "std"), [(True, 1.0), (False, (2 / 464) ** 0.5)])
 def test_the_first_tables_of_the_adversary(released: bool, std: float) -> None:
     """Standard normal as released; Xavier's, of 400 rows and 64 columns, as published."""
-    loss = AdvInfoNCELoss(0.1, released)
-    generator = torch.Generator().manual_seed(0)
-    loss.setup(400, 400, lr=0.1, weight_decay=0.0, generator=generator)
+    loss = (ReleasedAdvInfoNCELoss if released else AdvInfoNCELoss)(0.1)
+    loss.setup(TrainingSetup(400, 400, 0.1, 0.0, torch.Generator().manual_seed(0)))
     for table in (loss.user, loss.item):
         assert float(table.detach().std()) == pytest.approx(std, rel=0.05)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from companion.released import ReleasedBSLLoss
 from loss_cases import N, P
 from psl.losses import (
     BSLLoss,
@@ -16,6 +17,7 @@ from psl.losses import (
     SoftmaxLoss,
     bsl_loss,
     pairwise_softmax_loss,
+    slatk_loss,
     softmax_loss,
 )
 
@@ -84,8 +86,8 @@ def test_a_number_of_numpy_is_a_number(kind: Any) -> None:
     for loss in (
         PairwiseSoftmaxLoss(tau),
         SoftmaxLoss(tau),
-        BSLLoss(tau, tau, as_released=True),
-        BSLLoss(tau, as_released=True),
+        ReleasedBSLLoss(tau, tau),
+        ReleasedBSLLoss(tau),
     ):
         assert loss.fused is not None
         assert type(loss.fused.tau) is float and loss.fused.tau == float(tau)
@@ -95,8 +97,42 @@ def test_a_number_of_numpy_is_a_number(kind: Any) -> None:
 def test_a_temperature_in_a_tensor_changes_neither_shape_nor_dtype(shape: tuple[int, ...]) -> None:
     n = torch.linspace(-0.4, 0.4, 12).view(3, 4)
     tau = torch.full(shape, 0.1, dtype=torch.float64)
-    for loss in (pairwise_softmax_loss, bsl_loss):
+    for loss in (pairwise_softmax_loss, bsl_loss, slatk_loss):
         value = loss(P, n, tau, reduction="none")
         assert value.shape == (3,) and value.dtype == torch.float32
         assert torch.allclose(value, loss(P, n, 0.1, reduction="none"))
     assert PairwiseSoftmaxLoss(np.array(0.1))(P, n).dtype == torch.float32
+
+
+def test_a_quantile_and_a_weight_in_float64_change_no_dtype() -> None:
+    one = torch.tensor(0.3, dtype=torch.float64)
+    value = slatk_loss(P, N, 0.1, one, one)
+    assert value.dtype == torch.float32
+    assert torch.allclose(value, slatk_loss(P, N, 0.1, 0.3, 0.3))
+
+
+@pytest.mark.parametrize("tau", ["0.1", None])
+@pytest.mark.parametrize("loss", [pairwise_softmax_loss, softmax_loss, bsl_loss, slatk_loss])
+def test_what_is_no_number_is_refused_by_name(loss: Any, tau: Any) -> None:
+    with pytest.raises(ValueError, match="tau must be a number, got"):
+        loss(P, N, tau)
+    with pytest.raises(ValueError, match="tau must be a number, got"):
+        PairwiseSoftmaxLoss(tau)
+
+
+@pytest.mark.parametrize("cls", [PairwiseSoftmaxLoss, SoftmaxLoss])
+def test_the_logarithm_of_a_temperature_may_be_learned(cls: Any) -> None:
+    """A step that would make a temperature negative makes its logarithm smaller."""
+    n = torch.tensor([[0.1, -0.2, 0.3, 0.0]]).expand(3, 4)
+    log_tau = torch.nn.Parameter(torch.tensor(math.log(0.2)))
+    loss, plain = cls(log_tau=log_tau), cls(torch.tensor(0.2, requires_grad=True))
+    assert loss.fused is None and "log_tau=-1.6" in repr(loss) and " tau=" not in repr(loss)
+    assert [name for name, _ in loss.named_parameters()] == ["log_tau"]
+    values = loss(P, n), plain(P, n)
+    assert torch.allclose(*values)
+    (got,) = torch.autograd.grad(values[0], log_tau)
+    (slope,) = torch.autograd.grad(values[1], plain.tau)
+    assert torch.allclose(got, 0.2 * slope)
+    with torch.no_grad():
+        log_tau -= 10
+    assert torch.isfinite(loss(P, n))

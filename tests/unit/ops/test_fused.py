@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from companion.released import ReleasedBSLLoss
 from psl.errors import UnknownNameError
-from psl.losses import Batch, BSLLoss, PairwiseSoftmaxLoss, SoftmaxLoss
+from psl.losses import Batch, PairwiseSoftmaxLoss, SoftmaxLoss
 from psl.ops import FusedSpec, catalogue_loss, sampled_loss
 from scoring_problems import PRODUCT, problem, reference
 
@@ -19,7 +20,7 @@ class Margin(PairwiseSoftmaxLoss):
         return super().forward(positive - 0.3, negative, log_weight)
 
 
-class BilateralMargin(BSLLoss):
+class BilateralMargin(ReleasedBSLLoss):
     def forward(self, positive: Tensor, negative: Tensor, batch: Batch | None = None) -> Tensor:
         return super().forward(positive - 0.3, negative, batch)
 
@@ -44,7 +45,7 @@ def hooked(kind: str) -> PairwiseSoftmaxLoss:
     "loss",
     [
         Margin(0.2),
-        BilateralMargin(0.2, 0.2, as_released=True),
+        BilateralMargin(0.2, 0.2),
         on_the_object(),
         hooked("before"),
         hooked("after"),
@@ -66,7 +67,7 @@ def test_what_the_module_does_is_what_is_taken(loss, dtype: torch.dtype) -> None
 @pytest.mark.parametrize("tau", [-0.1, 0.0, math.nan, math.inf])
 def test_settings_that_were_changed_are_checked(tau: float) -> None:
     """An annealed temperature is set on the loss; the fused road refuses what calling it does."""
-    for loss in (SoftmaxLoss(0.2), BSLLoss(0.1, as_released=True)):
+    for loss in (SoftmaxLoss(0.2), ReleasedBSLLoss(0.1)):
         loss.tau = 0.3
         assert loss.fused is not None
         loss.tau = tau
@@ -86,7 +87,7 @@ def test_the_losses_as_they_are_stay_fused() -> None:
         assert loss.fused is not None
         loss.reduction = "none"
         assert loss.fused is not None
-    assert BSLLoss(0.1, 0.2, as_released=True).fused == FusedSpec(0.2, "exp", 2.0)
+    assert ReleasedBSLLoss(0.1, 0.2).fused == FusedSpec(0.2, "exp", 2.0)
     for settings in ({"form": "inside"}, {"correction": "mean"}, {"reduction": "sum"}):
         assert PairwiseSoftmaxLoss(0.2, **settings).fused is None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from psl.losses import get_loss
+from psl.losses import SLatKLoss, get_loss
 from psl.models.contrast import _masked
 from psl.ops import catalogue_loss, half_cosine, sampled_loss, sampled_scores
 from psl.ops.precision import full_precision
@@ -158,3 +159,71 @@ def test_a_switch_that_follows_another_goes_on_following_it() -> None:
     assert torch.backends.cuda.matmul.fp32_precision == "tf32"
     torch.backends.fp32_precision = "none"
     assert torch.backends.cuda.matmul.fp32_precision in ("none", "ieee")
+
+
+@pytest.mark.usefixtures("restored")
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize("first_out", [0, 1])
+def test_a_thread_that_leaves_does_not_turn_the_switch_of_another(
+    device: str, first_out: int
+) -> None:
+    """As autograd's thread and the program's: who is inside still multiplies in float32."""
+    torch.set_float32_matmul_precision("medium")
+    before, seen = switches(), []
+    inside, leave = [threading.Event(), threading.Event()], [threading.Event(), threading.Event()]
+
+    @full_precision
+    def operator(x: Any) -> None:
+        inside[x.number].set()
+        assert leave[x.number].wait(60)
+        seen.append(switches()[{"cpu": -1, "cuda": len(before) // 2}[device]])
+
+    threads = []
+    for number in (0, 1):
+        x = SimpleNamespace(device=torch.device(device), number=number)
+        threads.append(threading.Thread(target=operator, args=(x,)))
+        threads[-1].start()
+        assert inside[number].wait(60)
+    for number in (first_out, 1 - first_out):
+        leave[number].set()
+        threads[number].join()
+    assert len(seen) == 2 and set(seen) <= {"ieee", "none", "highest"}
+    assert switches() == before
+
+
+@pytest.mark.usefixtures("restored")
+def test_the_way_back_of_one_thread_and_the_way_forth_of_another_share_the_switch() -> None:
+    """Both at once and many times, the switch ends as it began."""
+    torch.set_float32_matmul_precision("medium")
+    before = switches()
+
+    def work() -> None:
+        for _ in range(50):
+            u, v, positive, negative = problem(*PRODUCT, dtype=torch.float32)
+            u.requires_grad_()
+            sampled_loss(u, v, positive, negative, get_loss("bpr").build(0.1)).backward()
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert switches() == before
+
+
+@pytest.mark.usefixtures("restored")
+def test_the_quantiles_of_sl_at_k_are_taken_in_all_digits() -> None:
+    torch.set_float32_matmul_precision("medium")
+    loss, seen = SLatKLoss(refresh=1), []
+    loss.setup(4, 30, lr=0.1, weight_decay=0.0, generator=torch.Generator())
+
+    class Spy(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            if func.overloadpacket is torch.ops.aten.mm:
+                seen.append(switches()[-1])
+            return func(*args, **(kwargs or {}))
+
+    with Spy():
+        loss.on_epoch_start(2, lambda: lambda users: (torch.ones(len(users), 2), torch.ones(30, 2)))
+    assert seen and set(seen) <= {"ieee", "none", "highest"}
+    assert torch.equal(loss.quantile, torch.full((4,), 2.0))

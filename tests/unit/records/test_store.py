@@ -275,3 +275,13 @@ def test_a_path_may_be_text(tmp_path: Path) -> None:
     records.append(str(path), record())
     assert records.merge([str(path)], str(tmp_path / "two")) == {tmp_path / "two" / "test.jsonl": 1}
     assert records.problems(str(tmp_path / "two")) == []
+
+
+def test_what_a_killed_writer_left_is_cleared(tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    for name in (".runs.jsonl.1a2b3c4d", ".other.jsonl.1a2b3c4d", ".runs.jsonl.notes"):
+        (tmp_path / "results" / name).touch()
+    records.append(tmp_path / "results" / "runs.jsonl", record())
+    left = {p.name for p in (tmp_path / "results").iterdir()}
+    assert left >= {"runs.jsonl", ".other.jsonl.1a2b3c4d", ".runs.jsonl.notes"}
+    assert ".runs.jsonl.1a2b3c4d" not in left

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import zipfile
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ def test_a_name_is_a_name_whatever_it_looks_like(tmp_path: Path) -> None:
         rows = splits.read_table(tmp_path / f"t.{kind}", rating="rating")
         assert rows["user"].tolist() == names and rows["item"].tolist() == names[::-1]
     # They come out of the archive as they went in.
-    numbered, found = splits.prepare(rows, core=1)
+    numbered, found = splits.prepare(rows, core=1)[:2]
     splits.write_archive(tmp_path / "mine.zip", numbered, numbered.iloc[:0], found)
     with zipfile.ZipFile(tmp_path / "mine.zip") as archive:
         lines = archive.read("user_list.tsv").decode().splitlines()[1:]
@@ -262,3 +263,124 @@ def test_other_compressions_are_not_guessed(tmp_path: Path) -> None:
     for options in ({}, {"separator": ","}):
         with pytest.raises(DataError, match=r"a\.csv\.bz2: (give a \.csv|not a table)"):
             splits.read_table(path, **options)
+
+
+TEXT = "user;item;stars\nRené;Käse;4,5\nZoë;Käse;2,5\n"
+
+
+@pytest.mark.parametrize("kind", ["csv", "csv.gz"])
+@pytest.mark.parametrize(
+    ("encoding", "remedy"),
+    [("latin-1", "latin-1"), ("cp1252", "cp1252"), ("utf-16", "utf-16"), ("utf-16-le", "utf-16")],
+)
+def test_another_encoding_is_read_where_it_is_named_and_guessed_where_not(
+    kind: str, encoding: str, remedy: str, tmp_path: Path
+) -> None:
+    content = TEXT.encode(encoding)
+    path = tmp_path / f"t.{kind}"
+    path.write_bytes(gzip.compress(content) if kind.endswith("gz") else content)
+    given = {"separator": ";", "decimal": ",", "rating": "stars"}
+    rows = splits.read_table(path, encoding=encoding, **given)
+    assert rows.to_numpy().tolist() == [["René", "Käse", 4.5], ["Zoë", "Käse", 2.5]]
+    with pytest.raises(DataError, match=f"--encoding`? .*{remedy}"):
+        splits.read_table(path, **given)
+    for wrong in ("latin-9000", "base64"):
+        with pytest.raises(DataError, match=wrong):
+            splits.read_table(path, encoding=wrong, **given)
+
+
+def test_the_byte_order_mark_of_utf_8_is_no_part_of_a_name(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes("user,item\n1,2\n".encode("utf-8-sig"))
+    assert splits.read_table(tmp_path / "t.csv").to_numpy().tolist() == [["1", "2"]]
+    one = splits.read_table(tmp_path / "t.csv", user="1", item="2", header=False)
+    assert one["user"].tolist() == ["user", "1"]
+
+
+def test_decimal_commas_are_said_to_be_such(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(TEXT, encoding="utf-8")
+    with pytest.raises(DataError, match=r"numbers, got '4,5' in line 2; is it --decimal ','\?$"):
+        splits.read_table(tmp_path / "t.csv", separator=";", rating="stars")
+    for mark in (";", "", "..", "5"):
+        with pytest.raises(DataError, match="is no mark of decimals"):
+            splits.read_table(tmp_path / "t.csv", separator=";", decimal=mark)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("user,item,item\n1,2,3\n", "2 columns 'item'"),
+        ("user,item,stars\n1,2,5\n1,3,inf\n", r"\(rating\) must be finite, got inf in line 3"),
+        ("user,item,stars\n1,2,True\n1,3,False\n", r"\(rating\) must hold numbers, got True in"),
+        ("user,item,stars\n1,2,5\n1,3,good\n", "must hold numbers, got 'good' in line 3"),
+        ("user,item,stars\n", "names its columns, and has no row"),
+        ("user,item,stars\n1,2,5,6\n1,2,5,6\n", "not a table: Length of header"),
+        ("user,item,stars\n1,2,5\n1,2,5,6\n", "not a table: Error tokenizing"),
+    ],
+)
+def test_what_would_be_read_wrongly_is_refused(text: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(DataError, match=words):
+        splits.read_table(tmp_path / "t.csv", rating="stars")
+    (tmp_path / "t.dat").write_text(text.replace(",", "::"))
+    with pytest.raises(DataError):
+        splits.read_table(tmp_path / "t.dat", rating="stars", separator="::")
+
+
+@pytest.mark.parametrize(
+    ("entries", "words"),
+    [
+        # Two of these are one number in floating point.
+        (["1600000000000000001.0", "1600000000000000002.0"], "too large to tell times apart"),
+        (["5", "inf"], "must be finite, got inf in line 3"),
+        (
+            ["5", "6", "2024-01-01"],
+            "both numbers and times; the fewer, times: '2024-01-01' in line",
+        ),
+        (["2024-01-01", "2024-01-02", "6"], "both numbers and times; the fewer, numbers: '6' in l"),
+        (["5", "6", "soon"], "must hold numbers, or times .*, got 'soon' in line 4"),
+        (["True", "False"], "must hold numbers, or times"),
+    ],
+)
+def test_times_that_are_refused(entries: list[str], words: str, tmp_path: Path) -> None:
+    lines = [f"u,i{k},{entry}" for k, entry in enumerate(entries)]
+    (tmp_path / "t.csv").write_text("\n".join(["user,item,timestamp", *lines]))
+    with pytest.raises(DataError, match=words):
+        splits.read_table(tmp_path / "t.csv", timestamp="timestamp")
+
+
+def test_nanoseconds_as_whole_numbers_stay_apart(tmp_path: Path) -> None:
+    times = [1600000000000000001, 1600000000000000002]
+    lines = [f"u,i{k},{t}" for k, t in enumerate(times)]
+    (tmp_path / "t.csv").write_text("\n".join(["user,item,timestamp", *lines]))
+    assert splits.read_table(tmp_path / "t.csv", timestamp="timestamp")["timestamp"].tolist() == (
+        times
+    )
+
+
+def test_what_parquet_alone_can_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = pd.DataFrame({"user": ["a", "b"], "item": [1, 2], "timestamp": [Decimal(3), Decimal(4)]})
+    rows["rating"] = [Decimal("4.5"), Decimal("2.0")]
+    assert parquet(rows, tmp_path, monkeypatch)["rating"].tolist() == [4.5, 2]
+    assert parquet(rows, tmp_path, monkeypatch)["timestamp"].tolist() == [3, 4]
+    twice = pd.concat([rows, rows["user"]], axis=1)
+    with pytest.raises(DataError, match="2 columns 'user'"):
+        parquet(twice, tmp_path, monkeypatch)
+    for entry in (["a", "b"], {"a": 1}, b"a", 1.5, ("a",)):
+        listed = rows.assign(user=pd.Series(["a", entry], dtype=object))
+        with pytest.raises(DataError, match=r"names or whole numbers, got .* in row 2"):
+            parquet(listed, tmp_path, monkeypatch)
+    large = rows.assign(user=[2.0**53, 2.0**53 + 2])
+    with pytest.raises(DataError, match="names or whole numbers"):
+        parquet(large, tmp_path, monkeypatch)
+
+
+def test_a_folder_is_no_missing_file(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").mkdir()
+    with pytest.raises(DataError, match=r"t\.csv: a folder"):
+        splits.read_table(tmp_path / "t.csv")
+
+
+def test_an_entry_longer_than_the_line_counter_takes(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(f"user,item\n{'a' * 200_000},1\n,2\n")
+    with pytest.raises(DataError, match="the user is empty in row 2"):
+        splits.read_table(tmp_path / "t.csv")

@@ -15,7 +15,8 @@ from scipy.stats import chisquare
 from interaction_tables import table
 from psl import datasets
 from psl.datasets import splits
-from psl.errors import DataError
+from psl.errors import DataError, TrainingError
+from psl.training.refit import all_pairs
 
 
 def prepared(**options) -> pd.DataFrame:
@@ -46,7 +47,7 @@ def test_k_core_is_the_fixpoint(pairs: set[tuple[int, int]], k: int) -> None:
 
 
 def test_cleaning() -> None:
-    rows, names = splits.prepare(table(), min_rating=3, core=5)
+    rows, names = splits.prepare(table(), min_rating=3, core=5)[:2]
     raw = table()
     kept = raw[raw["rating"] >= 3]
     assert not rows.duplicated(["user", "item"]).any()
@@ -60,14 +61,14 @@ def test_cleaning() -> None:
 
 def test_iid_keeps_four_fifths_of_each_user() -> None:
     rows = prepared()
-    train, test = splits.split(rows, "iid", np.random.default_rng(0))
+    train, test = splits.split(rows, "iid", np.random.default_rng(0))[:2]
     size = rows["user"].value_counts().sort_index()
     assert (train["user"].value_counts().sort_index() == (0.8 * size).astype(int)).all()
     both = pd.concat([train, test])
     assert not both.duplicated().any() and len(both) <= len(rows)
     assert test["item"].isin(train["item"]).all()
-    again, _ = splits.split(rows, "iid", np.random.default_rng(0))
-    other, _ = splits.split(rows, "iid", np.random.default_rng(1))
+    again, _ = splits.split(rows, "iid", np.random.default_rng(0))[:2]
+    other, _ = splits.split(rows, "iid", np.random.default_rng(1))[:2]
     assert again.equals(train) and not other.equals(train)
 
 
@@ -75,7 +76,7 @@ def test_popularity_makes_test_even_over_items() -> None:
     rows = prepared()
     counts = np.zeros(rows["item"].nunique())
     for seed in range(30):
-        train, test = splits.split(rows, "popularity", np.random.default_rng(seed))
+        train, test = splits.split(rows, "popularity", np.random.default_rng(seed))[:2]
         assert set(train["item"]) == set(rows["item"]), "the last row of an item stays"
         assert len(rows) - len(train) == len(rows) - int(0.8 * len(rows))
         counts += test["item"].value_counts().reindex(range(len(counts)), fill_value=0).to_numpy()
@@ -91,7 +92,7 @@ def test_popularity_makes_test_even_over_items() -> None:
 
 def test_temporal_lets_no_test_row_before_a_training_row() -> None:
     rows = prepared()
-    train, test = splits.split(rows, "temporal", np.random.default_rng(0))
+    train, test = splits.split(rows, "temporal", np.random.default_rng(0))[:2]
     time = rows.set_index(["user", "item"])["timestamp"]
     of = [time.loc[list(t.itertuples(index=False, name=None))] for t in (train, test)]
     assert of[0].max() < of[1].min()
@@ -104,8 +105,8 @@ def test_temporal_lets_no_test_row_before_a_training_row() -> None:
 
 @pytest.mark.parametrize("setting", splits.SPLITS)
 def test_an_archive_is_a_dataset(setting: str, tmp_path: Path) -> None:
-    rows, names = splits.prepare(table(), core=5)
-    train, test = splits.split(rows, setting, np.random.default_rng(0))
+    rows, names = splits.prepare(table(), core=5)[:2]
+    train, test = splits.split(rows, setting, np.random.default_rng(0))[:2]
     path = tmp_path / "mine.zip"
     splits.write_archive(path, train, test, names)
     first = path.read_bytes()
@@ -143,7 +144,7 @@ def test_temporal_trains_on_the_first_rows_and_tests_on_the_last_fifth() -> None
         }
     )
     rows = rows.drop_duplicates(["user", "item"]).reset_index(drop=True)
-    train, test = splits.split(rows, "temporal", rng)
+    train, test = splits.split(rows, "temporal", rng)[:2]
     assert as_pairs(train) == as_pairs(rows.nsmallest(int(0.6 * len(rows)), "timestamp"))
     assert as_pairs(test) == as_pairs(rows.nlargest(int(0.2 * len(rows)), "timestamp"))
 
@@ -153,17 +154,17 @@ def test_nobody_is_tested_who_was_not_trained_on() -> None:
     known = [(u, i) for u in range(4) for i in range(4)]
     rows = pd.DataFrame([*known, (4, 0), (0, 4), (0, 1), (1, 0)], columns=["user", "item"])
     rows["timestamp"] = range(20)
-    _, test = splits.split(rows, "temporal", np.random.default_rng(0))
+    _, test = splits.split(rows, "temporal", np.random.default_rng(0))[:2]
     assert as_pairs(test) == {(0, 1), (1, 0)}
 
 
 def test_rows_of_one_time_stay_in_their_order() -> None:
     k = np.arange(4000)
     twice = pd.DataFrame({"user": k % 2000, "item": 0, "timestamp": k % 2000 % 3, "row": k})
-    kept, _ = splits.prepare(twice, core=1)
+    kept, _ = splits.prepare(twice, core=1)[:2]
     assert (kept["row"] >= 2000).all(), "of a pair that is there twice the later row"
     rows = pd.DataFrame({"user": k % 40, "item": k % 7, "timestamp": k % 3})
-    train, _ = splits.split(rows, "temporal", np.random.default_rng(0))
+    train, _ = splits.split(rows, "temporal", np.random.default_rng(0))[:2]
     assert set(train.index) == set(np.lexsort((k, k % 3))[:2400])
 
 
@@ -184,3 +185,57 @@ def test_the_summary_of_a_split() -> None:
         "top fifth of items, share of train": 0.5,
         "top fifth of items, share of test": pytest.approx(1 / 3),
     }
+
+
+@pytest.mark.parametrize("setting", splits.SPLITS)
+def test_every_row_is_accounted_for(setting: str) -> None:
+    raw = table()
+    cleaned = splits.prepare(raw, min_rating=3, core=5)
+    assert len(cleaned.rows) + sum(cleaned.left_out.values()) == len(raw)
+    assert cleaned.left_out["ratings below 3"] == (raw["rating"] < 3).sum()
+    made = splits.split(cleaned.rows, setting, np.random.default_rng(0))
+    parts = [made.train, made.test, made.middle]
+    assert sum(map(len, parts)) + sum(made.left_out.values()) == len(cleaned.rows)
+    assert not pd.concat(parts).duplicated().any()
+
+
+def test_temporal_keeps_the_middle_and_says_what_it_leaves_out(tmp_path: Path) -> None:
+    """Of 20 rows 12 are trained on; half of the others have a user or an item that comes late."""
+    known = [(u, i) for d in range(4) for u in range(4) for i in [(u + d) % 4]]
+    pairs = [*known[:12], *known[12:14], (4, 0), (0, 4), *known[14:], (5, 0), (0, 5)]
+    rows = pd.DataFrame(pairs, columns=["user", "item"]).assign(timestamp=range(20))
+    made = splits.split(rows, "temporal", np.random.default_rng(0))
+    assert as_pairs(made.train) == set(known[:12])
+    assert as_pairs(made.middle) == set(known[12:14]) and as_pairs(made.test) == set(known[14:])
+    assert made.left_out == {
+        "test, of users or items not in train": 2,
+        "middle, of users or items not in train": 2,
+    }
+    names = {side: [f"{side}{k}" for k in range(6)] for side in ("user", "item")}
+    splits.write_archive(tmp_path / "mine.zip", made.train, made.test, names, made.middle)
+    data = datasets.load(tmp_path / "mine.zip")
+    assert data.middle is not None and len(data.middle) == 2 and len(data.known) == 14
+    with pytest.raises(TrainingError, match="has every item"):  # train and test alone do not
+        all_pairs(data)
+    assert (data.train.union(data.test).degrees < 4).any()
+
+
+def test_times_that_are_all_alike_are_no_order() -> None:
+    rows = prepared().assign(timestamp=7)
+    with pytest.raises(DataError, match=r"all [\d,]+ times are the same: there is no order"):
+        splits.split(rows, "temporal", np.random.default_rng(0))
+
+
+def test_what_takes_all_rows_is_named() -> None:
+    with pytest.raises(
+        DataError, match=r"3,000 rows, 1,184 by ratings below 3, .* fewer than 1000"
+    ):
+        splits.prepare(table(), min_rating=3, core=1000)
+
+
+def test_names_that_differ_by_blanks_are_two_and_noted() -> None:
+    rows = pd.DataFrame({"user": ["u", "v", "u"], "item": ["i5", " i5", "i6 "]})
+    cleaned = splits.prepare(rows, core=1)
+    assert cleaned.names["item"] == [" i5", "i5", "i6 "]
+    (note,) = cleaned.notes
+    assert note.startswith("1 items have the name of another but for blanks") and "' i5'" in note

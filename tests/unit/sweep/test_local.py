@@ -18,8 +18,11 @@ from rich.console import Console
 
 from companion import records, sweep
 from companion.experiments import cells
+from companion.locks import exclusive
 from companion.sweep import Event, Job, Settings, SweepProgress, execute, local
+from companion.sweep.jobs import forget
 from psl.errors import PSLError, RecordError, UnknownNameError
+from run_records import sealed
 from sweeps import HOPELESS, alone, board, job
 
 
@@ -117,7 +120,7 @@ def test_another_result_recorded_meanwhile_fails_that_run_only(
     shown, _, _ = board(jobs)
     assert execute(jobs[:1], board(jobs[:1])[0], settings=settings, results=tmp_path)
     (made,) = records.read(tmp_path)
-    other = {**made, "metrics": {k: v / 2 for k, v in made["metrics"].items()}}
+    other = sealed({**made, "metrics": {k: v / 2 for k, v in made["metrics"].items()}})
     records.append(tmp_path / "tiny.jsonl", other, replace=True)
     assert not execute(jobs, shown, settings=settings, results=tmp_path)
     assert [s.state for s in shown.states.values()] == ["failed", "done"]
@@ -167,3 +170,29 @@ def test_what_a_killed_worker_was_writing_goes_too(tmp_path: Path) -> None:
     settings = Settings(states, "cpu", threads=1)
     assert execute([one], sheet, settings=settings, results=tmp_path)
     assert not list(states.iterdir())
+
+
+def test_two_sweeps_at_once_leave_each_other_alone(tmp_path: Path, settings: Settings) -> None:
+    """While another process trains a run, it is not trained, and its files are not deleted."""
+    run = job(epochs=1)
+    path = settings.checkpoints / f"{run.config.run_id}.safetensors"
+    for engine in (settings, dataclasses.replace(settings, workers=2)):
+        shown, text, _ = board([run])
+        with exclusive(path, wait=False):
+            path.write_bytes(b"of the other")
+            assert not execute([run], shown, settings=engine, results=tmp_path)
+            forget(settings.checkpoints, run.config.run_id)
+            assert path.read_bytes() == b"of the other" and not list(tmp_path.glob("*.jsonl"))
+        assert "another process trains it" in text.getvalue()
+        path.unlink()
+    assert execute([run], board([run])[0], settings=settings, results=tmp_path)
+    assert not list(settings.checkpoints.iterdir())
+
+
+def test_the_states_of_other_commands_stay(tmp_path: Path, settings: Settings) -> None:
+    run = job(epochs=1)
+    settings.checkpoints.mkdir()
+    refit = settings.checkpoints / f"{run.config.run_id}.refit.safetensors"
+    refit.touch()
+    assert execute([run], board([run])[0], settings=settings, results=tmp_path)
+    assert list(settings.checkpoints.iterdir()) == [refit]

@@ -7,15 +7,16 @@ import dataclasses
 import pytest
 
 from companion.experiments import cells
+from companion.released import PaperConfig
 from companion.sweep import make_plan
 from companion.sweep.estimate import estimate
 from psl import datasets
-from psl.training import RunConfig
 from sweeps import record
 
 
 def test_the_plan(monkeypatch) -> None:
-    monkeypatch.delenv("PSL_DATA_MIRROR", raising=False)
+    reason = {"amazon-book": "no file of it"}
+    monkeypatch.setattr("companion.sweep.plan.unreachable", lambda name, _: reason.get(name, ""))
     chosen = cells("table1", backbone=["mf"], loss=["sl", "bpr"])
     by = {(c.where["dataset"], c.where["loss"]): c.config for c in chosen}
     electronic, movie = by["amazon-electronic", "sl"], by["amazon-movie", "sl"]
@@ -45,13 +46,13 @@ def test_the_plan(monkeypatch) -> None:
 
 def test_what_an_estimate_does_not_go_by() -> None:
     """A graph on other data, runs with fewer negatives, data of unknown size."""
-    mf, graph = RunConfig("gowalla", loss="sl"), RunConfig("gowalla", "iid", "lightgcn", "sl")
-    health = RunConfig("amazon-health", loss="sl")
+    mf, graph = PaperConfig("gowalla", loss="sl"), PaperConfig("gowalla", "iid", "lightgcn", "sl")
+    health = PaperConfig("amazon-health", loss="sl")
     quick = record(dataclasses.replace(health, negatives=10), 1.0)
     assert estimate(mf, [quick]).seconds is None
     assert estimate(mf, [quick, record(health, 60.0)]).seconds > 60
     assert estimate(graph, [record(health, 60.0)]).seconds is None
-    assert estimate(RunConfig(loss="sl"), [record(health, 60.0)]).seconds is None
+    assert estimate(PaperConfig(loss="sl"), [record(health, 60.0)]).seconds is None
     # One that patience ended at epoch 50 of 200 took its time for those 50.
     patient = dataclasses.replace(health, patience=2)
     stopped = {**record(patient, 50.0), "validation_curve": [{"epoch": 50}]}

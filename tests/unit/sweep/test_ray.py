@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ import pytest
 
 from companion import records
 from companion.sweep import Event, Settings, execute
+from companion.sweep.jobs import run_job
 from psl.errors import PSLError
 from sweeps import HOPELESS, alone, board, job
 
@@ -81,3 +85,53 @@ def test_ray_shows_no_gpu_to_a_run_that_asks_for_none(tmp_path: Path) -> None:
     shown, _, _ = board([])
     with pytest.raises(PSLError, match="cuda:0 needs a part of a GPU"):
         execute([], shown, engine="ray", settings=Settings(device="cuda:0"), results=tmp_path)
+
+
+LISTENING = """
+from pathlib import Path
+import psutil
+from companion.sweep import Settings, cluster
+
+class Look:
+    def __init__(self, *_):
+        pass
+    def run(self, jobs):
+        everyone = [psutil.Process(), *psutil.Process().children(recursive=True)]
+        assert len(everyone) > 2
+        for process in everyone:
+            for c in process.net_connections("tcp"):
+                if c.status == "LISTEN":
+                    print(c.laddr.ip.removeprefix("::ffff:"))
+
+cluster._RayPool = Look
+cluster.run_ray([], Settings(Path("states"), "cpu"), print)
+"""
+
+
+def test_a_cluster_that_is_started_listens_to_this_machine_alone(tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'psl[ray]'")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
+    done = subprocess.run(
+        [sys.executable, "-c", LISTENING],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert set(done.stdout.split()) == {"127.0.0.1"}
+
+
+def test_a_state_of_another_code_is_not_gone_on_from(tmp_path: Path, settings: Settings) -> None:
+    """On a node whose folder the driver does not see, what was recorded once is still there."""
+    run, events = job(), []
+    first = run_job(run, settings, events.append, code="0" * 16)
+    (state,) = settings.checkpoints.glob("*.safetensors")
+    assert first.kind == "done" and "0" * 16 in state.name
+    for code, trained in (("0" * 16, 0), ("1" * 16, run.config.epochs)):
+        events.clear()
+        assert run_job(run, settings, events.append, code=code).record is not None
+        assert [e.kind for e in events].count("epoch") == trained
+    assert [p.name for p in settings.checkpoints.iterdir()] == [
+        f"{run.config.run_id}.{'1' * 16}.safetensors"
+    ]

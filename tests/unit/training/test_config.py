@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from companion import records
+from companion.released import RELEASED_BACKBONES, RELEASED_LOSSES, PaperConfig
+from psl import datasets
 from psl.errors import TrainingError, UnknownNameError
 from psl.losses import LOSSES
 from psl.models.backbones import BACKBONES
@@ -19,8 +21,8 @@ from small_runs import SMALL, run
 
 
 def test_one_number_is_one_run() -> None:
-    typed = RunConfig(weight_decay=0, seed=np.int64(3), tau=np.float32(0.25), epochs=5.0)  # type: ignore[arg-type]
-    plain = RunConfig(weight_decay=0.0, seed=3, tau=0.25, epochs=5)
+    typed = PaperConfig(weight_decay=0, seed=np.int64(3), tau=np.float32(0.25), epochs=5.0)  # type: ignore[arg-type]
+    plain = PaperConfig(weight_decay=0.0, seed=3, tau=0.25, epochs=5)
     assert typed == plain and typed.run_id == plain.run_id
 
 
@@ -48,7 +50,7 @@ def test_one_number_is_one_run() -> None:
 )
 def test_configurations_that_make_no_sense(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(TrainingError, match=words):
-        RunConfig(**changes)
+        PaperConfig(**changes)
 
 
 @pytest.mark.parametrize(
@@ -74,14 +76,14 @@ def test_configurations_that_make_no_sense(changes: dict[str, Any], words: str) 
 )
 def test_options_that_make_no_sense(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(TrainingError, match=words):
-        RunConfig(**changes)
+        PaperConfig(**changes)
 
 
 def test_unknown_names() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'psl-tanh'"):
-        RunConfig(loss="psl-tan")
+        PaperConfig(loss="psl-tan")
     with pytest.raises(UnknownNameError, match="unknown backbone 'mlp'"):
-        RunConfig(backbone="mlp")
+        PaperConfig(backbone="mlp")
 
 
 OTHER: dict[str, dict[str, Any]] = {
@@ -101,12 +103,13 @@ OTHER: dict[str, dict[str, Any]] = {
     "layers": {"backbone": "lightgcn", "layers": 1},
     "contrast_weight": {"backbone": "xsimgcl", "contrast_weight": 0.1},
     "as_released": {"loss": "bsl", "as_released": True},
+    "dataset_fingerprint": {"dataset_fingerprint": "f" * 16},
 }
 
 
 def test_the_run_id_names_the_configuration() -> None:
     ids = {SMALL.run_id}
-    fields = dataclasses.fields(RunConfig)
+    fields = dataclasses.fields(PaperConfig)
     for field in fields:
         now = getattr(SMALL, field.name)
         plain = {field.name: f"{now}x" if isinstance(now, str) else (now or 0) + 1}
@@ -114,10 +117,22 @@ def test_the_run_id_names_the_configuration() -> None:
     assert len(ids) == len(fields) + 1
 
 
+def test_the_papers_configuration_is_any_other_with_a_switch() -> None:
+    plain = RunConfig(loss="bsl", backbone="xsimgcl", tau2=0.2)
+    paper = PaperConfig(**plain.as_dict())
+    assert paper.run_id == plain.run_id
+    assert (paper.loss_spec, paper.backbone_spec) == (plain.loss_spec, plain.backbone_spec)
+    released = dataclasses.replace(paper, as_released=True)
+    assert released.loss_spec == RELEASED_LOSSES["bsl"]
+    assert released.backbone_spec == RELEASED_BACKBONES["xsimgcl"]
+    half = PaperConfig(loss="sl", backbone="xsimgcl", as_released=True)
+    assert half.loss_spec == LOSSES["sl"], "of a pair the one that has another form takes it"
+
+
 def test_an_option_that_is_not_taken_leaves_no_trace() -> None:
     """Records of before an option existed keep their run id."""
-    assert not OPTIONS & SMALL.as_dict().keys()
-    taken = RunConfig(loss="bsl", tau2=0.2, as_released=True).as_dict()
+    assert not {*OPTIONS, "as_released"} & SMALL.as_dict().keys()
+    taken = PaperConfig(loss="bsl", tau2=0.2, as_released=True).as_dict()
     assert taken["tau2"] == 0.2 and taken["as_released"] is True and "alpha" not in taken
 
 
@@ -164,16 +179,17 @@ EDGES: dict[str, tuple[Any, ...]] = {
     "layers": (None, 1, 1000),
     "contrast_weight": (None, 5e-324, 1e300),
     "as_released": (False, True),
+    "dataset_fingerprint": (None, "0" * 16),
 }
 
 
 def test_a_configuration_comes_back_from_its_record() -> None:
-    assert EDGES.keys() == OPTIONS
+    assert EDGES.keys() == {*OPTIONS, "as_released"}
     for name, values in EDGES.items():
-        made = [RunConfig(**{**OTHER[name], name: value}) for value in values]
+        made = [PaperConfig(**{**OTHER[name], name: value}) for value in values]
         for config in made:
             written = json.loads(json.dumps(config.as_dict()))
-            assert RunConfig(**written) == config and records.run_id(written) == config.run_id
+            assert PaperConfig(**written) == config and records.run_id(written) == config.run_id
         assert len({c.run_id for c in made}) == len(set(made)), name
 
 
@@ -181,4 +197,21 @@ def test_a_configuration_comes_back_from_its_record() -> None:
 @pytest.mark.parametrize("value", [1, 0, "no", None, np.True_])
 def test_a_switch_is_true_or_false(name: str, value: Any) -> None:
     with pytest.raises(TrainingError, match=f"{name} must be True or False, got "):
-        RunConfig(**{**OTHER[name], name: value})
+        PaperConfig(**{**OTHER[name], name: value})
+
+
+def test_data_of_ones_own_is_part_of_the_run_id_and_registered_data_is_not() -> None:
+    data = datasets.load()
+    plain = RunConfig()
+    assert plain.for_data(data) == plain
+    one, two = (
+        dataclasses.replace(data, name="mine.zip", train=train)
+        for train in (data.train, data.known.union(data.test))
+    )
+    config = RunConfig("mine.zip")
+    ids = {config.for_data(d).run_id for d in (one, two)}
+    assert len(ids) == 2
+    made = config.for_data(one)
+    assert made.dataset_fingerprint == one.fingerprint[:16] and made.for_data(one) == made
+    with pytest.raises(TrainingError, match=r"is of other data than mine\.zip holds"):
+        made.for_data(two)

@@ -199,13 +199,22 @@ def test_a_state_takes_its_settings_from_the_configuration(
 ) -> None:
     given: dict[str, Any] = {}
     monkeypatch.setattr(
-        AdvInfoNCELoss, "setup", lambda self, *sizes, **options: given.update(options)
+        AdvInfoNCELoss, "setup", lambda self, training: given.update(vars(training))
     )
     changes = {"loss": "advinfonce", "init_std": 0.5, "lr": 0.03, "weight_decay": 0.2}
     config = dataclasses.replace(SMALL, **changes)
     state = TrainState.create(config, data().train, torch.device("cpu"))
     assert float(state.model.item.detach().std()) == pytest.approx(0.5, rel=0.1)
     assert (given["lr"], given["weight_decay"]) == (0.03, 0.2)
+
+
+@pytest.mark.parametrize("backbone", ["mf", "lightgcn"])
+def test_llpauc_as_released_begins_with_its_own_spread(backbone: str) -> None:
+    config = dataclasses.replace(SMALL, loss="llpauc", backbone=backbone, init_std=0.5)
+    for released, spread in ((False, 0.5), (True, 0.01)):
+        config = dataclasses.replace(config, as_released=released)
+        state = TrainState.create(config, data().train, torch.device("cpu"))
+        assert float(state.model.item.detach().std()) == pytest.approx(spread, rel=0.1)
 
 
 def test_bpr_draws_one_negative_whatever_is_asked_for() -> None:

@@ -1,0 +1,51 @@
+"""The configuration of a run that may take loss and backbone from the paper's public code."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from companion.released.backbones import RELEASED_BACKBONES
+from companion.released.losses import RELEASED_LOSSES
+from psl.errors import TrainingError
+from psl.losses import LossSpec
+from psl.models.backbones import BackboneSpec
+from psl.training import RunConfig
+
+__all__ = ["PaperConfig", "has_released"]
+
+
+def has_released(loss: str, backbone: str) -> bool:
+    """Say whether the paper's public code has the loss or the backbone in a form of its own."""
+    return loss in RELEASED_LOSSES or backbone in RELEASED_BACKBONES
+
+
+@dataclass(frozen=True)
+class PaperConfig(RunConfig):
+    """A :class:`psl.training.RunConfig` with one field more.
+
+    Attributes
+    ----------
+    as_released : bool
+        Loss and backbone as in the paper's public code where that differs from their authors'.
+    """
+
+    as_released: bool = dataclasses.field(default=False, metadata={"option": True})
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense, with a TrainingError."""
+        super().__post_init__()
+        if self.as_released and not has_released(self.loss, self.backbone):
+            raise TrainingError(f"{self.loss} on {self.backbone} has no option as_released")
+
+    @property
+    def loss_spec(self) -> LossSpec:
+        """The loss that is trained."""
+        released = RELEASED_LOSSES.get(self.loss) if self.as_released else None
+        return released or super().loss_spec
+
+    @property
+    def backbone_spec(self) -> BackboneSpec:
+        """The backbone that is trained."""
+        released = RELEASED_BACKBONES.get(self.backbone) if self.as_released else None
+        return released or super().backbone_spec
