@@ -99,7 +99,10 @@ def train_command(
     ] = None,
     batch_size: Annotated[int, typer.Option()] = USUAL.batch_size,
     dim: Annotated[int, typer.Option(help="Embedding size.")] = USUAL.dim,
-    init_std: Annotated[float, typer.Option(help="Of the initial embeddings.")] = USUAL.init_std,
+    init_std: Annotated[
+        float | None,
+        typer.Option(help="Of the initial embeddings.", show_default=str(USUAL.init_std)),
+    ] = None,
     validate_every: Annotated[
         int, typer.Option(help="Epochs between validations.")
     ] = USUAL.validate_every,
@@ -151,6 +154,7 @@ def train_command(
         "layers": layers,
         "contrast_weight": contrast_weight,
         "negatives": negatives,
+        "init_std": init_std,
         "as_released": as_released,
     }
     given: dict[str, Any] = {k: v for k, v in chosen.items() if v is not None}
@@ -166,7 +170,6 @@ def train_command(
         epochs=epochs,
         batch_size=batch_size,
         dim=dim,
-        init_std=init_std,
         validate_every=validate_every,
         patience=patience,
         **{**given, **usual},

@@ -182,6 +182,7 @@ class RunConfig:
         out -= {*loss.options, *backbone.options}
         out |= {"drop_marked", "mark_per_user"} if self.noise_ratio is None else set()
         out |= {"negatives"} if loss.negatives is not None else set()
+        out |= {"init_std"} if loss.init_std is not None else set()
         return out if loss.tau else out | {"tau"}
 
     @property
