@@ -66,5 +66,5 @@ def claims_command(
     counts = {s: sum(r["status"] == s for r in rows) for s in claims.STATUSES}
     say(", ".join(f"{n} {s}" for s, n in counts.items() if n))
     if folded:
-        wait = f"{folded} values and orderings wait for a run or for data"
+        wait = f"{folded} values and orderings wait for a run"
         say(f"{wait} and are not shown: --all, --json")

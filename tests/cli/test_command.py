@@ -55,12 +55,12 @@ def test_narrow_terminals_cut_no_name(psl) -> None:
     assert "amazon-electronic" in listed and "movielens-100k" in listed
     assert "GroupLens: research use" in " ".join(listed.split())
     whole, short = (psl("claims", *words, COLUMNS="80").stdout for words in (("--all",), ()))
-    for row in claims.load_rows():
+    of_runs = ("printed-value", "better-than", "gain-grows")
+    waiting = [row["check"] in of_runs for row in claims.load_rows()]  # no record in this folder
+    for row, waits in zip(claims.load_rows(), waiting, strict=True):
         assert row["id"] in whole
-        of_runs = ("printed-value", "better-than", "gain-grows")
-        waits = row["check"] in of_runs  # no record in this folder
         assert (row["id"] in short) != waits
-    assert "716 values and orderings wait for a run or for data" in short
+    assert f"{sum(waiting)} values and orderings wait for a run" in short
 
 
 def test_version_and_a_folder_without_records(psl) -> None:

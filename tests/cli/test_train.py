@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from command import NO_KERNELS, TINY, assert_refused
+from command import NO_KERNELS, TINY, assert_refused, heed_hangups
 from companion import records
 from companion.cli import progress
 from psl.files import replace_file
@@ -97,7 +97,12 @@ def test_told_to_end_it_stops_as_by_ctrl_c(tmp_path: Path, name: str) -> None:
     """What a scheduler or a closed terminal sends leaves a state to go on from, and says so."""
     command = [sys.executable, "-m", "companion", "train", *TINY, "--epochs", "100000"]
     run = subprocess.Popen(
-        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env={**os.environ, **NO_KERNELS}
+        command,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **NO_KERNELS},
+        preexec_fn=heed_hangups,
     )
     try:
         assert run.stderr is not None and run.stderr.readline().startswith("epoch 1/100000")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -16,6 +17,11 @@ class Done(NamedTuple):
 
 
 Psl = Callable[..., Done]
+
+
+def heed_hangups() -> None:
+    """Undo in a child what ``nohup`` did to these tests: it would not be stopped by SIGHUP."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def assert_refused(done: Done, *words: str) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from psl.losses import SLatKLoss, get_loss
+from psl.losses import SLatKLoss, TrainingSetup, get_loss
 from psl.models.contrast import _masked
 from psl.ops import catalogue_loss, half_cosine, sampled_loss, sampled_scores
 from psl.ops.precision import full_precision
@@ -215,7 +215,7 @@ def test_the_way_back_of_one_thread_and_the_way_forth_of_another_share_the_switc
 def test_the_quantiles_of_sl_at_k_are_taken_in_all_digits() -> None:
     torch.set_float32_matmul_precision("medium")
     loss, seen = SLatKLoss(refresh=1), []
-    loss.setup(4, 30, lr=0.1, weight_decay=0.0, generator=torch.Generator())
+    loss.setup(TrainingSetup(4, 30, 0.1, 0.0, torch.Generator()))
 
     class Spy(TorchDispatchMode):
         def __torch_dispatch__(self, func, types, args=(), kwargs=None):

@@ -9,14 +9,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from companion.released import ReleasedBSLLoss
 from psl.activations import ACTIVATIONS, Activation
-from psl.losses import BPRLoss, BSLLoss, PairwiseSoftmaxLoss, pairwise_softmax_loss, softmax_loss
+from psl.losses import BPRLoss, PairwiseSoftmaxLoss, pairwise_softmax_loss, softmax_loss
 from psl.ops import catalogue_loss, sampled_loss
 from scoring_problems import KERNELS, PRODUCT, problem, reference
 
 LOSSES: dict[str, Any] = {
     "fused": PairwiseSoftmaxLoss(0.2),
-    "factor": BSLLoss(0.1, 0.2, as_released=True),
+    "factor": ReleasedBSLLoss(0.1, 0.2),
     "rows": BPRLoss(reduction="none"),
     "lambda": lambda p, n: softmax_loss(p, n, reduction="none"),
     "partial": partial(pairwise_softmax_loss, reduction="none", tau=0.2),
