@@ -74,9 +74,10 @@ def _verdict(
     corrected = holm([gap.p_value, *tested])[0]
     size = f"{gap.mean:+.4f} ({gap.relative:+.1%})" if relative else f"{gap.mean:+.3f}"
     flips = sign_flip([a - b for a, b in zip(mine.ours, mine.other, strict=True)])
+    small = f"{corrected:.3f}" if corrected >= 0.0005 else "< 0.001"
     evidence = [mine.note] if mine.note else []
     evidence += [
-        f"paired gap {size}, from {gap.low:+.4f} to {gap.high:+.4f}, p {corrected:.3f} "
+        f"paired gap {size}, from {gap.low:+.4f} to {gap.high:+.4f}, p {small} "
         f"corrected for {1 + len(tested)}, by sign flips {flips:.3f} not corrected, "
         f"{gap.count} seeds"
     ]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,12 @@ def test_the_verdict_in_short() -> None:
     }
     stand_in = [r["id"] for r in borne_out if "-health-" in r["id"] and not r["blind"]]
     assert len(stand_in) == 5 and all(i.startswith("noise-") for i in stand_in)
+    blind = {r["id"]: r for r in borne_out if r["blind"]}
+    assert blind.keys() == {
+        f"fresh-health-noise-0.5-psl-relu-{metric}" for metric in ("ndcg", "recall")
+    }
+    gains = [re.search(r"\(\+([\d.]+)%\)", r["evidence"]) for r in blind.values()]
+    assert all(7 < float(found[1]) < 9 for found in gains if found) and all(gains)
     assert {r["arguments"]["seen"] for r in borne_out if not r["blind"]} == {
         "asked after seed 0 was seen",
         "asked after the runs were seen",
