@@ -38,11 +38,6 @@ class PaperConfig(RunConfig):
         if self.as_released and not has_released(self.loss, self.backbone):
             raise TrainingError(f"{self.loss} on {self.backbone} has no option as_released")
 
-    def ignored(self) -> set[str]:
-        """Return the fields that change nothing of this run, whatever their value."""
-        one = not has_released(self.loss, self.backbone)
-        return super().ignored() | ({"as_released"} if one else set())
-
     @property
     def loss_spec(self) -> LossSpec:
         """The loss that is trained."""

@@ -161,7 +161,8 @@ def test_a_field_changes_the_run_unless_it_is_ignored(place: dict[str, str]) -> 
         try:
             after = run(dataclasses.replace(config, **{name: value})).record["validation_curve"]
         except TrainingError:
-            assert name in config.ignored()
+            # What the public code has in no other form is refused by the configuration itself.
+            assert name in config.ignored() or name == "as_released"
         else:
             assert (before == after) == (name in config.ignored()), name
 
