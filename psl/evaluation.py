@@ -137,7 +137,7 @@ def evaluate(
     -------
     dict
         ``{"recall@20": ..., "ndcg@20": ..., "mrr@20": ..., "mrr_all_hits@20": ...}``,
-        dimensionless, in [0, 1]; as :func:`metrics_from_hits`.
+        dimensionless, in [0, 1]; as ``metrics_from_hits``.
 
     Raises
     ------
