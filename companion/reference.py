@@ -51,10 +51,12 @@ def printed_gains(setting: str, backbone: str, metric: str, better: str) -> pd.D
     -------
     DataFrame
         ``dataset``, ``noise_ratio`` (0 outside the setting noise) and ``gain``; no row where the
-        loss is not in the table or figure.
+        loss is not in the table or figure.  Amazon-Health is the follow-up's.
     """
     name = {"iid": "table1_iid", "ood": "table2_ood", "noise": "figure2_and_c1_c4_noise"}[setting]
     rows = _read(name)
+    if setting == "iid":  # the follow-up prints Amazon-Health
+        rows = pd.concat([rows, _read("followup_table2_slatk").query("dataset == 'amazon-health'")])
     rows = rows[rows["metric"] == metric]
     if "backbone" in rows:
         rows = rows[rows["backbone"] == backbone]

@@ -24,6 +24,7 @@ Runs = dict[int, dict[str, Any]]
 class Comparison:
     """The differences ``ours - other`` of a question, a seed each.
 
+    ``deciding`` are the runs that are compared, ``runs`` also those that chose a temperature.
     ``waits`` is the status of a question that has none yet, and ``note`` says why; else ``note``
     says at which temperatures the losses stand, where they chose them.
     """
@@ -31,6 +32,7 @@ class Comparison:
     ours: list[float] = field(default_factory=list)
     other: list[float] = field(default_factory=list)
     runs: list[dict[str, Any]] = field(default_factory=list)
+    deciding: list[dict[str, Any]] = field(default_factory=list)
     waits: str = ""
     note: str = ""
 
@@ -61,17 +63,20 @@ def compare(
                 wanted = len(taus) * len(choose_on)
                 note = f"{loss} has {len(trials)} of the {wanted} runs that choose its temperature"
                 note += f"; psl run temperatures --dataset {config.dataset} --loss {loss}"
+                note += f" --setting {config.setting} --protocol {config.protocol}"
                 note += f" --seeds {choose_on[0]}-{choose_on[-1]}"
                 return _unanswered(Comparison(runs=trials, note=note))
             config = cell(loss=loss, **where, tau=tau)
             used += trials
-            notes.append(f"{loss} at tau {tau:g}")
+            edge = " (edge of the grid)" if tau in (min(taus), max(taus)) else ""
+            notes.append(f"{loss} at tau {tau:g}{edge}")
         configs.append(config)
     by_loss = [subject.runs(config) for config in configs]
     shared = [s for s in seeds if all(s in runs for runs in by_loss)]
-    used += [runs[s] for runs in by_loss for s in shared]
+    deciding = [runs[s] for runs in by_loss for s in shared]
+    used += deciding
     ours, other = ([runs[s]["metrics"][metric] for s in shared] for runs in by_loss)
-    found = Comparison(ours, other, used, note=", ".join(notes))
+    found = Comparison(ours, other, used, deciding, note=", ".join(notes))
     if len(shared) == len(seeds):
         return _unanswered(found, complete=True)
     note = f"{len(shared)} of {len(seeds)} paired seeds recorded"
@@ -80,7 +85,7 @@ def compare(
         note += f"; gap so far {gap:+.4f} ({gap / np.mean(other):+.1%})"
     commands = [f"{cell_command(c)} for each seed" for c in configs] if taus else [command]
     note = "; ".join(n for n in (note, *notes, *commands) if n)
-    return _unanswered(Comparison(runs=used, note=note))
+    return _unanswered(Comparison(runs=used, deciding=deciding, note=note))
 
 
 def compare_slopes(
@@ -89,12 +94,13 @@ def compare_slopes(
     """Return each seed's slope of the relative gain over the noise ratio, against none."""
     parts = [compare(subject, noise_ratio=p, seeds=seeds, **asked) for p in noise_ratios]
     runs = [run for part in parts for run in part.runs]
+    deciding = [run for part in parts for run in part.deciding]
     for part in parts:
         if part.waits:
-            return Comparison(runs=runs, waits=part.waits, note=part.note)
+            return Comparison(runs=runs, deciding=deciding, waits=part.waits, note=part.note)
     gains = np.array([np.divide(part.ours, part.other) - 1 for part in parts])
     slopes = np.polyfit(noise_ratios, gains, 1)[0]
-    return Comparison([float(s) for s in slopes], [0.0] * len(seeds), runs)
+    return Comparison([float(s) for s in slopes], [0.0] * len(seeds), runs, deciding)
 
 
 def blind(asked: str, runs: Iterable[dict[str, Any]]) -> bool:
@@ -128,6 +134,4 @@ def _unanswered(found: Comparison, complete: bool = False) -> Comparison:
     """Return the comparison with the status that stands where it has no answer."""
     if len(of_registered_data(found.runs)) < len(found.runs):
         return Comparison(runs=found.runs, waits="differs", note=OTHER_DATA)
-    if complete:
-        return found
-    return Comparison(runs=found.runs, waits="not yet run", note=found.note)
+    return found if complete else replace(found, waits="not yet run")
