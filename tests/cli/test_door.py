@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import pooch
 import pytest
 
-from command import NO_KERNELS, TINY, assert_refused, heed_hangups
+from command import TINY, assert_refused
 from companion.cli import train
 from psl.losses import LOSSES, get_loss
 from psl.models.backbones import BACKBONES
@@ -119,27 +118,3 @@ def test_a_file_of_another_run_is_not_written_over(psl, tmp_path: Path) -> None:
 
 def test_the_last_epoch_as_the_best_is_told(psl) -> None:
     assert "best epoch is the last" in psl("train", *TINY).stdout
-
-
-@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="signals of POSIX")
-def test_one_checkpoint_has_one_training(psl, tmp_path: Path) -> None:
-    """And a lost terminal stops it as Ctrl-C does."""
-    words = [*TINY, "--epochs", "100000"]
-    run = subprocess.Popen(
-        [sys.executable, "-m", "companion", "train", *words],
-        cwd=tmp_path,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **NO_KERNELS},
-        preexec_fn=heed_hangups,
-    )
-    try:
-        assert run.stderr is not None and run.stderr.readline().startswith("epoch 1/100000")
-        assert_refused(psl("train", *words, "--resume"), "another process")
-        assert_refused(psl("train", *words, "--restart"), "another process")
-        run.send_signal(signal.SIGHUP)
-        assert run.wait(60) == 130
-        assert "--resume goes on from the last state" in run.stderr.read()
-    finally:
-        run.kill()
-    assert list(tmp_path.glob(".psl/*.safetensors"))

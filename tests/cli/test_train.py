@@ -110,8 +110,9 @@ def test_told_to_end_it_stops_as_by_ctrl_c(tmp_path: Path, name: str) -> None:
         while not list(tmp_path.glob(".psl/*.safetensors")):
             assert time.monotonic() < deadline, "no state is kept"
             time.sleep(0.02)
-        busy = subprocess.run([*command, "--resume"], cwd=tmp_path, capture_output=True, text=True)
-        assert busy.returncode == 2 and "another process is at it" in busy.stderr
+        for word in ("--resume", "--restart"):
+            busy = subprocess.run([*command, word], cwd=tmp_path, capture_output=True, text=True)
+            assert busy.returncode == 2 and "another process is at it" in busy.stderr
         run.send_signal(getattr(signal, name))
         assert run.wait(60) == 130
         said = run.stderr.read()

@@ -38,12 +38,10 @@ def test_the_verdict_in_short() -> None:
     borne_out = [r for r in orderings if r["status"] == "reproduced"]
     assert not [r["id"] for r in orderings if r["status"] == "differs"]
     on_paper = {r["id"] for r in borne_out if "-health-" not in r["id"]}
-    assert on_paper == {
-        "ood-electronic-psl-relu-above-sl-recall",
-        "noise-electronic-0.5-psl-relu-above-sl-ndcg",
-        "noise-electronic-0.5-psl-relu-above-sl-recall",
-    }
-    stand_in = [r["id"] for r in borne_out if "-health-" in r["id"] and not r["blind"]]
+    assert not on_paper
+    values = [r["status"] for r in rows if r["check"] == "printed-value"]
+    assert len(values) - values.count("not yet run") == 74 and values.count("reproduced") == 66
+    stand_in = [r["id"] for r in borne_out if r["blind"] is None]
     assert len(stand_in) == 5 and all(i.startswith("noise-") for i in stand_in)
     blind = {r["id"]: r for r in borne_out if r["blind"]}
     assert blind.keys() == {
@@ -51,10 +49,11 @@ def test_the_verdict_in_short() -> None:
     }
     gains = [re.search(r"\(\+([\d.]+)%\)", r["evidence"]) for r in blind.values()]
     assert all(7 < float(found[1]) < 9 for found in gains if found) and all(gains)
-    assert {r["arguments"]["seen"] for r in borne_out if not r["blind"]} == {
-        "asked after seed 0 was seen",
-        "asked after the runs were seen",
+    assert {r["arguments"]["seen"] for r in borne_out if r["blind"] is None} == {
+        "asked after the runs were seen"
     }
+    older = {r["id"] for r in borne_out if r["blind"] is False}
+    assert older == {f"fresh-health-noise-0.3-psl-relu-{m}" for m in ("ndcg", "recall")}
 
 
 def shift(experiment: str, metric: str) -> Any:
@@ -190,7 +189,7 @@ def test_sl_on_gowalla_out_of_distribution() -> None:
 @pytest.mark.parametrize(
     ("metric", "tuned", "own"), [("recall@20", 6.6, 4.1), ("ndcg@20", 8.0, 4.4)]
 )
-def test_half_of_the_gain_under_noise_is_the_temperature(
+def test_more_than_half_of_the_gain_under_noise_is_not_the_temperature(
     metric: str, tuned: float, own: float
 ) -> None:
     """Chapter 13: on the seeds that were seen, each loss at the best temperature recorded."""
@@ -207,4 +206,4 @@ def test_half_of_the_gain_under_noise_is_the_temperature(
 
     assert gained(0.1, 0.1) == pytest.approx(tuned, abs=0.1)
     assert gained(0.07, 0.06) == pytest.approx(own, abs=0.1)
-    assert 0.4 < own / tuned < 0.7
+    assert 0.5 < own / tuned < 0.7
