@@ -13,9 +13,11 @@ from companion.records import METRICS, of_registered_data
 from companion.statistics import PairedDifference, interval, paired_difference
 from psl.training import RunConfig
 
-__all__ = ["gain", "gains", "overview"]
+__all__ = ["forest", "gain", "gains", "overview"]
 
 NUMBERS = ("noise_ratio", "tau", "negatives")
+SETTINGS = {"iid": "", "ood": " OOD", "noise": " noise"}
+BACKBONES = {"mf": "", "lightgcn": ", LightGCN", "xsimgcl": ", XSimGCL"}
 
 
 def overview(
@@ -127,3 +129,26 @@ def gains(
                 row |= {"r": found.correlation, "seeds": found.count}
             rows.append(row)
     return pd.DataFrame(rows)
+
+
+def forest(records: list[dict[str, Any]], loss: str = "psl-relu") -> pd.DataFrame:
+    """Return what a loss gains on SL in NDCG@20, in percent, wherever both were run.
+
+    Returns
+    -------
+    DataFrame
+        As :func:`gains`, for :func:`companion.figures.differences`; a row's ``label`` is its place,
+        with the number of seeds in brackets.
+    """
+    experiments = ("table1", "table2", "noise", "health")
+    parts = [gains(e, records, loss=[loss], metrics=["ndcg@20"]) for e in experiments]
+    found = pd.concat(parts).query("seeds > 0").reset_index(drop=True)
+    found[["ours", "low", "high", "paper"]] *= 100
+    found["label"] = [_place_name(row) for row in found.itertuples()]
+    return found
+
+
+def _place_name(row: Any) -> str:
+    dataset = row.dataset.removeprefix("amazon-").capitalize().replace("Cd", "CD")
+    ratio = f" {row.noise_ratio:g}" if pd.notna(row.noise_ratio) else ""
+    return f"{dataset}{SETTINGS[row.setting]}{ratio}{BACKBONES[row.backbone]} ({row.seeds})"

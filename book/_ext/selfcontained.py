@@ -3,11 +3,14 @@
 * MathJax comes from the package sphinx-mathjax-offline: one script and its fonts.
 * Jupyter Book puts the scripts of live code (thebe) on every page. They name a remote host, so
   they go.
+* MathJax goes where a page has no formula, and the theme's Font Awesome script everywhere: 1.5 MB
+  for icons that its web font, which is loaded as well, draws too.
 * Two settings that the theme reports as missing are given: the colour mode and the top bar.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +22,7 @@ from sphinx.config import Config
 from sphinx.errors import ExtensionError
 
 MATHJAX_SCRIPT = "tex-chtml-full.js"
+ICON_SCRIPT = re.compile(r"<script[^>]*/fontawesome\.js[^>]*></script>\n?")
 MATHJAX_FONTS = "output/chtml/fonts/woff-v2"
 
 
@@ -43,13 +47,19 @@ def is_thebe(asset: Any) -> bool:
     return "thebe" in str(getattr(asset, "filename", "")) or "THEBE_JS_URL" in body
 
 
-def drop_thebe_files(
+def drop_files(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
 ) -> None:
-    """Take thebe's scripts and styles off a page."""
+    """Take off a page thebe's scripts and styles, and MathJax if it has no formula."""
+    formulas = app.env.domains["math"].has_equations(pagename)  # type: ignore[attr-defined]
+
+    def goes(asset: Any) -> bool:
+        unused = MATHJAX_SCRIPT in str(getattr(asset, "filename", "")) and not formulas
+        return is_thebe(asset) or unused
+
     for key in ("script_files", "css_files"):
         if context.get(key) is not None:
-            context[key][:] = [asset for asset in context[key] if not is_thebe(asset)]
+            context[key][:] = [asset for asset in context[key] if not goes(asset)]
 
 
 def drop_thebe_nodes(app: Sphinx, doctree: nodes.document, docname: str) -> None:
@@ -57,6 +67,30 @@ def drop_thebe_nodes(app: Sphinx, doctree: nodes.document, docname: str) -> None
     for node in list(doctree.findall(nodes.raw)):
         if "text/x-thebe-config" in node.astext() and node.parent is not None:
             node.parent.remove(node)
+
+
+def drop_icon_script(app: Sphinx, exception: Exception | None) -> None:
+    """Take the Font Awesome script out of the pages: the theme's template has it without a switch.
+
+    Raises
+    ------
+    ExtensionError
+        If it is in no page: the theme has changed.
+    """
+    if exception is not None or app.builder.format != "html":
+        return
+    found = 0
+    for page in Path(app.outdir).rglob("*.html"):
+        text, count = ICON_SCRIPT.subn("", page.read_text(encoding="utf-8"))
+        found += count
+        if count:
+            page.write_text(text, encoding="utf-8")
+    script = Path(app.outdir) / "_static" / "scripts" / "fontawesome.js"
+    if not found and script.exists():
+        raise ExtensionError(
+            "no page loads the Font Awesome script: drop_icon_script is not needed"
+        )
+    script.unlink(missing_ok=True)
 
 
 def copy_mathjax(app: Sphinx, exception: Exception | None) -> None:
@@ -72,6 +106,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Register with Sphinx."""
     app.connect("config-inited", set_defaults, priority=900)
     app.connect("doctree-resolved", drop_thebe_nodes, priority=900)
-    app.connect("html-page-context", drop_thebe_files, priority=900)
+    app.connect("html-page-context", drop_files, priority=900)
+    app.connect("build-finished", drop_icon_script, priority=900)
     app.connect("build-finished", copy_mathjax, priority=900)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

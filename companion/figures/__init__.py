@@ -6,6 +6,7 @@ carry their names at their ends, so no figure needs colour alone to be read.
 
 from companion.figures.results import by_seed, compare, differences, over
 from companion.figures.speed import scaling
+from companion.figures.statuses import status_bar
 from companion.figures.style import COLOURS, LABELS, use_style
 from companion.figures.theory import (
     activations,
@@ -37,6 +38,7 @@ __all__ = [
     "popularity",
     "scalars",
     "scaling",
+    "status_bar",
     "temperatures",
     "tilts",
     "use_style",
