@@ -107,10 +107,12 @@ def blind(asked: str, runs: Iterable[dict[str, Any]]) -> bool:
     """Return whether every run began after the question was asked.
 
     A record's time is that of its end or, in the oldest ones, of its start: the time it took is
-    taken off either, so that none counts as younger than it is.
+    taken off either, so that none counts as younger than it is.  A run that was made again counts
+    from its first result.
     """
     since = datetime.fromisoformat(asked)
-    ends = [(datetime.fromisoformat(r["created"]), r.get("seconds", 0.0)) for r in runs]
+    times = [(r.get("first_seen") or r["created"], r.get("seconds", 0.0)) for r in runs]
+    ends = [(datetime.fromisoformat(time), seconds) for time, seconds in times]
     return all(end - timedelta(seconds=seconds) >= since for end, seconds in ends)
 
 

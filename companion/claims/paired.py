@@ -67,7 +67,10 @@ def _verdict(
     mine = _comparison(subject, asked)
     ids = [run["run_id"] for run in mine.runs]
     since = asked.get("asked", "")
-    unseen = blind(since, mine.deciding) if since and mine.deciding else None
+    deciding = {run["run_id"] for run in mine.deciding}
+    # Every record of them: who has seen a run on another device, or in another file, has seen it.
+    records = [run for run in subject.records if run["run_id"] in deciding]
+    unseen = blind(since, records) if since and deciding else None
     if mine.waits:
         return Verdict(mine.waits, mine.note, ids, blind=unseen)
     others = [_comparison(subject, a) for a in _family(asked.get("family", "")) if a != asked]

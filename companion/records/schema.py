@@ -35,6 +35,8 @@ STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 Share = Annotated[float, Field(ge=0, le=1)]
 Metric = Annotated[str, Field(pattern=r"^(recall|ndcg|mrr|mrr_all_hits)@[1-9][0-9]{0,8}$")]
 Text = Annotated[str, Field(min_length=1)]
+# UTC, so that the order of the texts is that of the times.
+Time = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00$")]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 
 # The fields of a configuration as they may stand in a file; PaperConfig judges their values.
@@ -73,8 +75,9 @@ class Record(BaseModel):
     versions: dict[Text, Text]
     code_digest: Text
     kernels: Text | None = None
-    # UTC, so that the order of the texts is that of the times.
-    created: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00$")]
+    created: Time
+    # Of a run that was made again: when a result of it was first there.
+    first_seen: Time | None = None
     continued_from: Text | None = None
     continued_from_device: Text | None = None
     digest: Digest

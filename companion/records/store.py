@@ -33,7 +33,8 @@ def append(path: Path | str, record: dict[str, Any], *, replace: bool = False) -
     """Add a record to a file; return it with the digest of its content, as it stands there.
 
     A run is known by its experiment, its id, its data and its device: on another device it is
-    another one.  The same run with the same metrics takes the place of the one that is there.
+    another one.  The same run with the same metrics takes the place of the one that is there, and
+    keeps in ``first_seen`` when that was made: a question asked in between is not blind.
 
     Parameters
     ----------
@@ -64,9 +65,18 @@ def append(path: Path | str, record: dict[str, Any], *, replace: bool = False) -
                     "with other metrics. Nothing was written; to take the new result: "
                     "replace=True, or psl train --resume --replace"
                 )
+        replaced = [known for _, known in there if identity(known) == identity(record)]
+        first = min(map(_seen_since, (*replaced, record)))
+        if first < _seen_since(record):  # the result of a run that is made again may have been seen
+            record |= {"first_seen": first}
+            record |= {"digest": content_digest(record)}
         kept = [known for _, known in there if identity(known) != identity(record)]
         replace_file(path, _dump([*kept, record]))
     return record
+
+
+def _seen_since(record: dict[str, Any]) -> str:
+    return str(record.get("first_seen") or record["created"])
 
 
 def read(path: Path | str) -> list[dict[str, Any]]:

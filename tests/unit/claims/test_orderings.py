@@ -138,6 +138,10 @@ def test_a_question_is_blind_if_every_run_began_after_it(
     assert check(subject(*rows), **asked).blind is unseen
     long = {"seconds": 7200.0}  # the same end, but begun before the question
     assert check(subject(rows[0] | long, *rows[1:]), **asked).blind is False
+    again = {"first_seen": "2026-11-29T03:00:00+00:00"}  # the run was made twice
+    assert check(subject(rows[0] | again, *rows[1:]), **asked).blind is False
+    elsewhere = rows[0] | {"created": "2026-11-29T03:00:00+00:00", "device": "another"}
+    assert check(subject(elsewhere, *rows), **asked).blind is False
 
 
 def test_each_loss_has_the_temperature_that_its_own_validation_chose() -> None:

@@ -39,7 +39,18 @@ def test_another_result_of_the_same_run_is_refused_unless_asked_for(tmp_path: Pa
         records.append(path, record(0, metrics=OTHER))
     assert path.read_bytes() == before
     records.append(path, record(0, metrics=OTHER), replace=True)
-    assert records.read(path) == [record(1), record(0, metrics=OTHER)]
+    (other, new) = records.read(path)
+    assert other == record(1) and new["metrics"] == OTHER
+
+
+def test_a_run_made_again_keeps_when_its_result_was_first_there(tmp_path: Path) -> None:
+    path = tmp_path / "runs.jsonl"
+    times = [f"2024-01-0{day}T00:00:00+00:00" for day in (2, 3, 4)]
+    for time in times:
+        returned = records.append(path, record(0, created=time))
+        assert records.read(path) == [returned]
+    assert returned["created"] == times[2] and returned["first_seen"] == times[0]
+    assert "first_seen" not in records.append(path, record(1))
 
 
 @pytest.mark.parametrize("changes", [{"device": "gpu"}, {"dataset_fingerprint": "0" * 64}])
