@@ -14,19 +14,13 @@ from typing import Any
 
 import yaml
 
-from companion.claims import (  # noqa: F401  # register
-    paired,
-    pairwise,
-    printed,
-    robustness,
-    sentences,
-    surrogates,
-)
+from companion.claims import checks  # noqa: F401  # registers them
+from companion.claims.history import history, read_statuses, save_statuses
 from companion.claims.mutants import MUTANTS
-from companion.claims.orderings import ordering_rows
+from companion.claims.ordering_rows import baseline_rows, ordering_rows
 from companion.claims.power import swap_test
 from companion.claims.subject import CHECKS, STATUSES, Subject, Verdict
-from companion.claims.values import value_rows
+from companion.claims.value_rows import value_rows
 from psl.errors import UnknownNameError
 
 __all__ = [
@@ -36,8 +30,11 @@ __all__ = [
     "Subject",
     "Verdict",
     "assess",
+    "history",
     "kill_matrix",
     "load_rows",
+    "read_statuses",
+    "save_statuses",
     "swap_test",
 ]
 
@@ -47,7 +44,7 @@ def load_rows() -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = yaml.safe_load(
         (files("companion.paper") / "claims.yml").read_text(encoding="utf-8")
     )
-    rows += [*ordering_rows(), *value_rows()]
+    rows += [*ordering_rows(), *baseline_rows(), *value_rows()]
     for row in rows:
         if row["check"] not in CHECKS:
             raise UnknownNameError("check", row["check"], CHECKS)

@@ -116,7 +116,6 @@ MUTANTS: dict[str, Callable[[Subject], Subject]] = {
     "third-of-the-mrr": _replace(mrr=lambda s: lambda r: s.mrr(r) / 3),
     "wrong-sign": _replace(bpr=lambda s: lambda p, n, **k: s.bpr(-p, -n, **k)),
     "inside-form": _replace(loss=lambda s: lambda *a, **k: s.loss(*a, form="inside", **k)),
-    "bpr-of-powers": _replace(bpr=lambda s: lambda p, n, **k: s.bpr(20 * p, 20 * n, **k).exp()),
     "loss-and-a-half": _replace(loss=lambda s: lambda *a, **k: 1.5 * s.loss(*a, **k)),
     "without-correction": _replace(loss=lambda s: lambda p, n, tau, a, **k: s.loss(p, n, tau, a)),
     "ranks-from-zero": _replace(

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from companion.claims.subject import CHECKS, Subject
-from companion.claims.values import value_rows
+from companion.claims.value_rows import value_rows
 from companion.experiments import cell, cell_runs
 from companion.records import of_registered_data
 from psl.errors import RecordError

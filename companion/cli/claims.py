@@ -19,9 +19,18 @@ def claims_command(
     every: Annotated[
         bool, typer.Option("--all", help="Also each printed value that waits for a run.")
     ] = False,
+    save: Annotated[
+        bool, typer.Option("--save", help="Keep the statuses beside the records, for --history.")
+    ] = False,
+    past: Annotated[
+        bool, typer.Option("--history", help="What a row said at which commit, and why it changed.")
+    ] = False,
     results: Results = Path("results"),
 ) -> None:
     """Compute the status of every claim of the ledger."""
+    if past:
+        _tell_history(results, as_json)
+        return
     subject = claims.Subject.real(results)
     if not subject.records:
         say(f"psl: no run record in {results}: every value waits", err)
@@ -40,6 +49,8 @@ def claims_command(
             raise typer.Exit(1)
         return
     rows = claims.assess(subject)
+    if save:
+        say(f"psl: the statuses are in {claims.save_statuses(rows, results)}", err)
     if as_json:
         about = ("id", "section", "kind", "statement", "status", "check")
         wanted = (*about, "evidence", "runs", "p_value", "blind")
@@ -55,7 +66,7 @@ def claims_command(
         )
         return
     table = Table("claim and evidence", key("status"), show_lines=True)
-    of_runs = ("printed-value", "better-than", "gain-grows")
+    of_runs = ("printed-value", "better-than", "gain-grows", "above-every")
     folded = 0
     for r in rows:
         if not every and r["check"] in of_runs and r["status"] == "not yet run":
@@ -68,3 +79,15 @@ def claims_command(
     if folded:
         wait = f"{folded} values and orderings wait for a run"
         say(f"{wait} and are not shown: --all, --json")
+
+
+def _tell_history(results: Path, as_json: bool) -> None:
+    changes = claims.history(results)
+    if as_json:
+        print_json([change._asdict() for change in changes])
+        return
+    table = Table("claim", key("before, after"), "commit", show_lines=True)
+    for c in changes:
+        why = Text(f"{c.date} {c.commit}").append(f"\n{c.why}", style="dim")
+        table.add_row(c.row, f"{c.before or '-'}\n{c.after or '-'}", why)
+    out.print(table)

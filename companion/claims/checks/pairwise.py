@@ -163,19 +163,6 @@ def jensen_over_positives(subject: Subject, activation: str, tolerance: float) -
 
 
 @check
-def below_the_bpr_of_2_3(subject: Subject) -> Verdict:
-    """Compare PSL with the logarithm of the loss (2.3) for the same activation, 1 + exp(d)."""
-    below, tau, everyone = 0, 0.1, users()
-    for scores, positive in everyone:
-        p = scores[positive]
-        n = scores.expand(len(p), -1)
-        mean = float(subject.loss(p, n, tau, "softplus"))
-        bpr = float(subject.bpr(p, n, reduction="sum")) * n.shape[1]
-        below += mean <= math.log(bpr)
-    return decide(below == len(everyone), f"{below} of {len(everyone)} users, tau {tau}")
-
-
-@check
 def sampling_lowers_the_loss(subject: Subject, activation: str, tolerance: float) -> Verdict:
     """Take the exact expectation over all draws of 3 from 6 items, with the log(I/N) correction."""
     worst, tau = -math.inf, 0.1
