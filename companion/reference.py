@@ -44,6 +44,7 @@ def reported(name: str, **where: str) -> float:
     return float(rows["value"].iloc[0])
 
 
+@cache
 def printed_gains(setting: str, backbone: str, metric: str, better: str) -> pd.DataFrame:
     """Return what a loss gains on SL in print, in parts of SL's value.
 
@@ -51,7 +52,8 @@ def printed_gains(setting: str, backbone: str, metric: str, better: str) -> pd.D
     -------
     DataFrame
         ``dataset``, ``noise_ratio`` (0 outside the setting noise) and ``gain``; no row where the
-        loss is not in the table or figure.  Amazon-Health is the follow-up's.
+        loss is not in the table or figure.  Amazon-Health is the follow-up's.  It is kept: not to
+        be changed.
     """
     name = {"iid": "table1_iid", "ood": "table2_ood", "noise": "figure2_and_c1_c4_noise"}[setting]
     rows = _read(name)

@@ -65,10 +65,11 @@ def assess(subject: Subject) -> list[dict[str, Any]]:
 def kill_matrix(subject: Subject) -> list[dict[str, Any]]:
     """Run every check on its mutant; ``killed`` is None where there is no evidence to upset."""
     out = []
+    mutated = {name: mutate(subject) for name, mutate in MUTANTS.items()}
     for row in load_rows():
         check, arguments = CHECKS[row["check"]], row.get("arguments", {})
         before = check(subject, **arguments).status
-        after = check(MUTANTS[row["mutant"]](subject), **arguments).status
+        after = check(mutated[row["mutant"]], **arguments).status
         undecided = before in ("not yet run", "differs")
         killed = None if undecided else after == "differs"
         out.append(
