@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from companion.released import PaperConfig
-from psl.datasets import Dataset
+from psl.dataset import Dataset
 from psl.errors import TrainingError
 from psl.training.device import find_device, threads_of, torch_threads
 from psl.training.epoch import Progress

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from psl.datasets import Dataset
+from psl.dataset import Dataset
 from psl.errors import TrainingError
 from psl.training.config import RunConfig
 from psl.training.device import describe

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from psl.datasets import Dataset, stored_setting
+from psl.dataset import Dataset, stored_setting
 from psl.errors import TrainingError
 from psl.losses import LOSSES, LossSpec, get_loss
 from psl.models.backbones import BACKBONES, BackboneSpec, get_backbone

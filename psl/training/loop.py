@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from psl.datasets import Dataset
+from psl.dataset import Dataset
 from psl.evaluation import evaluate
 from psl.holdout import holdout
 from psl.interactions import Interactions

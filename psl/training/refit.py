@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from psl.datasets import Dataset
+from psl.dataset import Dataset
 from psl.errors import TrainingError
 from psl.training.checkpoint import CheckpointWriter, restore
 from psl.training.config import RunConfig

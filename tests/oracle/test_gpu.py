@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from companion.datasets import load
 from psl.activations import ACTIVATIONS
-from psl.datasets import load
 from psl.evaluation import evaluate
 from psl.interactions import Interactions
 from psl.kernels.dispatch import gpu_kernels

@@ -13,8 +13,8 @@ import torch
 from scipy import sparse
 from scipy.sparse import csr_matrix
 
-from psl import datasets
-from psl.datasets import synthetic
+from companion import datasets
+from psl.dataset import synthetic
 from psl.errors import DataError
 from psl.holdout import holdout
 from psl.interactions import Interactions

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from companion import records
+from companion import datasets, records
 from companion.released import RELEASED_BACKBONES, RELEASED_LOSSES, PaperConfig
-from psl import datasets
 from psl.errors import TrainingError, UnknownNameError
 from psl.losses import LOSSES
 from psl.models.backbones import BACKBONES
