@@ -30,7 +30,7 @@ class PaperConfig(RunConfig):
         Loss and backbone as in the paper's public code where that differs from their authors'.
     """
 
-    as_released: bool = dataclasses.field(default=False, metadata={"option": True})
+    as_released: bool = dataclasses.field(default=False, metadata={"kind": bool, "option": True})
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense, with a TrainingError."""
