@@ -234,4 +234,4 @@ def _within(field: dataclasses.Field[Any], value: Any) -> int | float:
     ):
         if not holds:
             raise TrainingError(f"{field.name} must be {what}, got {value}")
-    return number  # type: ignore[no-any-return]
+    return number

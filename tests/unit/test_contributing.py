@@ -47,8 +47,8 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
     insert(losses, "from psl.losses.base import", "from psl.losses.ccl import CCLLoss\n")
     insert(losses, table_of_losses, line, after=True)
 
-    line, of_losses, definition = blocks("an activation", 3)
-    insert(activations, "    for a in (\n", line, after=True)
+    entry, of_losses, definition = blocks("an activation", 3)
+    insert(activations, "    for a in (\n", f"{entry.rstrip()},\n", after=True)
     insert(losses, table_of_losses, of_losses, after=True)
     insert(folder / "test_activations.py", "DEFINITION = {\n", definition, after=True)
 
