@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from benchmarks.measure import median_seconds
-from psl.datasets import Dataset
+from psl.dataset import Dataset
 from psl.evaluation import evaluate
 from psl.interactions import Interactions
 from psl.training import Progress, RunConfig, train

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from companion.released import PaperConfig
-from psl.datasets import Dataset
+from psl.dataset import Dataset
 from psl.errors import TrainingError
-from psl.training.device import find_device, threads_of, torch_threads
+from psl.training.device import find_device, torch_threads
 from psl.training.epoch import Progress
 from psl.training.loop import train
 
@@ -84,9 +85,15 @@ def rerun(
     except TypeError as error:  # a key that this version does not know
         raise TrainingError(f"the configuration does not load ({error})") from error
     # A GPU's record says nothing of threads.
-    threads = threads_of(record["device"]) if find_device(device).type == "cpu" else None
+    threads = _threads_of(record["device"]) if find_device(device).type == "cpu" else None
     with torch_threads(threads):
         found = train(config, data, device=device, progress=progress).record
     now = found["validation_curve"][0]
     recorded, again = ({k: point[k] for k in ("loss", "ndcg@20")} for point in (then, now))
     return Rerun(then["epoch"], recorded, again, found["device"])
+
+
+def _threads_of(words: str) -> int | None:
+    """Return the number of threads in a record's device, or ``None`` for a GPU."""
+    found = re.search(r"^cpu, (\d+) threads", words)
+    return int(found[1]) if found else None

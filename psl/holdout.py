@@ -57,8 +57,4 @@ def holdout(
     place = np.arange(len(data)) - np.repeat(data.indptr[:-1], degrees)
     held = np.zeros(len(data), dtype=bool)
     held[order] = place < np.repeat(count, degrees)
-    shape = (data.num_users, data.num_items)
-    return (
-        Interactions.from_pairs(data.users[~held], data.items[~held], *shape),
-        Interactions.from_pairs(data.users[held], data.items[held], *shape),
-    )
+    return data.where(~held), data.where(held)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,16 +16,8 @@ from psl.errors import DataError
 __all__ = ["InteractionTensors", "Interactions"]
 
 
-@dataclass(frozen=True)
-class InteractionTensors:
-    """The arrays of an :class:`Interactions` as int64 tensors of one device.
-
-    Attributes
-    ----------
-    indptr : Tensor, shape (users + 1,)
-    items, users : Tensor, shape (interactions,)
-        Item and user of each interaction.
-    """
+class InteractionTensors(NamedTuple):
+    """The arrays of an :class:`Interactions`, of the same names, as int64 tensors of a device."""
 
     indptr: Tensor
     items: Tensor
@@ -159,8 +151,7 @@ class Interactions:
             If a column is missing or stands twice, a value is missing or the values do not sort,
             or there is no row.
         """
-        numbers: list[np.ndarray] = []
-        ids: list[np.ndarray] = []
+        found = []
         for name in (user, item):
             if name not in frame:
                 raise DataError(f"no column {name!r}; there are {', '.join(map(str, frame))}")
@@ -170,13 +161,11 @@ class Interactions:
             if column.isna().any():
                 raise DataError(f"a value of the column {name!r} is missing")
             try:
-                values, number = np.unique(column.to_numpy(), return_inverse=True)
+                found.append(np.unique(column.to_numpy(), return_inverse=True))
             except TypeError as error:
                 raise DataError(f"the values of {name!r} do not sort ({error})") from error
-            numbers.append(number)
-            ids.append(values)
-        users, items = ids
-        return cls.from_pairs(numbers[0], numbers[1], len(users), len(items)), users, items
+        (users, user_of), (items, item_of) = found
+        return cls.from_pairs(user_of, item_of, len(users), len(items)), users, items
 
     @property
     def num_users(self) -> int:
@@ -201,6 +190,11 @@ class Interactions:
     def popularity(self) -> np.ndarray:
         """Interactions of each item, shape (num_items,)."""
         return np.bincount(self.items, minlength=self.num_items)
+
+    @cached_property
+    def _keys(self) -> np.ndarray:
+        """Each pair as one number, ascending."""
+        return self.users * self.num_items + self.items
 
     def to(self, device: torch.device | str) -> InteractionTensors:
         """Return the arrays as tensors of a device; they are made once, and not to be changed."""
@@ -240,40 +234,33 @@ class Interactions:
         mask[row, items[start[row] + offset]] = True
         return mask
 
+    def where(self, chosen: np.ndarray) -> Interactions:
+        """Return the pairs that a mask or an array of positions chooses; DataError if none."""
+        return self._from_keys(self._keys[chosen])
+
     def union(self, other: Interactions) -> Interactions:
         """Return the pairs that are in either set.
 
         Raises
         ------
         DataError
-            If the other set is of other users or items, or both are empty.
-        """
-        if (self.num_users, self.num_items) != (other.num_users, other.num_items):
-            raise DataError("the two sets have different users or items")
-        return Interactions.from_pairs(
-            np.concatenate([self.users, other.users]),
-            np.concatenate([self.items, other.items]),
-            self.num_users,
-            self.num_items,
-        )
-
-    def difference(self, other: Interactions) -> Interactions:
-        """Return the pairs that are not in the other set.
-
-        Raises
-        ------
-        DataError
             If the other set is of other users or items, or no pair is left.
         """
+        self._check_alike(other)
+        return self._from_keys(np.union1d(self._keys, other._keys))
+
+    def difference(self, other: Interactions) -> Interactions:
+        """Return the pairs that are not in the other set; errors as of :meth:`union`."""
+        self._check_alike(other)
+        return self._from_keys(np.setdiff1d(self._keys, other._keys, assume_unique=True))
+
+    def _check_alike(self, other: Interactions) -> None:
         if (self.num_users, self.num_items) != (other.num_users, other.num_items):
             raise DataError("the two sets have different users or items")
-        users = self.users
-        there = np.isin(
-            users * self.num_items + self.items, other.users * self.num_items + other.items
-        )
-        return Interactions.from_pairs(
-            users[~there], self.items[~there], self.num_users, self.num_items
-        )
+
+    def _from_keys(self, keys: np.ndarray) -> Interactions:
+        users, items = np.divmod(keys, self.num_items)
+        return Interactions.from_pairs(users, items, self.num_users, self.num_items)
 
     def fingerprint(self) -> str:
         """SHA-256 of the content, independent of how it was built."""

@@ -151,9 +151,7 @@ class NoisyNegatives:
             _, self.marked = holdout(train, share, rng)
         else:
             chosen = np.sort(rng.permutation(len(train))[: max(round(share * len(train)), 1)])
-            self.marked = Interactions.from_pairs(
-                train.users[chosen], train.items[chosen], train.num_users, train.num_items
-            )
+            self.marked = train.where(chosen)
         view = self.marked.to(device)
         self.indptr, self.items = view.indptr, view.items
 

@@ -11,9 +11,8 @@ from typing import Annotated
 import typer
 from rich.table import Column, Table
 
+from companion import datasets
 from companion.cli.console import Setting, err, key, out, say
-from psl import datasets
-from psl.datasets import splits
 from psl.errors import DataError, PSLError
 from psl.files import check_writable, replace_file
 from psl.streams import numpy_stream
@@ -121,7 +120,7 @@ def data_split(
     if figure is not None and figure.suffix.lower() not in (".png", ".pdf", ".svg"):
         raise PSLError(f"--figure must end in .png, .pdf or .svg, got {figure}")
     least = 3.0 if min_rating is None else min_rating
-    read = splits.read_table(
+    read = datasets.read_table(
         table,
         user=user,
         item=item,
@@ -132,12 +131,12 @@ def data_split(
         encoding=encoding,
         decimal=decimal,
     )
-    cleaned = splits.prepare(read, min_rating=least if rating else None, core=core)
-    made = splits.split(cleaned.rows, setting, numpy_stream(seed, "split", setting))
+    cleaned = datasets.prepare(read, min_rating=least if rating else None, core=core)
+    made = datasets.split(cleaned.rows, setting, numpy_stream(seed, "split", setting))
     train_rows, test_rows = made.train, made.test
     for target in (output, *([figure] if figure is not None else [])):
         check_writable(target)
-    content = splits.archive_bytes(train_rows, test_rows, cleaned.names, made.middle)
+    content = datasets.archive_bytes(train_rows, test_rows, cleaned.names, made.middle)
     if output.exists() and output.read_bytes() != content and not force:
         raise PSLError(f"{output} is there with another content; --force replaces it")
     replace_file(output, content)
@@ -145,7 +144,7 @@ def data_split(
         say(f"note: {note}", err)
     out.print(_account(len(read), cleaned, made))
     shown = Table(key("of the split"), Column(setting, justify="right"))
-    for name, value in splits.summary(train_rows, test_rows).items():
+    for name, value in datasets.summary(train_rows, test_rows).items():
         shown.add_row(name, f"{value:,.0f}" if value >= 10 or value == 0 else f"{value:.4g}")
     out.print(shown)
     if figure is not None:
@@ -164,7 +163,7 @@ def data_split(
     say(shlex.join(["psl", "train", "--dataset", str(output)]))
 
 
-def _account(read: int, cleaned: splits.Cleaned, made: splits.Split) -> Table:
+def _account(read: int, cleaned: datasets.Cleaned, made: datasets.Split) -> Table:
     """Return what became of each row; each block adds up to the number above it."""
     table = Table(key("what became of the rows"), Column("rows", justify="right"))
     table.add_row("rows of the table", f"{read:,}")

@@ -11,10 +11,9 @@ from rich.box import SIMPLE
 from rich.progress import Progress as Bars
 from rich.table import Column, Table
 
-from companion import records
+from companion import datasets, records
 from companion.cli.console import Device, Results, Several, err, key, out, print_json, say
 from companion.rerun import rerun
-from psl import datasets
 from psl.errors import PSLError, RecordError
 from psl.losses import LOSSES
 from psl.models.backbones import BACKBONES

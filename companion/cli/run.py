@@ -15,7 +15,7 @@ import typer
 from companion import experiments, records, sweep
 from companion.cli.console import Device, Results, Several, err, out, print_json, say
 from companion.clock import duration
-from psl.datasets import stored_setting
+from psl.dataset import stored_setting
 from psl.errors import DataError, PSLError, UnknownNameError
 from psl.files import check_writable, replace_file
 from psl.training.device import check_device, on_gpu

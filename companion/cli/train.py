@@ -10,13 +10,13 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from companion import records
+from companion import datasets, records
 from companion.cli.console import Device, Results, Setting, err, out, print_json, say
 from companion.cli.progress import watching
 from companion.experiments import cell
 from companion.locks import exclusive
 from companion.released import PaperConfig
-from psl import datasets
+from psl.dataset import Dataset
 from psl.errors import DataError, PSLError
 from psl.files import check_writable
 from psl.losses import LOSSES
@@ -245,7 +245,7 @@ def train_command(
 
 def _fit_again(
     config: PaperConfig,
-    data: datasets.Dataset,
+    data: Dataset,
     epochs: int,
     device: str,
     checkpoint: Path,

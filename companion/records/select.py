@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from psl.datasets import DATASETS, stored_setting
+from companion.datasets import DATASETS
+from psl.dataset import stored_setting
 
 __all__ = ["by_time", "has_fingerprint", "of_registered_data"]
 

@@ -24,13 +24,17 @@ def has_released(loss: str, backbone: str) -> bool:
 class PaperConfig(RunConfig):
     """A :class:`psl.training.RunConfig` with one field more.
 
+    Two of its fields follow the paper's public code, each alone.  ``protocol="released"`` is about
+    the measurement: which pairs are masked, and what the best epoch is chosen on.  ``as_released``
+    is about what is trained: the formula of a loss or backbone.  A cell of the grid takes both.
+
     Attributes
     ----------
     as_released : bool
         Loss and backbone as in the paper's public code where that differs from their authors'.
     """
 
-    as_released: bool = dataclasses.field(default=False, metadata={"option": True})
+    as_released: bool = dataclasses.field(default=False, metadata={"kind": bool, "option": True})
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense, with a TrainingError."""

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from psl.datasets import DATASETS, stored_setting
+from companion.datasets import DATASETS
+from psl.dataset import stored_setting
 from psl.training import RunConfig
 
 __all__ = ["Estimate", "estimate", "num_pairs"]

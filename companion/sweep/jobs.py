@@ -10,9 +10,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
+from companion import datasets
 from companion.locks import InUseError, exclusive
 from companion.released import PaperConfig
-from psl import datasets
+from psl.dataset import Dataset, stored_setting
 from psl.errors import PSLError
 from psl.training import Progress, train
 
@@ -110,7 +111,7 @@ def run_job(job: Job, settings: Settings, tell: EventSink, *, code: str = "") ->
                     old.unlink(missing_ok=True)
             result = train(
                 config,
-                _data(config.dataset, datasets.stored_setting(config.setting)),
+                _data(config.dataset, stored_setting(config.setting)),
                 device=settings.device,
                 checkpoint=state,
                 experiment=job.experiment,
@@ -147,5 +148,5 @@ def _states(checkpoints: Path, run_id: str) -> list[Path]:
 
 
 @lru_cache(maxsize=2)
-def _data(name: str, setting: str) -> datasets.Dataset:
+def _data(name: str, setting: str) -> Dataset:
     return datasets.load(name, setting)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from companion.datasets import unreachable
 from companion.experiments import Cell
 from companion.records import of_registered_data
 from companion.sweep.estimate import Estimate, estimate, num_pairs
 from companion.sweep.jobs import Job
-from psl.datasets import unreachable
 
 __all__ = ["Plan", "make_plan"]
 

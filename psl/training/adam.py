@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -38,16 +36,13 @@ class _TableAdam(torch.optim.Adam):
         for group in self.param_groups:
             settings = {k: group[k] for k in ("lr", "betas", "eps", "weight_decay")}
             for table in group["params"]:
-                if table.grad is not None:
-                    _move(table, self.state[table], settings)
-
-
-def _move(table: Tensor, state: dict[str, Tensor], settings: dict[str, Any]) -> None:
-    if not state:
-        state["step"] = torch.zeros((), device=table.device)
-        state["exp_avg"], state["exp_avg_sq"] = (torch.zeros_like(table) for _ in range(2))
-    state["step"] += 1
-    kernels = gpu_kernels(table)
-    assert kernels is not None and table.grad is not None
-    moments = state["exp_avg"], state["exp_avg_sq"], state["step"]
-    kernels.adam_step(table, table.grad.contiguous(), *moments, **settings)
+                if table.grad is None:
+                    continue
+                state, kernels = self.state[table], gpu_kernels(table)
+                if not state:
+                    state["step"] = torch.zeros((), device=table.device)
+                    state |= {k: torch.zeros_like(table) for k in ("exp_avg", "exp_avg_sq")}
+                state["step"] += 1
+                assert kernels is not None
+                moments = state["exp_avg"], state["exp_avg_sq"], state["step"]
+                kernels.adam_step(table, table.grad.contiguous(), *moments, **settings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import asdict, dataclass, field
 from operator import index
 from pathlib import Path
 from typing import Any
@@ -11,18 +12,38 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from psl.datasets import Dataset
+from psl.dataset import Dataset
 from psl.errors import TrainingError
 from psl.training.config import RunConfig
 from psl.training.device import describe
 from psl.training.provenance import code_digest
-from psl.training.step import TrainState
+from psl.training.state import TrainState
 from psl.training.tensor_file import read, write
 
-__all__ = ["CheckpointWriter", "restore"]
+__all__ = ["CheckpointWriter", "History", "restore"]
 
 SHARE = 0.05  # of the time that writing states may take, once one takes longer than
 SHORT = 0.05  # seconds
+
+
+@dataclass
+class History:
+    """What a record says of a run so far.
+
+    Attributes
+    ----------
+    seconds : float
+        Spent.
+    curve : list of dict
+        A point for each validation.
+    continued : dict
+        ``continued_from``, the digest of another code that trained it, and
+        ``continued_from_device``, another device or number of threads; empty if there is none.
+    """
+
+    seconds: float = 0.0
+    curve: list[dict[str, float]] = field(default_factory=list)
+    continued: dict[str, str] = field(default_factory=dict)
 
 
 class CheckpointWriter:
@@ -56,11 +77,9 @@ def save(
     state: TrainState,
     config: RunConfig,
     data: Dataset,
-    seconds: float,
-    curve: list[dict[str, float]],
-    continued: dict[str, str],
+    history: History,
 ) -> None:
-    """Write the state after a whole epoch, atomically; ``continued`` as :func:`restore` gave it."""
+    """Write the state after a whole epoch, atomically."""
     tensors = {f"model/{k}": v for k, v in state.model.state_dict().items()}
     tensors |= {f"best/{k}": v for k, v in state.best.items()}
     tensors |= {f"loss/{k}": v for k, v in state.loss.state_dict().items()}
@@ -73,29 +92,15 @@ def save(
         "epoch": state.epoch,
         "best_score": state.best_score,
         "best_epoch": state.best_epoch,
-        "seconds": seconds,
-        "curve": curve,
         "code": code_digest(),
         "device": describe(state.place),
-        "continued": continued,
+        **asdict(history),
     }
     write(path, tensors, {"run": json.dumps(about)})
 
 
-def restore(
-    path: Path, state: TrainState, config: RunConfig, data: Dataset
-) -> tuple[float, list[dict[str, float]], dict[str, str]]:
-    """Put a saved state into a fresh one.
-
-    Returns
-    -------
-    seconds : float
-        Spent so far.
-    curve : list of dict
-        As far as it goes.
-    continued : dict
-        What the record must say of the run so far: ``continued_from``, the digest of another code
-        that trained it, and ``continued_from_device``, another device or number of threads.
+def restore(path: Path, state: TrainState, config: RunConfig, data: Dataset) -> History:
+    """Put a saved state into a fresh one, and return the history that goes with it.
 
     Raises
     ------
@@ -109,12 +114,12 @@ def restore(
             raise TrainingError(f"{path}: the checkpoint is of another configuration or dataset")
         _fill(state, tensors)
         state.epoch, state.best_epoch = index(about["epoch"]), index(about["best_epoch"])
-        state.best_score, seconds = float(about["best_score"]), float(about["seconds"])
+        state.best_score = float(about["best_score"])
         here = {"continued_from": code_digest(), "continued_from_device": describe(state.place)}
         there = {"continued_from": about["code"], "continued_from_device": about["device"]}
         # What an earlier stop changed stays told.
         continued = about["continued"] | {k: there[k] for k in here if there[k] != here[k]}
-        return seconds, list(about["curve"]), continued
+        return History(float(about["seconds"]), list(about["curve"]), continued)
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise TrainingError(f"{path}: not a readable checkpoint; delete it ({reason})") from error

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from psl.datasets import Dataset, stored_setting
+from psl.dataset import Dataset, stored_setting
 from psl.errors import TrainingError
 from psl.losses import LOSSES, LossSpec, get_loss
 from psl.models.backbones import BACKBONES, BackboneSpec, get_backbone
@@ -21,22 +21,12 @@ SETTINGS = ("iid", "ood", "noise")
 MOST = 2**31 - 1  # what no size or count needs, and arithmetic with larger ones may not hold
 
 
-def _number(
-    default: Any,
-    *,
-    above: float | None = None,
-    at_least: float | None = None,
-    at_most: float | None = None,
-    option: bool = False,
-) -> Any:
-    """Declare a field with its range; an option stands in a record only where it is taken."""
-    limits = {"above": above, "at_least": at_least, "at_most": at_most}
-    return dataclasses.field(default=default, metadata={**limits, "option": option})
+def _field(kind: type, default: Any, *, option: bool = False, **limits: float) -> Any:
+    """Declare a field and its range; an option stands in a record only where it is taken.
 
-
-def _option(default: Any) -> Any:
-    """Declare a field that is no number and stands in a record only where it is taken."""
-    return dataclasses.field(default=default, metadata={"option": True})
+    ``limits`` are ``above``, ``at_least`` and ``at_most``.
+    """
+    return dataclasses.field(default=default, metadata={"kind": kind, "option": option, **limits})
 
 
 @dataclass(frozen=True)
@@ -106,36 +96,37 @@ class RunConfig:
     setting: str = "iid"
     backbone: str = "mf"
     loss: str = "psl-relu"
-    tau: float = _number(0.1, above=0)
-    lr: float = _number(0.01, above=0)
-    weight_decay: float = _number(0.0, at_least=0)
-    seed: int = _number(0, at_least=0, at_most=2**63 - 1)
+    tau: float = _field(float, 0.1, above=0)
+    lr: float = _field(float, 0.01, above=0)
+    weight_decay: float = _field(float, 0.0, at_least=0)
+    seed: int = _field(int, 0, at_least=0, at_most=2**63 - 1)
     protocol: str = "released"
-    epochs: int = _number(200, at_least=1, at_most=MOST)
-    batch_size: int = _number(1024, at_least=1, at_most=MOST)
-    negatives: int = _number(1000, at_least=0, at_most=2**24)
-    dim: int = _number(64, at_least=1, at_most=2**16)
-    validate_every: int = _number(5, at_least=1, at_most=MOST)
-    patience: int = _number(0, at_least=0, at_most=MOST)
-    init_std: float = _number(0.1, above=0)
-    noise_ratio: float | None = _number(None, at_least=0, at_most=1, option=True)
-    drop_marked: bool = _option(False)
-    mark_per_user: bool = _option(False)
-    tau2: float | None = _number(None, above=0, option=True)
-    alpha: float | None = _number(None, above=0, at_most=1, option=True)
-    beta: float | None = _number(None, above=0, at_most=1, option=True)
-    form: str | None = _option(None)
-    tau_weight: float | None = _number(None, above=0, option=True)
-    refresh: int | None = _number(None, at_least=1, at_most=MOST, option=True)
-    layers: int | None = _number(None, at_least=1, at_most=1000, option=True)
-    contrast_weight: float | None = _number(None, above=0, option=True)
-    dataset_fingerprint: str | None = _option(None)
+    epochs: int = _field(int, 200, at_least=1, at_most=MOST)
+    batch_size: int = _field(int, 1024, at_least=1, at_most=MOST)
+    negatives: int = _field(int, 1000, at_least=0, at_most=2**24)
+    dim: int = _field(int, 64, at_least=1, at_most=2**16)
+    validate_every: int = _field(int, 5, at_least=1, at_most=MOST)
+    patience: int = _field(int, 0, at_least=0, at_most=MOST)
+    init_std: float = _field(float, 0.1, above=0)
+    noise_ratio: float | None = _field(float, None, at_least=0, at_most=1, option=True)
+    drop_marked: bool = _field(bool, False, option=True)
+    mark_per_user: bool = _field(bool, False, option=True)
+    tau2: float | None = _field(float, None, above=0, option=True)
+    alpha: float | None = _field(float, None, above=0, at_most=1, option=True)
+    beta: float | None = _field(float, None, above=0, at_most=1, option=True)
+    form: str | None = _field(str, None, option=True)
+    tau_weight: float | None = _field(float, None, above=0, option=True)
+    refresh: int | None = _field(int, None, at_least=1, at_most=MOST, option=True)
+    layers: int | None = _field(int, None, at_least=1, at_most=1000, option=True)
+    contrast_weight: float | None = _field(float, None, above=0, option=True)
+    dataset_fingerprint: str | None = _field(str, None, option=True)
 
     def __post_init__(self) -> None:
         """Refuse names that do not exist and numbers that make no sense."""
-        for field in dataclasses.fields(self):
+        kinds = [(f, f.metadata.get("kind")) for f in dataclasses.fields(self)]
+        for field in (field for field, kind in kinds if kind is bool):
             value = getattr(self, field.name)
-            if field.type == "bool" and not isinstance(value, bool):  # 1 would be another run id
+            if not isinstance(value, bool):  # 1 would be another run id
                 raise TrainingError(f"{field.name} must be True or False, got {value!r}")
         taken = {*self.loss_spec.options, *self.backbone_spec.options}
         for name in sorted(OPTIONS - taken - OF_THE_DATA):
@@ -153,9 +144,9 @@ class RunConfig:
                 raise TrainingError(f"{name} is for the setting noise: no other marks a pair")
         if self.form not in (None, "inside"):
             raise TrainingError(f"form must be 'inside' or not given, got {self.form!r}")
-        for field in dataclasses.fields(self):
+        for field in (field for field, kind in kinds if kind in (int, float)):
             value = getattr(self, field.name)
-            if "above" in field.metadata and value is not None:
+            if value is not None or field.default is not None:
                 # One number, one run id: 0 and 0.0, and NumPy's, become what the field declares.
                 object.__setattr__(self, field.name, _within(field, value))
 
@@ -224,23 +215,23 @@ def _is_taken(value: Any) -> bool:
 
 
 def _within(field: dataclasses.Field[Any], value: Any) -> int | float:
-    """Return the number as the type that its field declares, if it is within the field's range."""
-    kind = int if str(field.type).startswith("int") else float
+    """Return the number as the kind that its field declares, if it is within the field's range."""
+    limits, kind = field.metadata, field.metadata["kind"]
     try:
         number = kind(value)
     except (TypeError, ValueError, OverflowError):
         number = None
-    nan = kind is float and value != value
-    if number is None or isinstance(value, (bool, str)) or not (nan or number == value):
+    whole = number == value or value != value  # as a float NaN is one, out of every range
+    if number is None or isinstance(value, (bool, str)) or not whole:
         what = "a whole number" if kind is int else "a number"
         raise TrainingError(f"{field.name} must be {what}, got {value!r}")
-    above, least, most = (field.metadata[k] for k in ("above", "at_least", "at_most"))
-    if above is not None and not above < number < math.inf:
-        raise TrainingError(f"{field.name} must be positive, got {value}")
-    if not math.isfinite(number):
-        raise TrainingError(f"{field.name} must be finite, got {value}")
-    if least is not None and number < least:
-        raise TrainingError(f"{field.name} must be at least {least}, got {value}")
-    if most is not None and number > most:
-        raise TrainingError(f"{field.name} must be at most {most}, got {value}")
+    above, least, most = (limits.get(name) for name in ("above", "at_least", "at_most"))
+    for what, holds in (
+        ("positive", above is None or above < number < math.inf),
+        ("finite", -math.inf < number < math.inf),
+        (f"at least {least}", least is None or number >= least),
+        (f"at most {most}", most is None or number <= most),
+    ):
+        if not holds:
+            raise TrainingError(f"{field.name} must be {what}, got {value}")
     return number

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +17,6 @@ __all__ = [
     "forget_peak",
     "on_gpu",
     "peak_memory",
-    "threads_of",
     "torch_threads",
 ]
 
@@ -47,15 +45,11 @@ def find_device(name: str) -> torch.device:
 
     Raises
     ------
-    UnknownNameError
-        As :func:`check_device`.
-    TrainingError
-        If there is no such device here.
+    UnknownNameError, TrainingError
+        As :func:`check_device`; if there is no such device here.
     """
     check_device(name)
-    if name == "auto":
-        name = "cuda" if on_gpu(name) else "cpu"
-    place = torch.device(name)
+    place = torch.device(name if name != "auto" else "cuda" if on_gpu(name) else "cpu")
     if place.type == "cuda" and not torch.cuda.is_available():
         raise TrainingError("no CUDA device is available; use --device cpu")
     if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
@@ -73,12 +67,6 @@ def describe(place: torch.device) -> str:
     if place.type == "cuda":
         return torch.cuda.get_device_name(place)
     return f"cpu, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"
-
-
-def threads_of(words: str) -> int | None:
-    """Return the number of threads in what :func:`describe` wrote, or ``None`` for a GPU."""
-    found = re.search(r"^cpu, (\d+) threads", words)
-    return int(found[1]) if found else None
 
 
 @contextmanager

@@ -13,7 +13,8 @@ from psl.losses import Batch, StatefulLoss, UpdateTarget
 from psl.streams import stream_key, torch_stream
 from psl.training.config import RunConfig
 from psl.training.divergence import WORDS, divergence
-from psl.training.step import TrainState
+from psl.training.state import TrainState
+from psl.training.step import recorded_step
 
 __all__ = ["Progress", "train_epoch"]
 
@@ -62,7 +63,7 @@ def train_epoch(
             key = stream_key(config.seed, "negatives", *name, step)
             batch = Batch(user, positive, state.sampler.sample(user, count, key))
             own = stream_key(config.seed, "backbone", *name, step)
-            total += state.step(batch, target, own) * len(user)
+            total += recorded_step(state, batch, target, own) * len(user)
             progress(Progress(epoch, step, len(batches), None, None))
         flags = divergence(state.model, state.optimizers())
         summed, *broken = torch.cat([total[None], flags.double()]).tolist()  # waits once for all

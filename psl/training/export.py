@@ -66,7 +66,7 @@ def save(
     record : dict
         The run's record.
     names : dict, optional
-        What users and items are called, as :func:`psl.datasets.id_lists` returns it.
+        What users and items are called, as :func:`companion.datasets.id_lists` returns it.
     trained_on : {"train", "all"}
         ``"all"`` for a model that was fitted again.
 

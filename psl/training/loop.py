@@ -10,20 +10,20 @@ from typing import Any
 
 import torch
 
-from psl.datasets import Dataset
+from psl.dataset import Dataset
 from psl.evaluation import evaluate
 from psl.holdout import holdout
 from psl.interactions import Interactions
 from psl.kernels.dispatch import serving
 from psl.streams import numpy_stream
-from psl.training.checkpoint import CheckpointWriter, restore
+from psl.training.checkpoint import CheckpointWriter, History, restore
 from psl.training.config import RunConfig
 from psl.training.device import describe, find_device, forget_peak, peak_memory
 from psl.training.epoch import Progress, train_epoch
 from psl.training.provenance import provenance
-from psl.training.step import TrainState
+from psl.training.state import TrainState
 
-__all__ = ["Result", "train"]
+__all__ = ["Result", "run_epochs", "train"]
 
 
 @dataclass
@@ -58,52 +58,64 @@ def train(
         belongs to another run.
     """
     config = config.for_data(data)
-    checkpoint = None if checkpoint is None else Path(checkpoint)
     place = find_device(device)
     kernels = serving(place)  # what is missing is said before the hours
     forget_peak(place)
     fit, valid = _selection(config, data)
-    state = TrainState.create(config, fit, place)
-    curve: list[dict[str, float]] = []
-    started, before = time.perf_counter(), 0.0
-    continued: dict[str, str] = {}
-    if checkpoint is not None and checkpoint.exists():
-        before, curve, continued = restore(checkpoint, state, config, data)
-    keep = CheckpointWriter(checkpoint)
-    try:
-        while not _finished(config, state):
-            epoch = state.epoch + 1
-            loss = train_epoch(config, state, epoch, progress)
-            score = None
-            if epoch % config.validate_every == 0 or epoch == config.epochs:
-                score = _validate(state, valid, fit)
-                state.offer(score, epoch)
-                curve.append({"epoch": epoch, "loss": loss, "ndcg@20": score})
-            progress(Progress(epoch, 0, 0, loss, score))
-            state.epoch = epoch
-            seconds = before + time.perf_counter() - started
-            last = _finished(config, state)
-            keep(state, config, data, seconds, curve, continued, last=last)
-    finally:
-        state.graph_steps.clear()  # and what they hold of the device
+    state, history = run_epochs(config, data, fit, valid, place, checkpoint, progress)
     state.load_best()
     masked = fit if config.protocol == "released" else data.known
+    started = time.perf_counter()
+    metrics = evaluate(state.model.inference_embeddings(), data.test, masked, device=place)
     record = {
         "run_id": config.run_id,
         "experiment": experiment,
         "config": config.as_dict(),
         "dataset_fingerprint": data.fingerprint,
-        "metrics": evaluate(state.model.inference_embeddings(), data.test, masked, device=place),
-        "validation_curve": curve,
+        "metrics": metrics,
+        "validation_curve": history.curve,
         "best_epoch": state.best_epoch,
-        "seconds": round(before + time.perf_counter() - started, 3),
+        "seconds": round(history.seconds + time.perf_counter() - started, 3),
         "peak_memory_bytes": peak_memory(place),
         "device": describe(place),
         "kernels": kernels,
         **provenance(),
-        **continued,
+        **history.continued,
     }
     return Result(record, state.model)
+
+
+def run_epochs(
+    config: RunConfig,
+    data: Dataset,
+    fit: Interactions,
+    valid: Interactions | None,
+    place: torch.device,
+    checkpoint: Path | str | None,
+    progress: Callable[[Progress], None],
+) -> tuple[TrainState, History]:
+    """Train from the start or a checkpoint on; without ``valid`` no epoch is the best."""
+    state, history = TrainState.create(config, fit, place), History()
+    keep = CheckpointWriter(None if checkpoint is None else Path(checkpoint))
+    started = time.perf_counter()
+    if keep.path is not None and keep.path.exists():
+        history = restore(keep.path, state, config, data)
+    before = history.seconds
+    try:
+        while not _finished(config, state):
+            epoch = state.epoch + 1
+            loss, score = train_epoch(config, state, epoch, progress), None
+            if valid is not None and (epoch % config.validate_every == 0 or epoch == config.epochs):
+                score = _validate(state, valid, fit)
+                state.offer(score, epoch)
+                history.curve.append({"epoch": epoch, "loss": loss, "ndcg@20": score})
+            progress(Progress(epoch, 0, 0, loss, score))
+            state.epoch = epoch
+            history.seconds = before + time.perf_counter() - started
+            keep(state, config, data, history, last=_finished(config, state))
+    finally:
+        state.graph_steps.clear()  # and what they hold of the device
+    return state, history
 
 
 def _validate(state: TrainState, valid: Interactions, fit: Interactions) -> float:

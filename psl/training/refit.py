@@ -7,13 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from psl.datasets import Dataset
+from psl.dataset import Dataset
 from psl.errors import TrainingError
-from psl.training.checkpoint import CheckpointWriter, restore
 from psl.training.config import RunConfig
 from psl.training.device import find_device
-from psl.training.epoch import Progress, train_epoch
-from psl.training.step import TrainState
+from psl.training.epoch import Progress
+from psl.training.loop import run_epochs
 
 __all__ = ["all_pairs", "refit"]
 
@@ -76,18 +75,5 @@ def refit(
     if epochs < 1:
         raise TrainingError(f"epochs must be at least 1, got {epochs}")
     config = replace(config.for_data(data), epochs=epochs)
-    data = all_pairs(data)
-    checkpoint = None if checkpoint is None else Path(checkpoint)
-    state = TrainState.create(config, data.train, find_device(device))
-    if checkpoint is not None and checkpoint.exists():
-        restore(checkpoint, state, config, data)
-    keep = CheckpointWriter(checkpoint)
-    try:
-        while state.epoch < epochs:
-            loss = train_epoch(config, state, state.epoch + 1, progress)
-            state.epoch += 1
-            progress(Progress(state.epoch, 0, 0, loss, None))
-            keep(state, config, data, 0.0, [], {}, last=state.epoch == epochs)
-    finally:
-        state.graph_steps.clear()  # and what they hold of the device
-    return state.model
+    data, place = all_pairs(data), find_device(device)
+    return run_epochs(config, data, data.train, None, place, checkpoint, progress)[0].model

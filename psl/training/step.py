@@ -1,153 +1,62 @@
-"""What a run changes: model, loss, optimizer, the best parameters; and one step."""
+"""One training step: embeddings, loss, gradient, optimizer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, get_args
 
 import torch
 from torch import Tensor
 
-from psl.errors import TrainingError
-from psl.interactions import Interactions
-from psl.kernels.dispatch import gpu_kernels
-from psl.losses import Batch, StatefulLoss, TrainingSetup, UpdateTarget
-from psl.negatives import NoisyNegatives, UniformNegatives
-from psl.ops import catalogue_loss, fused_spec, sampled_loss
-from psl.streams import numpy_stream, torch_stream
-from psl.training.adam import table_adam
-from psl.training.config import RunConfig
+from psl.losses import Batch, UpdateTarget
+from psl.ops import catalogue_loss, sampled_loss
 from psl.training.cuda_graph import CUDAGraphStep
+from psl.training.state import TrainState
 
-__all__ = ["TrainState"]
-
-
-@dataclass
-class TrainState:
-    """The mutable part of a run; what a checkpoint holds."""
-
-    model: Any
-    loss: Any
-    optimizer: torch.optim.Adam
-    sampler: UniformNegatives | NoisyNegatives
-    pairs: Interactions
-    place: torch.device
-    best: dict[str, Tensor]
-    best_score: float = -1.0
-    best_epoch: int = 0
-    epoch: int = 0
-    graph_steps: dict[UpdateTarget, CUDAGraphStep] = field(default_factory=dict)
-
-    @classmethod
-    def create(cls, config: RunConfig, fit: Interactions, place: torch.device) -> TrainState:
-        """Build model, loss, optimizer and sampler before the first epoch."""
-        sampler, pairs = _sampler(config, fit, place)
-        spec, shape = config.loss_spec, config.backbone_spec
-        model = shape.build(
-            pairs,
-            config.dim,
-            score=spec.score,
-            init_std=spec.init_std or config.init_std,
-            generator=torch_stream(config.seed, "init"),
-            **_given(config, shape.options),
-        ).to(place)
-        adam = table_adam(list(model.parameters()), config.lr, config.weight_decay)
-        loss: Any = spec.build(config.tau, **_given(config, spec.options))
-        loss.reduction, loss.check_range = "none", True
-        sampled = config.setting == "noise" or fused_spec(loss) is None
-        if (spec.negatives or config.negatives) == 0 and sampled:
-            raise TrainingError(
-                f"{config.loss} ({config.setting}) needs sampled negatives: negatives must be at "
-                "least 1; SL and PSL without noise can take the whole catalogue"
-            )
-        if isinstance(loss, StatefulLoss):
-            # The stream keeps its first name: another would give every record other numbers.
-            own = torch_stream(config.seed, "player")
-            sizes = fit.num_users, fit.num_items
-            loss.setup(TrainingSetup(*sizes, config.lr, config.weight_decay, own))
-        loss.to(place)
-        state = cls(model, loss, adam, sampler, pairs, place, {})
-        if place.type == "cuda" and model.replayable and gpu_kernels(model.user) is not None:
-            state.enable_cuda_graphs()
-        return state
-
-    def step(self, batch: Batch, target: UpdateTarget, key: int) -> Tensor:
-        """Take one step of the model, of the loss's own parameters, or of both; return the loss.
-
-        ``key`` is that of the model's own noise.  On a GPU the next step may overwrite the value.
-        """
-        if target not in self.graph_steps:
-            return self.compute(batch, target, key)
-        keys = torch.tensor(self.model.noise_keys(key), dtype=torch.int64)
-        if len(keys):
-            keys = keys.pin_memory()  # or the device would be waited for
-        keys = keys.to(self.place, non_blocking=True)
-        return self.graph_steps[target](batch.users, batch.positive, batch.negative, keys)
-
-    def enable_cuda_graphs(self) -> None:
-        """Let steps be recorded as CUDA graphs, one for each target, and replayed."""
-        for optimizer in getattr(self.loss, "optimizers", []):
-            for group in optimizer.param_groups:
-                group["capturable"] = True
-
-        def work(target: UpdateTarget) -> Callable[..., Tensor]:
-            return lambda users, positive, negative, keys: self.compute(
-                Batch(users, positive, negative), target, keys
-            )
-
-        self.graph_steps = {
-            target: CUDAGraphStep(work(target)) for target in get_args(UpdateTarget)
-        }
-
-    def compute(self, batch: Batch, target: UpdateTarget, key: int | Tensor) -> Tensor:
-        """Do what a step does, kernel by kernel."""
-        loss_of = self.loss
-        if getattr(loss_of, "needs_ids", False):
-            loss_of = partial(loss_of, batch=batch)
-        with torch.set_grad_enabled(target != "loss"):
-            u, v, own = self.model(batch.users, batch.positive, key)
-        if batch.negative.shape[1]:
-            loss = sampled_loss(u, v, batch.positive, batch.negative, loss_of)
-        else:
-            loss = catalogue_loss(u, v, batch.positive, loss_of)
-        (loss if own is None else loss + own).backward()
-        if target != "loss":
-            self.optimizer.step()
-            self.optimizer.zero_grad(set_to_none=True)
-        if target != "model":
-            self.loss.optimizer_step()
-        return loss.detach()
-
-    def optimizers(self) -> list[torch.optim.Optimizer]:
-        """Return the model's, then those of the loss's own parameters."""
-        return [self.optimizer, *getattr(self.loss, "optimizers", [])]
-
-    def offer(self, score: float, epoch: int) -> None:
-        """Keep these parameters if they are the best so far; a later tie wins."""
-        if score >= self.best_score:
-            self.best_score, self.best_epoch = score, epoch
-            self.best = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
-
-    def load_best(self) -> None:
-        """Put the best parameters so far into the model."""
-        self.model.load_state_dict(self.best)
+__all__ = ["recorded_step", "training_step"]
 
 
-def _given(config: RunConfig, options: tuple[str, ...]) -> dict[str, Any]:
-    """Return the options that are set; for the others a module has its own defaults."""
-    return {k: getattr(config, k) for k in options if getattr(config, k) is not None}
+def training_step(
+    state: TrainState, batch: Batch, target: UpdateTarget, key: int | Tensor
+) -> Tensor:
+    """Move the model, the loss's own parameters, or both; return the mean loss of the batch.
+
+    Parameters
+    ----------
+    state : TrainState
+    batch : Batch
+        The negatives of shape (B, 0) where the whole catalogue is scored.
+    target : {"model", "loss", "both"}
+    key : int or Tensor
+        Of the model's own noise, as :func:`psl.streams.stream_key` gives it.
+    """
+    loss_of = state.loss
+    if getattr(loss_of, "needs_ids", False):
+        loss_of = partial(loss_of, batch=batch)
+    with torch.set_grad_enabled(target != "loss"):
+        users, items, own_loss = state.model(batch.users, batch.positive, key)
+    if batch.negative.shape[1]:
+        loss = sampled_loss(users, items, batch.positive, batch.negative, loss_of)
+    else:
+        loss = catalogue_loss(users, items, batch.positive, loss_of)
+    (loss if own_loss is None else loss + own_loss).backward()
+    if target != "loss":
+        state.optimizer.step()
+        state.optimizer.zero_grad(set_to_none=True)
+    if target != "model":
+        state.loss.optimizer_step()
+    return loss.detach()
 
 
-def _sampler(
-    config: RunConfig, fit: Interactions, place: torch.device
-) -> tuple[UniformNegatives | NoisyNegatives, Interactions]:
-    """Return where the negatives come from, and the positives that are trained on."""
-    if config.noise_ratio is None:
-        return UniformNegatives(fit, place), fit
-    rng = numpy_stream(config.seed, "false negatives")
-    noisy = NoisyNegatives(
-        fit, config.noise_ratio, rng, per_user=config.mark_per_user, device=place
-    )
-    return noisy, fit.difference(noisy.marked) if config.drop_marked else fit
+def recorded_step(state: TrainState, batch: Batch, target: UpdateTarget, key: int) -> Tensor:
+    """Do :func:`training_step`, on a GPU as a CUDA graph; the next may overwrite the value."""
+    if not state.use_graphs:
+        return training_step(state, batch, target, key)
+    if target not in state.graph_steps:
+        state.graph_steps[target] = CUDAGraphStep(
+            lambda *ids: training_step(state, Batch(*ids[:3]), target, ids[3])
+        )
+    keys = torch.tensor(state.model.noise_keys(key), dtype=torch.int64)
+    if len(keys):
+        keys = keys.pin_memory()  # or the device would be waited for
+    keys = keys.to(state.place, non_blocking=True)
+    return state.graph_steps[target](batch.users, batch.positive, batch.negative, keys)

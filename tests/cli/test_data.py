@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from command import assert_refused
-from psl import datasets
+from companion import datasets
 
 
 def test_corrupt_archive(psl, tmp_path: Path) -> None:

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from command import TINY, assert_refused
-from companion import records
-from psl import datasets
+from companion import datasets, records
 from psl.errors import DataError
 from psl.evaluation import evaluate
 from psl.training import export as embeddings

@@ -16,9 +16,8 @@ import psutil
 import pytest
 
 from command import Psl
-from companion import records
+from companion import datasets, records
 from companion.experiments import cells
-from psl import datasets
 from run_records import record as made_up
 
 

@@ -11,11 +11,11 @@ import sys
 import numpy as np
 import pytest
 
-from companion import reference
+from companion import datasets, reference
 from companion.cli import main
+from companion.datasets import DATASETS
 from companion.experiments import cell, cell_command
-from psl import datasets
-from psl.datasets import DATASETS, Dataset, stored_setting
+from psl.dataset import Dataset, stored_setting
 from psl.holdout import holdout
 from psl.interactions import Interactions
 

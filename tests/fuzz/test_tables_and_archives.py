@@ -18,8 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from psl import datasets
-from psl.datasets import splits
+from companion import datasets
 from psl.errors import PSLError
 
 EXAMPLES = [200, pytest.param(5000, marks=pytest.mark.soak)]
@@ -204,7 +203,7 @@ table_cases = st.tuples(
     ),
     st.sampled_from(["\t", ",", ";", "::"]),
     st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "latin-1"]),
-    st.sampled_from(splits.SPLITS),
+    st.sampled_from(datasets.SPLITS),
 )
 
 
@@ -218,21 +217,21 @@ def test_tables_by_grammar(examples: int, tmp_path: Path) -> None:
         has = {n: n for n in ("rating", "timestamp") if n in sheet[0]}
         path.write_bytes(text_of(sheet, separator).encode(encoding, errors="replace"))
         given_ = {"separator": separator, **has}
-        read = loaded(lambda: splits.read_table(path, encoding=encoding, **given_))
+        read = loaded(lambda: datasets.read_table(path, encoding=encoding, **given_))
         if read is None or encoding == "latin-1":
             return
         for side in ("user", "item"):
             assert read[side].tolist() == column(sheet, side)
-        cleaned = loaded(lambda: splits.prepare(read, core=1))
+        cleaned = loaded(lambda: datasets.prepare(read, core=1))
         if cleaned is None:
             return
         assert len(cleaned.rows) + sum(cleaned.left_out.values()) == len(read)
-        made = loaded(lambda: splits.split(cleaned.rows, setting, np.random.default_rng(0)))
+        made = loaded(lambda: datasets.split(cleaned.rows, setting, np.random.default_rng(0)))
         if made is None:
             return
         parts = {"train": made.train, "test": made.test, "middle": made.middle}
         assert sum(map(len, parts.values())) + sum(made.left_out.values()) == len(cleaned.rows)
-        splits.write_archive(out, made.train, made.test, cleaned.names, made.middle)
+        datasets.write_archive(out, made.train, made.test, cleaned.names, made.middle)
         data, lists = read_all(out)
         for name, rows in parts.items():
             part = getattr(data, name)
@@ -257,7 +256,7 @@ def test_tables_by_mutation(examples: int, tmp_path: Path) -> None:
         path = tmp_path / f"t{ending}"
         path.write_bytes(edited(valid, changes))
         options = named if header else {"user": "1", "item": "2", "rating": "3", "timestamp": "4"}
-        loaded(lambda: splits.read_table(path, **options, separator=separator, header=header))
+        loaded(lambda: datasets.read_table(path, **options, separator=separator, header=header))
 
     separators = st.sampled_from([",", ",", ",", "::", "\t", "\u00a7"])
     endings = st.sampled_from([".csv", ".txt", ".csv.gz"])

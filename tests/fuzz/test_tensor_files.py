@@ -16,7 +16,7 @@ from damage import damaged_bytes, damaged_content
 from psl.errors import DataError, TrainingError
 from psl.training import checkpoint as checkpoints
 from psl.training import export, tensor_file
-from psl.training.step import TrainState
+from psl.training.state import TrainState
 from small_runs import SMALL, data, run
 
 EXAMPLES = [200, pytest.param(5000, marks=pytest.mark.soak)]
@@ -49,7 +49,7 @@ def restored(path: Path, config: Any, state: TrainState) -> bytes | None:
         found = checkpoints.restore(path, state, config, data())
     except TrainingError as error:
         return one_line(error, path)
-    checkpoints.save(path, state, config, data(), *found)
+    checkpoints.save(path, state, config, data(), found)
     return path.read_bytes()
 
 

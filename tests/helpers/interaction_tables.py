@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
+import pytest
+
+from companion import datasets
+
+DECIMAL_COMMAS = "user;item;stars\nRené;Käse;4,5\nZoë;Käse;2,5\n"
 
 
 def table(seed: int = 0, rows: int = 3000) -> pd.DataFrame:
@@ -16,3 +23,10 @@ def table(seed: int = 0, rows: int = 3000) -> pd.DataFrame:
             "timestamp": rng.permutation(rows),
         }
     )
+
+
+def parquet(rows: pd.DataFrame, folder: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
+    """Read a table as if a Parquet file had held it, whether pyarrow is installed or not."""
+    (folder / "t.parquet").touch()
+    monkeypatch.setattr(pd, "read_parquet", lambda _: rows)
+    return datasets.read_table(folder / "t.parquet", rating="rating", timestamp="timestamp")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import dataclasses
 from functools import cache
 
-from companion import claims, records, reference
+from companion import claims, datasets, records, reference
 from companion.experiments import cell
-from psl import datasets
 
 WHERE = {"dataset": "amazon-electronic", "backbone": "mf"}
 

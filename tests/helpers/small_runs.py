@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 
+from companion.datasets import load
 from companion.released import PaperConfig
-from psl.datasets import Dataset, load
+from psl.dataset import Dataset
 from psl.training import Progress, Result, train
 
 SMALL = PaperConfig(epochs=4, negatives=16, dim=8, validate_every=1, lr=0.05)

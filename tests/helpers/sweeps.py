@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from companion import datasets
 from companion.released import PaperConfig
 from companion.sweep import Event, Job, SweepProgress
-from psl import datasets
+from psl.dataset import stored_setting
 from psl.training import train
 
 TINY: dict[str, Any] = {"epochs": 2, "negatives": 20, "dim": 8}
@@ -48,7 +49,7 @@ def alone(run: Job) -> dict[str, float]:
 
 def record(config: PaperConfig, seconds: float, fingerprint: str = "") -> dict[str, Any]:
     """What the plan reads of a record; the data is the registered unless said otherwise."""
-    source = datasets.DATASETS.get((config.dataset, datasets.stored_setting(config.setting)))
+    source = datasets.DATASETS.get((config.dataset, stored_setting(config.setting)))
     known = source.fingerprint if source else None
     return {
         "run_id": config.run_id,

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The wheel and the sdist, installed where nothing else is: torch and NumPy alone, then `fast`.
+# The wheel and the sdist, installed where nothing else is: torch and NumPy alone, then the extras `train` and `fast`.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 work="$(mktemp -d)"
@@ -24,5 +24,7 @@ runs() { (cd "$work" && "$env/python" "$OLDPWD/tests/packaging/installed.py" "$O
 runs base
 "$env/pip" install --quiet --no-deps --force-reinstall "$work"/psl-*.tar.gz
 runs base
-"$env/pip" install --quiet --constraint requirements.lock "$(echo "$work"/psl-*.whl)[fast]"
-runs fast
+for extra in train fast; do
+  "$env/pip" install --quiet --constraint requirements.lock "$(echo "$work"/psl-*.whl)[$extra]"
+  runs "$extra"
+done

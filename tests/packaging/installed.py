@@ -1,6 +1,6 @@
 """Run the README's examples with the installed package; a plain script, for a bare environment.
 
-    python tests/packaging/installed.py README.md base|fast
+    python tests/packaging/installed.py README.md base|fast|train
 
 It needs nothing but what `pip install psl` brings, and fails where more than that is imported.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import sys
+import tempfile
 from pathlib import Path
 
 import torch
@@ -32,6 +33,16 @@ assert names["user_table"].grad.any() and names["item_table"].grad.any()
 
 served = cpu_kernels(torch.zeros(1)) is not None
 assert served == (extra == "fast"), f"kernels serve: {served}"
+if extra == "train":
+    from psl.dataset import synthetic_dataset
+    from psl.training import RunConfig
+    from psl.training import train as run
+
+    with tempfile.TemporaryDirectory() as folder:  # with a graph, and states on disk
+        config = RunConfig(backbone="lightgcn", epochs=2, batch_size=4096, negatives=20, dim=8)
+        state = Path(folder) / "state.safetensors"
+        assert run(config, synthetic_dataset(), device="cpu", checkpoint=state).record["metrics"]
 of_extras = {"pandas", "scipy", "pooch", "safetensors", "typer", "rich", "yaml", "companion"}
+of_extras -= {"scipy", "safetensors"} if extra == "train" else set()
 assert not of_extras & set(sys.modules), of_extras & set(sys.modules)
 print(f"psl {psl.__version__} ({extra}): the README's examples run, value {names['value']:.4f}")

@@ -1,4 +1,4 @@
-"""The worked example of CONTRIBUTING.md, done to a copy of the package."""
+"""The worked examples of CONTRIBUTING.md, done to a copy of the package."""
 
 from __future__ import annotations
 
@@ -15,26 +15,47 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
+def insert(path: Path, before: str, text: str, *, after: bool = False) -> None:
+    """Put text before, or after, the one place in a file."""
+    content = path.read_text(encoding="utf-8")
+    assert content.count(before) == 1, f"{path}: {before}"
+    path.write_text(content.replace(before, before + text if after else text + before))
+
+
+def blocks(example: str, count: int) -> list[str]:
+    """Return the code blocks of an example of CONTRIBUTING.md."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    text = text[text.index(f"### Example: {example}") :]
+    return re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)[:count]
+
+
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Copy the package and add the loss: one file, its line in the table and its import."""
+    """Copy the package, and the oracles of the tables, and do the three examples to them."""
     folder = tmp_path_factory.mktemp("house")
     shutil.copytree(ROOT / "psl", folder / "psl", ignore=shutil.ignore_patterns("__pycache__"))
-    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    example = text[text.index("### Example: a loss") :]
-    code, line = re.findall(r"```python\n(.*?)```", example, flags=re.DOTALL)[:2]
-    assert line.count("\n") == 1, "one line in the table"
-    losses = folder / "psl" / "losses"
-    assert not (losses / "ccl.py").exists()
-    (losses / "ccl.py").write_text(code, encoding="utf-8")
-    table = losses / "__init__.py"
-    content = table.read_text(encoding="utf-8")
-    head = "LOSSES: dict[str, LossSpec] = {\n"
-    assert content.count(head) == 1
-    content = content.replace(head, head + line)
-    first = "from psl.losses.base import"
-    content = content.replace(first, f"from psl.losses.ccl import CCLLoss\n{first}", 1)
-    table.write_text(content, encoding="utf-8")
+    for name in ("test_activations.py", "test_backbones.py"):
+        shutil.copy(ROOT / "tests" / "oracle" / name, folder)
+    losses, activations = folder / "psl/losses/__init__.py", folder / "psl/activations.py"
+    backbones = folder / "psl/models/backbones.py"
+    table_of_losses = "LOSSES: dict[str, LossSpec] = {\n"
+
+    code, line = blocks("a loss", 2)
+    new = folder / "psl" / "losses" / "ccl.py"
+    assert not new.exists()
+    new.write_text(code, encoding="utf-8")
+    insert(losses, "from psl.losses.base import", "from psl.losses.ccl import CCLLoss\n")
+    insert(losses, table_of_losses, line, after=True)
+
+    entry, of_losses, definition = blocks("an activation", 3)
+    insert(activations, "    for a in (\n", f"{entry.rstrip()},\n", after=True)
+    insert(losses, table_of_losses, of_losses, after=True)
+    insert(folder / "test_activations.py", "DEFINITION = {\n", definition, after=True)
+
+    code, line, layers = blocks("a backbone", 3)
+    insert(backbones, "@dataclass(frozen=True)\nclass BackboneSpec:", f"{code}\n\n")
+    insert(backbones, "BACKBONES: dict[str, BackboneSpec] = {\n", line, after=True)
+    insert(folder / "test_backbones.py", "LAYERS = {\n", layers, after=True)
     return folder
 
 
@@ -59,17 +80,27 @@ def test_the_tests_over_the_table_of_losses_take_it_up(house: Path) -> None:
     assert out.count("[ccl") + out.count("-ccl") >= 2, out
 
 
-@pytest.mark.parametrize("backbone", ["mf", "lightgcn", "xsimgcl"])
-def test_the_new_loss_trains(house: Path, backbone: str) -> None:
+def test_the_oracles_take_up_activation_and_backbone(house: Path) -> None:
+    options = ("-m", "pytest", "-rN", "-p", "no:cacheprovider", "-v", "-k")
+    over_the_tables = "(logistic or sgc or registry) and not gpu"
+    out = python(house, "", *options, over_the_tables, "test_activations.py", "test_backbones.py")
+    assert out.count("logistic") >= 2 and out.count("sgc") >= 5, out
+
+
+@pytest.mark.parametrize(
+    ("loss", "backbone"),
+    [("ccl", "mf"), ("ccl", "lightgcn"), ("ccl", "xsimgcl"), ("psl-logistic", "sgc")],
+)
+def test_what_is_new_trains(house: Path, loss: str, backbone: str) -> None:
     out = python(
         house,
         "import sys; from companion.cli import main\n"
-        "sys.argv = 'psl train --loss ccl --epochs 5 --negatives 50 --dim 16 --lr 0.02 --json"
-        f" --backbone {backbone}'.split()\n"
+        "sys.argv = 'psl train --epochs 5 --negatives 50 --dim 16 --lr 0.02 --json"
+        f" --loss {loss} --backbone {backbone}'.split()\n"
         "main()",
     )
     record = json.loads(out)
-    assert record["config"]["loss"] == "ccl"
+    assert (record["config"]["loss"], record["config"]["backbone"]) == (loss, backbone)
     curve = [p["loss"] for p in record["validation_curve"]]
     assert record["metrics"]["ndcg@20"] > 0.03 and curve[-1] < 60
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from psl import datasets
+from companion import datasets
 from psl.errors import DataError
 from psl.evaluation import evaluate
 from psl.holdout import holdout

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from psl.datasets import synthetic
+from psl.dataset import synthetic
 
 ROOT = Path(__file__).parents[2]
 WITH_EXAMPLES = [

@@ -13,11 +13,11 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from companion import experiments, records, reference
+from companion import datasets, experiments, records, reference
 from companion.cli import app
 from companion.experiments import cells, count_values, questions
 from companion.released import PaperConfig
-from psl import datasets
+from psl.dataset import Dataset, stored_setting
 from psl.errors import PSLError, RecordError, UnknownNameError
 from psl.losses import LOSSES, AdvInfoNCELoss, LLPAUCLoss, SLatKLoss
 from psl.models.backbones import BACKBONES
@@ -150,8 +150,8 @@ def parse(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Parse:
     monkeypatch.setattr("companion.cli.train.train", stop)
     some = datasets.load()
 
-    def load(name: str, setting: str, **_: object) -> datasets.Dataset:
-        return dataclasses.replace(some, name=name, setting=datasets.stored_setting(setting))
+    def load(name: str, setting: str, **_: object) -> Dataset:
+        return dataclasses.replace(some, name=name, setting=stored_setting(setting))
 
     monkeypatch.setattr("companion.cli.train.datasets.load", load)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -83,6 +84,35 @@ def test_imports_go_down_the_table(home: str) -> None:
     assert {row_of(file, table) for file in inside} == set(range(len(table))), "an empty row"
     for name in (name for names in table for name in names):
         assert (ROOT / name).exists(), name
+
+
+def test_what_contributing_points_to_is_there() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    paths = re.findall(r"`((?:psl|companion|tests|book|notebooks)/[\w./]*)`", text)
+    gone = {path for path in paths if not (ROOT / path).exists()}
+    assert len(paths) > 60 and gone == {"psl/losses/ccl.py"}, "the example's alone is not there yet"
+
+
+# What a plain install brings, and where else an extra is needed.
+BASE = {"torch", "numpy"}
+EXTRAS = {
+    "psl/kernels/": {"numba", "triton"},
+    "psl/models/graph.py": {"scipy"},
+    "psl/training/tensor_file.py": {"safetensors"},
+}
+
+
+def test_psl_needs_torch_and_numpy_and_reads_no_tables() -> None:
+    """Pandas and pooch belong to the companion, which reads files; extras to where they serve."""
+    for file in files(ROOT, "psl"):
+        tree = list(ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8"))))
+        names = {str(node.module) for node in tree if isinstance(node, ast.ImportFrom)}
+        names |= {
+            alias.name for node in tree if isinstance(node, ast.Import) for alias in node.names
+        }
+        allowed = BASE.union(*(extra for room, extra in EXTRAS.items() if file.startswith(room)))
+        foreign = {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) - {"psl"}
+        assert foreign <= allowed, file
 
 
 @pytest.mark.parametrize("home", HOMES)

@@ -6,10 +6,9 @@ import math
 
 import pytest
 
-from companion import records, reference
+from companion import datasets, records, reference
 from companion.experiments import cell
 from companion.tables import gains, overview
-from psl import datasets
 
 
 def record(loss: str, seed: int, ndcg: float, **changes) -> dict:

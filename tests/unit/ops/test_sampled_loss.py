@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from psl.datasets import synthetic
+from psl.dataset import synthetic
 from psl.evaluation import evaluate
 from psl.losses import (
     LOSSES,

@@ -6,11 +6,11 @@ import dataclasses
 
 import pytest
 
+from companion import datasets
 from companion.experiments import cells
 from companion.released import PaperConfig
 from companion.sweep import make_plan
 from companion.sweep.estimate import estimate
-from psl import datasets
 from sweeps import record
 
 

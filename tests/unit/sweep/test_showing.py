@@ -7,11 +7,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from companion import records, sweep
+from companion import datasets, records, sweep
 from companion.experiments import Cell, cells
 from companion.sweep import Event, Settings, SweepProgress, execute, make_plan
 from companion.sweep.watch import RunStatus
-from psl import datasets
 from sweeps import HOPELESS, board, job, record
 
 

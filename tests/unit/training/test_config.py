@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from companion import records
+from companion import datasets, records
 from companion.released import RELEASED_BACKBONES, RELEASED_LOSSES, PaperConfig
-from psl import datasets
 from psl.errors import TrainingError, UnknownNameError
 from psl.losses import LOSSES
 from psl.models.backbones import BACKBONES
@@ -38,6 +37,9 @@ def test_one_number_is_one_run() -> None:
         ({"epochs": 1.5}, "epochs must be a whole number"),
         ({"seed": True}, "seed must be a whole number"),
         ({"lr": "0.1"}, "lr must be a number"),
+        ({"tau": None}, "tau must be a number"),
+        ({"epochs": None}, "epochs must be a whole number"),
+        ({"epochs": 10**400}, "epochs must be at most 2147483647"),
         ({"weight_decay": float("nan")}, "weight_decay must be finite"),
         ({"dim": -1}, "dim must be at least 1"),
         ({"weight_decay": -1.0}, "weight_decay must be at least 0"),

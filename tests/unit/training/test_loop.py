@@ -18,7 +18,8 @@ from psl.interactions import Interactions
 from psl.losses import LOSSES, AdvInfoNCELoss, SLatKLoss
 from psl.models.backbones import BACKBONES
 from psl.streams import numpy_stream
-from psl.training.step import TrainState
+from psl.training.state import TrainState
+from psl.training.step import training_step
 from small_runs import SMALL, data, run, same
 
 
@@ -79,15 +80,13 @@ def test_a_run_that_diverges_has_no_result(far: dict[str, float], changes: dict[
 
 @pytest.mark.parametrize("side", ["user", "item"])
 def test_tied_scores_are_no_result(side: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    step = TrainState.step
-
-    def collapse(self: TrainState, *what: Any) -> torch.Tensor:
-        loss = step(self, *what)
+    def collapse(state: TrainState, *what: Any) -> torch.Tensor:
+        loss = training_step(state, *what)
         with torch.no_grad():
-            self.model.get_parameter(side).fill_(0.0 if side == "user" else 0.5)
+            state.model.get_parameter(side).fill_(0.0 if side == "user" else 0.5)
         return loss
 
-    monkeypatch.setattr(TrainState, "step", collapse)
+    monkeypatch.setattr("psl.training.epoch.recorded_step", collapse)
     with pytest.raises(TrainingError, match=r"all scores of a user are tied.* in epoch 1 .*lower"):
         run(dataclasses.replace(SMALL, loss="bpr"))
 
@@ -173,7 +172,7 @@ def test_every_stream_is_of_the_seed_and_used_once(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_loss_of_an_epoch_is_the_mean_over_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(TrainState, "step", lambda self, batch, *_: torch.tensor(1.0))
+    monkeypatch.setattr("psl.training.epoch.recorded_step", lambda *_: torch.tensor(1.0))
     config = dataclasses.replace(SMALL, epochs=1, batch_size=700)  # the last batch is shorter
     (point,) = run(config).record["validation_curve"]
     assert point["loss"] == 1

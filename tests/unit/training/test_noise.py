@@ -14,7 +14,6 @@ from psl.holdout import holdout
 from psl.interactions import Interactions
 from psl.negatives import NoisyNegatives
 from psl.streams import numpy_stream
-from psl.training.step import TrainState
 from small_runs import SMALL, data, run
 
 
@@ -24,11 +23,11 @@ def test_noise_puts_positives_among_the_negatives(monkeypatch: pytest.MonkeyPatc
     for ratio in (0.0, 0.5):
         seen: list[torch.Tensor] = []
 
-        def step(self: Any, batch: Any, *_: Any, into: list[torch.Tensor] = seen) -> torch.Tensor:
+        def step(state: Any, batch: Any, *_: Any, into: list[torch.Tensor] = seen) -> torch.Tensor:
             into.append(fit.mask(batch.users).gather(1, batch.negative))
             return torch.zeros(())
 
-        monkeypatch.setattr(TrainState, "step", step)
+        monkeypatch.setattr("psl.training.epoch.recorded_step", step)
         run(dataclasses.replace(SMALL, setting="noise", noise_ratio=ratio, epochs=1))
         shares[ratio] = float(torch.cat(seen).double().mean())
     assert shares[0.0] == 0
@@ -46,7 +45,7 @@ def test_marked_pairs_can_be_dropped_from_the_positives(monkeypatch: pytest.Monk
     for drop in (False, True):
         seen: list[Any] = []
 
-        def step(self: Any, batch: Any, *_: Any, into: list[Any] = seen) -> torch.Tensor:
+        def step(state: Any, batch: Any, *_: Any, into: list[Any] = seen) -> torch.Tensor:
             into.append(batch)
             return torch.zeros(())
 
@@ -54,7 +53,7 @@ def test_marked_pairs_can_be_dropped_from_the_positives(monkeypatch: pytest.Monk
             masks.append(masked.fingerprint())
             return evaluate(embed, target, masked, **options)
 
-        monkeypatch.setattr(TrainState, "step", step)
+        monkeypatch.setattr("psl.training.epoch.recorded_step", step)
         monkeypatch.setattr("psl.training.loop.evaluate", spy)
         run(dataclasses.replace(noisy, drop_marked=drop))
         users, items = (

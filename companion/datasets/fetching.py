@@ -15,7 +15,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from psl.datasets.registry import Source, get_source, stored_setting
+from companion.datasets.registry import Source, get_source
+from psl.dataset import stored_setting
 from psl.errors import DataError, UnknownNameError
 
 __all__ = ["GENERATED", "cache_folder", "fetch", "unreachable"]

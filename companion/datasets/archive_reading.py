@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from psl.datasets.delimited import read_delimited
+from companion.datasets.delimited import read_delimited
 from psl.errors import DataError
 
 __all__ = ["read_names", "read_pairs"]

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from psl.datasets.delimited import read_delimited
-from psl.datasets.splits.entries import COLUMNS, as_names, as_numbers
+from companion.datasets.delimited import read_delimited
+from companion.datasets.entries import COLUMNS, as_names, as_numbers
 from psl.errors import DataError
 
 __all__ = ["read_table"]

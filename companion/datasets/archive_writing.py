@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from psl.datasets.splits.entries import COLUMNS
+from companion.datasets.entries import COLUMNS
 from psl.files import replace_file
 
 __all__ = ["archive_bytes", "summary", "write_archive"]

@@ -2,56 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
-from psl.datasets.archive import read_names, read_pairs
-from psl.datasets.fetching import GENERATED, fetch
-from psl.datasets.registry import DATASETS, get_source, stored_setting
-from psl.datasets.synthetic import synthetic
+from companion.datasets.archive_reading import read_names, read_pairs
+from companion.datasets.fetching import GENERATED, fetch
+from companion.datasets.registry import DATASETS, get_source
+from psl.dataset import Dataset, stored_setting, synthetic_dataset
 from psl.errors import DataError
-from psl.holdout import holdout
 from psl.interactions import Interactions
-from psl.streams import numpy_stream
 
-__all__ = ["Dataset", "id_lists", "load", "read_archive"]
-
-
-@dataclass(frozen=True, eq=False)
-class Dataset:
-    """A loaded dataset.
-
-    ``liked`` is known for the synthetic dataset only: the user's true preferences, seen or not.
-    ``middle`` is what a split by time leaves between train and test: neither trained on nor tested,
-    but known; it is masked by the clean protocol and refitted with.  ``notes`` says what of the
-    file counts once, or not at all.
-    """
-
-    name: str
-    setting: str
-    train: Interactions
-    test: Interactions
-    liked: Interactions | None = None
-    middle: Interactions | None = None
-    notes: tuple[str, ...] = ()
-
-    @property
-    def known(self) -> Interactions:
-        """What is known before the test: train, and the middle if there is one."""
-        return self.train if self.middle is None else self.train.union(self.middle)
-
-    @property
-    def is_own(self) -> bool:
-        """Whether it is an archive of one's own: its name does not say what is in it."""
-        return _is_own(self.name)
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 over all parts, the same wherever the data came from."""
-        parts = (part for part in (self.train, self.test, self.middle) if part is not None)
-        return hashlib.sha256("".join(part.fingerprint() for part in parts).encode()).hexdigest()
+__all__ = ["id_lists", "load", "read_archive"]
 
 
 def load(
@@ -65,7 +26,7 @@ def load(
     Raises
     ------
     UnknownNameError, DataError
-        See :func:`psl.datasets.fetch`; also for an archive that does not hold what it should.
+        See :func:`companion.datasets.fetch`; also for an archive that does not hold what it should.
     """
     name, setting = os.fspath(name), stored_setting(setting)
     if _is_own(name):
@@ -73,9 +34,7 @@ def load(
     if name == "synthetic":
         if setting != "iid":
             raise DataError(GENERATED)
-        seen, liked = synthetic(numpy_stream(0, "synthetic"))
-        train, test = holdout(seen, 0.2, numpy_stream(0, "synthetic", "test"))
-        return Dataset(name, setting, train, test, liked)
+        return synthetic_dataset()
     source = get_source(name, setting)
     dataset = read_archive(fetch(name, setting, progress=progress), name, setting)
     found = (

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from psl.datasets.splits.entries import COLUMNS
+from companion.datasets.entries import COLUMNS
 from psl.errors import DataError
 
 __all__ = ["SPLITS", "Cleaned", "Split", "k_core", "prepare", "split"]

@@ -6,9 +6,10 @@ import csv
 from dataclasses import dataclass
 from importlib.resources import files
 
+from psl.dataset import stored_setting
 from psl.errors import DataError, UnknownNameError
 
-__all__ = ["DATASETS", "Source", "get_source", "stored_setting"]
+__all__ = ["DATASETS", "Source", "get_source"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Source:
 
 
 def _registry() -> dict[tuple[str, str], Source]:
-    with (files("psl.datasets") / "sources.csv").open(encoding="utf-8") as file:
+    with (files("companion.datasets") / "sources.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     sources = (
         Source(
@@ -57,11 +58,6 @@ def _registry() -> dict[tuple[str, str], Source]:
 
 
 DATASETS = _registry()
-
-
-def stored_setting(setting: str) -> str:
-    """Return the setting whose data a run takes: noise has that of iid, with other negatives."""
-    return "iid" if setting == "noise" else setting
 
 
 def get_source(name: str, setting: str = "iid") -> Source:

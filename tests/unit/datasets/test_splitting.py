@@ -12,15 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
+from companion import datasets
 from interaction_tables import table
-from psl import datasets
-from psl.datasets import splits
 from psl.errors import DataError, TrainingError
 from psl.training.refit import all_pairs
 
 
 def prepared(**options) -> pd.DataFrame:
-    return splits.prepare(table(), **{"core": 5, **options})[0]
+    return datasets.prepare(table(), **{"core": 5, **options})[0]
 
 
 def slow_core(pairs: set[tuple[int, int]], k: int) -> set[tuple[int, int]]:
@@ -42,12 +41,12 @@ def slow_core(pairs: set[tuple[int, int]], k: int) -> set[tuple[int, int]]:
 @given(st.sets(st.tuples(st.integers(0, 8), st.integers(0, 8)), max_size=50), st.integers(1, 4))
 def test_k_core_is_the_fixpoint(pairs: set[tuple[int, int]], k: int) -> None:
     rows = pd.DataFrame(sorted(pairs), columns=["user", "item"])
-    left = splits.k_core(rows, k)
+    left = datasets.k_core(rows, k)
     assert set(left.itertuples(index=False, name=None)) == slow_core(pairs, k)
 
 
 def test_cleaning() -> None:
-    rows, names = splits.prepare(table(), min_rating=3, core=5)[:2]
+    rows, names = datasets.prepare(table(), min_rating=3, core=5)[:2]
     raw = table()
     kept = raw[raw["rating"] >= 3]
     assert not rows.duplicated(["user", "item"]).any()
@@ -56,19 +55,19 @@ def test_cleaning() -> None:
     assert all(latest[pair] == t for pair, t in named.items())
     assert names["user"] == sorted(names["user"]) and rows["user"].nunique() == len(names["user"])
     with pytest.raises(DataError, match="nothing is left"):
-        splits.prepare(table(), core=1000)
+        datasets.prepare(table(), core=1000)
 
 
 def test_iid_keeps_four_fifths_of_each_user() -> None:
     rows = prepared()
-    train, test = splits.split(rows, "iid", np.random.default_rng(0))[:2]
+    train, test = datasets.split(rows, "iid", np.random.default_rng(0))[:2]
     size = rows["user"].value_counts().sort_index()
     assert (train["user"].value_counts().sort_index() == (0.8 * size).astype(int)).all()
     both = pd.concat([train, test])
     assert not both.duplicated().any() and len(both) <= len(rows)
     assert test["item"].isin(train["item"]).all()
-    again, _ = splits.split(rows, "iid", np.random.default_rng(0))[:2]
-    other, _ = splits.split(rows, "iid", np.random.default_rng(1))[:2]
+    again, _ = datasets.split(rows, "iid", np.random.default_rng(0))[:2]
+    other, _ = datasets.split(rows, "iid", np.random.default_rng(1))[:2]
     assert again.equals(train) and not other.equals(train)
 
 
@@ -76,14 +75,14 @@ def test_popularity_makes_test_even_over_items() -> None:
     rows = prepared()
     counts = np.zeros(rows["item"].nunique())
     for seed in range(30):
-        train, test = splits.split(rows, "popularity", np.random.default_rng(seed))[:2]
+        train, test = datasets.split(rows, "popularity", np.random.default_rng(seed))[:2]
         assert set(train["item"]) == set(rows["item"]), "the last row of an item stays"
         assert len(rows) - len(train) == len(rows) - int(0.8 * len(rows))
         counts += test["item"].value_counts().reindex(range(len(counts)), fill_value=0).to_numpy()
     # Items with rows enough are drawn equally often, however popular they are.
     rich = rows["item"].value_counts().sort_index().to_numpy() > 30
     assert rich.sum() > 5 and chisquare(counts[rich]).pvalue > 1e-3
-    stats = splits.summary(train, test)
+    stats = datasets.summary(train, test)
     assert (
         stats["top fifth of items, share of test"]
         < 0.7 * stats["top fifth of items, share of train"]
@@ -92,25 +91,25 @@ def test_popularity_makes_test_even_over_items() -> None:
 
 def test_temporal_lets_no_test_row_before_a_training_row() -> None:
     rows = prepared()
-    train, test = splits.split(rows, "temporal", np.random.default_rng(0))[:2]
+    train, test = datasets.split(rows, "temporal", np.random.default_rng(0))[:2]
     time = rows.set_index(["user", "item"])["timestamp"]
     of = [time.loc[list(t.itertuples(index=False, name=None))] for t in (train, test)]
     assert of[0].max() < of[1].min()
     assert len(train) == int(0.6 * len(rows))
     with pytest.raises(DataError, match="needs --timestamp"):
-        splits.split(rows.drop(columns="timestamp"), "temporal", np.random.default_rng(0))
+        datasets.split(rows.drop(columns="timestamp"), "temporal", np.random.default_rng(0))
     with pytest.raises(DataError, match="unknown split 'random'"):
-        splits.split(rows, "random", np.random.default_rng(0))
+        datasets.split(rows, "random", np.random.default_rng(0))
 
 
-@pytest.mark.parametrize("setting", splits.SPLITS)
+@pytest.mark.parametrize("setting", datasets.SPLITS)
 def test_an_archive_is_a_dataset(setting: str, tmp_path: Path) -> None:
-    rows, names = splits.prepare(table(), core=5)[:2]
-    train, test = splits.split(rows, setting, np.random.default_rng(0))[:2]
+    rows, names = datasets.prepare(table(), core=5)[:2]
+    train, test = datasets.split(rows, setting, np.random.default_rng(0))[:2]
     path = tmp_path / "mine.zip"
-    splits.write_archive(path, train, test, names)
+    datasets.write_archive(path, train, test, names)
     first = path.read_bytes()
-    splits.write_archive(path, train, test, names)
+    datasets.write_archive(path, train, test, names)
     assert path.read_bytes() == first
     data = datasets.load(str(path))
     assert len(data.train) == len(train) and len(data.test) == len(test)
@@ -144,7 +143,7 @@ def test_temporal_trains_on_the_first_rows_and_tests_on_the_last_fifth() -> None
         }
     )
     rows = rows.drop_duplicates(["user", "item"]).reset_index(drop=True)
-    train, test = splits.split(rows, "temporal", rng)[:2]
+    train, test = datasets.split(rows, "temporal", rng)[:2]
     assert as_pairs(train) == as_pairs(rows.nsmallest(int(0.6 * len(rows)), "timestamp"))
     assert as_pairs(test) == as_pairs(rows.nlargest(int(0.2 * len(rows)), "timestamp"))
 
@@ -154,17 +153,17 @@ def test_nobody_is_tested_who_was_not_trained_on() -> None:
     known = [(u, i) for u in range(4) for i in range(4)]
     rows = pd.DataFrame([*known, (4, 0), (0, 4), (0, 1), (1, 0)], columns=["user", "item"])
     rows["timestamp"] = range(20)
-    _, test = splits.split(rows, "temporal", np.random.default_rng(0))[:2]
+    _, test = datasets.split(rows, "temporal", np.random.default_rng(0))[:2]
     assert as_pairs(test) == {(0, 1), (1, 0)}
 
 
 def test_rows_of_one_time_stay_in_their_order() -> None:
     k = np.arange(4000)
     twice = pd.DataFrame({"user": k % 2000, "item": 0, "timestamp": k % 2000 % 3, "row": k})
-    kept, _ = splits.prepare(twice, core=1)[:2]
+    kept, _ = datasets.prepare(twice, core=1)[:2]
     assert (kept["row"] >= 2000).all(), "of a pair that is there twice the later row"
     rows = pd.DataFrame({"user": k % 40, "item": k % 7, "timestamp": k % 3})
-    train, _ = splits.split(rows, "temporal", np.random.default_rng(0))[:2]
+    train, _ = datasets.split(rows, "temporal", np.random.default_rng(0))[:2]
     assert set(train.index) == set(np.lexsort((k, k % 3))[:2400])
 
 
@@ -174,7 +173,7 @@ def test_the_summary_of_a_split() -> None:
         [(0, 0), (0, 1), (0, 2), (1, 0), (1, 3), (2, 0), (2, 4), (3, 0)], columns=columns
     )
     test = pd.DataFrame([(1, 4), (1, 1), (1, 0)], columns=columns)
-    assert splits.summary(train, test) == {
+    assert datasets.summary(train, test) == {
         "users": 4,
         "items": 5,
         "train": 8,
@@ -187,13 +186,13 @@ def test_the_summary_of_a_split() -> None:
     }
 
 
-@pytest.mark.parametrize("setting", splits.SPLITS)
+@pytest.mark.parametrize("setting", datasets.SPLITS)
 def test_every_row_is_accounted_for(setting: str) -> None:
     raw = table()
-    cleaned = splits.prepare(raw, min_rating=3, core=5)
+    cleaned = datasets.prepare(raw, min_rating=3, core=5)
     assert len(cleaned.rows) + sum(cleaned.left_out.values()) == len(raw)
     assert cleaned.left_out["ratings below 3"] == (raw["rating"] < 3).sum()
-    made = splits.split(cleaned.rows, setting, np.random.default_rng(0))
+    made = datasets.split(cleaned.rows, setting, np.random.default_rng(0))
     parts = [made.train, made.test, made.middle]
     assert sum(map(len, parts)) + sum(made.left_out.values()) == len(cleaned.rows)
     assert not pd.concat(parts).duplicated().any()
@@ -204,7 +203,7 @@ def test_temporal_keeps_the_middle_and_says_what_it_leaves_out(tmp_path: Path) -
     known = [(u, i) for d in range(4) for u in range(4) for i in [(u + d) % 4]]
     pairs = [*known[:12], *known[12:14], (4, 0), (0, 4), *known[14:], (5, 0), (0, 5)]
     rows = pd.DataFrame(pairs, columns=["user", "item"]).assign(timestamp=range(20))
-    made = splits.split(rows, "temporal", np.random.default_rng(0))
+    made = datasets.split(rows, "temporal", np.random.default_rng(0))
     assert as_pairs(made.train) == set(known[:12])
     assert as_pairs(made.middle) == set(known[12:14]) and as_pairs(made.test) == set(known[14:])
     assert made.left_out == {
@@ -212,7 +211,7 @@ def test_temporal_keeps_the_middle_and_says_what_it_leaves_out(tmp_path: Path) -
         "middle, of users or items not in train": 2,
     }
     names = {side: [f"{side}{k}" for k in range(6)] for side in ("user", "item")}
-    splits.write_archive(tmp_path / "mine.zip", made.train, made.test, names, made.middle)
+    datasets.write_archive(tmp_path / "mine.zip", made.train, made.test, names, made.middle)
     data = datasets.load(tmp_path / "mine.zip")
     assert data.middle is not None and len(data.middle) == 2 and len(data.known) == 14
     with pytest.raises(TrainingError, match="has every item"):  # train and test alone do not
@@ -223,19 +222,19 @@ def test_temporal_keeps_the_middle_and_says_what_it_leaves_out(tmp_path: Path) -
 def test_times_that_are_all_alike_are_no_order() -> None:
     rows = prepared().assign(timestamp=7)
     with pytest.raises(DataError, match=r"all [\d,]+ times are the same: there is no order"):
-        splits.split(rows, "temporal", np.random.default_rng(0))
+        datasets.split(rows, "temporal", np.random.default_rng(0))
 
 
 def test_what_takes_all_rows_is_named() -> None:
     with pytest.raises(
         DataError, match=r"3,000 rows, 1,184 by ratings below 3, .* fewer than 1000"
     ):
-        splits.prepare(table(), min_rating=3, core=1000)
+        datasets.prepare(table(), min_rating=3, core=1000)
 
 
 def test_names_that_differ_by_blanks_are_two_and_noted() -> None:
     rows = pd.DataFrame({"user": ["u", "v", "u"], "item": ["i5", " i5", "i6 "]})
-    cleaned = splits.prepare(rows, core=1)
+    cleaned = datasets.prepare(rows, core=1)
     assert cleaned.names["item"] == [" i5", "i5", "i6 "]
     (note,) = cleaned.notes
     assert note.startswith("1 items have the name of another but for blanks") and "' i5'" in note

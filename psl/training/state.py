@@ -1,0 +1,107 @@
+"""What a run changes: model, loss, optimizer, the best parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from psl.errors import TrainingError
+from psl.interactions import Interactions
+from psl.kernels.dispatch import gpu_kernels
+from psl.losses import StatefulLoss, TrainingSetup, UpdateTarget
+from psl.negatives import NoisyNegatives, UniformNegatives
+from psl.ops import fused_spec
+from psl.streams import numpy_stream, torch_stream
+from psl.training.adam import table_adam
+from psl.training.config import RunConfig
+from psl.training.cuda_graph import CUDAGraphStep
+
+__all__ = ["TrainState"]
+
+
+@dataclass
+class TrainState:
+    """The mutable part of a run; what a checkpoint holds."""
+
+    model: Any
+    loss: Any
+    optimizer: torch.optim.Adam
+    sampler: UniformNegatives | NoisyNegatives
+    pairs: Interactions
+    place: torch.device
+    best: dict[str, Tensor]
+    best_score: float = -1.0
+    best_epoch: int = 0
+    epoch: int = 0
+    use_graphs: bool = False  # whether a step may be recorded as a CUDA graph, and is then kept in
+    graph_steps: dict[UpdateTarget, CUDAGraphStep] = field(default_factory=dict)
+
+    @classmethod
+    def create(cls, config: RunConfig, fit: Interactions, place: torch.device) -> TrainState:
+        """Build model, loss, optimizer and sampler before the first epoch."""
+        sampler, pairs = _sampler(config, fit, place)
+        spec, shape = config.loss_spec, config.backbone_spec
+        model = shape.build(
+            pairs,
+            config.dim,
+            score=spec.score,
+            init_std=spec.init_std or config.init_std,
+            generator=torch_stream(config.seed, "init"),
+            **_given(config, shape.options),
+        ).to(place)
+        adam = table_adam(list(model.parameters()), config.lr, config.weight_decay)
+        loss: Any = spec.build(config.tau, **_given(config, spec.options))
+        loss.reduction, loss.check_range = "none", True
+        sampled = config.setting == "noise" or fused_spec(loss) is None
+        if (spec.negatives or config.negatives) == 0 and sampled:
+            raise TrainingError(
+                f"{config.loss} ({config.setting}) needs sampled negatives: negatives must be at "
+                "least 1; SL and PSL without noise can take the whole catalogue"
+            )
+        if isinstance(loss, StatefulLoss):
+            # The stream keeps its first name: another would give every record other numbers.
+            own = torch_stream(config.seed, "player")
+            sizes = fit.num_users, fit.num_items
+            loss.setup(TrainingSetup(*sizes, config.lr, config.weight_decay, own))
+        loss.to(place)
+        state = cls(model, loss, adam, sampler, pairs, place, {})
+        if place.type == "cuda" and model.replayable and gpu_kernels(model.user) is not None:
+            state.use_graphs = True
+            for group in (g for o in state.optimizers()[1:] for g in o.param_groups):
+                group["capturable"] = True
+        return state
+
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        """Return the model's, then those of the loss's own parameters."""
+        return [self.optimizer, *getattr(self.loss, "optimizers", [])]
+
+    def offer(self, score: float, epoch: int) -> None:
+        """Keep these parameters if they are the best so far; a later tie wins."""
+        if score >= self.best_score:
+            self.best_score, self.best_epoch = score, epoch
+            self.best = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+
+    def load_best(self) -> None:
+        """Put the best parameters so far into the model."""
+        self.model.load_state_dict(self.best)
+
+
+def _given(config: RunConfig, options: tuple[str, ...]) -> dict[str, Any]:
+    """Return the options that are set; for the others a module has its own defaults."""
+    return {k: getattr(config, k) for k in options if getattr(config, k) is not None}
+
+
+def _sampler(
+    config: RunConfig, fit: Interactions, place: torch.device
+) -> tuple[UniformNegatives | NoisyNegatives, Interactions]:
+    """Return where the negatives come from, and the positives that are trained on."""
+    if config.noise_ratio is None:
+        return UniformNegatives(fit, place), fit
+    rng = numpy_stream(config.seed, "false negatives")
+    noisy = NoisyNegatives(
+        fit, config.noise_ratio, rng, per_user=config.mark_per_user, device=place
+    )
+    return noisy, fit.difference(noisy.marked) if config.drop_marked else fit
