@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from companion import records
+from companion import datasets, records
 from companion.experiments import cell
 from companion.temperatures import best_temperature, match, over_temperatures
-from psl import datasets
 
 HEAVY = {"dataset": "amazon-health", "setting": "noise", "noise_ratio": 0.5}
 BOTH = ("psl-relu", "sl")
