@@ -80,9 +80,7 @@ def train_command(
     given = {name: value for name, value in fields.items() if value is not None}
     dataset = given.setdefault("dataset", PaperConfig.dataset)
     _refuse_a_table(dataset)
-    changes: dict[str, Any] = {
-        "dataset": Path(dataset).name
-    }  # where an archive lies does not make another run
+    changes: dict[str, Any] = {"dataset": Path(dataset).name}  # the same run wherever it lies
     changes |= {"form": None} if given.get("form") == "outside" else {}
     config = (cell if tuned else PaperConfig)(**{**given, **changes})
     where = f"{config.loss} on {config.backbone} ({config.setting})"
