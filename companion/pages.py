@@ -25,6 +25,8 @@ _ENVIRONMENT = Environment(
     keep_trailing_newline=True,
 )
 _ENVIRONMENT.globals["source"] = _source
+# As wide as the plus sign, and read as what it is.
+_ENVIRONMENT.filters["minus"] = lambda text: text.replace("-", "\N{MINUS SIGN}")
 _ENVIRONMENT.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
 
 

@@ -8,6 +8,7 @@ from companion.figures.results import by_seed, compare, differences, over
 from companion.figures.speed import scaling
 from companion.figures.statuses import status_bar
 from companion.figures.style import COLOURS, LABELS, use_style
+from companion.figures.tabular import gain_table, tabular, value_table
 from companion.figures.theory import (
     activations,
     budget,
@@ -29,6 +30,7 @@ __all__ = [
     "by_seed",
     "compare",
     "differences",
+    "gain_table",
     "gaps",
     "learning_curves",
     "lines",
@@ -39,8 +41,10 @@ __all__ = [
     "scalars",
     "scaling",
     "status_bar",
+    "tabular",
     "temperatures",
     "tilts",
     "use_style",
+    "value_table",
     "weights",
 ]

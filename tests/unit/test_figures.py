@@ -197,7 +197,7 @@ def test_compare_draws_an_interval_where_there_is_one() -> None:
     assert "interval" not in bare.get_supxlabel()
 
 
-def test_scaling_names_the_roads_and_marks_sizes() -> None:
+def test_scaling_names_its_lines_and_marks_sizes() -> None:
     sizes = {"negatives": (64, 128, 4096), "batch": (64, 128, 4096), "dim": (16, 64, 256)}
     rows = [
         (varied, size, 0.01 * size, nan if size == 4096 else size, 0.001 * size)
