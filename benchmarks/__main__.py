@@ -29,8 +29,8 @@ from benchmarks.measure import in_turns, machine, peak_bytes
 from benchmarks.packed import packed
 from benchmarks.problem import Problem, Size
 from benchmarks.trainer import epochs, evaluation
+from companion.locks import write
 from companion.records import provenance
-from psl.files import replace_file
 
 KEY = "roads"  # what the stored records call the implementations
 PARTS = ("case", "curves", "trainer", "packed", "library")
@@ -142,7 +142,7 @@ def main() -> None:
         result["libraries"] = [x for x in found if x is not None]
     show(result)
     if a.output is not None:
-        replace_file(a.output, (json.dumps(result, indent=1) + "\n").encode())
+        write(a.output, (json.dumps(result, indent=1) + "\n").encode())
 
 
 if __name__ == "__main__":

@@ -15,9 +15,10 @@ import typer
 from companion import experiments, records, sweep
 from companion.cli.console import Device, Results, Several, err, out, print_json, say
 from companion.clock import duration
+from companion.locks import write
 from psl.datasets import stored_setting
 from psl.errors import DataError, PSLError, UnknownNameError
-from psl.files import check_writable, replace_file
+from psl.files import check_writable
 from psl.training.device import check_device, on_gpu
 
 MOST_SEEDS = 10_000
@@ -116,7 +117,7 @@ def run_command(
         if html is not None:
             after = records.read(results)
             title = shlex.join(["psl", *sys.argv[1:]])
-            replace_file(html, sweep.html(title, plan, board, after))
+            write(html, sweep.html(title, plan, board, after))
     missing = [s for s in board.states.values() if s.state in ("failed", "died")]
     for state in missing:
         command = experiments.cell_command(state.job.config)

@@ -133,7 +133,8 @@ def train_command(
                 with torch_threads(threads):
                     model = _fit_again(config, data, best, device, again, quiet=as_json)
             pairs = "all" if refit_ else "train"
-            embeddings.save(save, model, record, names, trained_on=pairs)
+            with exclusive(save, remove=True):
+                embeddings.save(save, model, record, names, trained_on=pairs)
     except KeyboardInterrupt:
         words = "--resume in place of --restart" if restart else "--resume"
         say(f"stopped; the same command with {words} goes on from the last state", err)
