@@ -16,16 +16,24 @@ __all__ = ["Tabular", "gain_table", "tabular", "value_table"]
 
 @dataclass(frozen=True)
 class Tabular:
-    """A table as text: what a notebook shows of it, and what a terminal does."""
+    """A table as text: what a notebook shows of it, and what a terminal does.
+
+    ``keys`` columns, from the left, name a row; ``numbers`` are the columns that stand at the
+    right.  A cell is escaped, unless it is a ``Markup``.
+    """
 
     caption: str
     heads: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    keys: int
-    numbers: frozenset[int]
+    keys: int = 1
+    numbers: frozenset[int] = frozenset()
+
+    def html(self, title: str = "") -> str:
+        """Return the table as HTML; under a title a click on it shows the table."""
+        return render("table.html", title=title, **vars(self))
 
     def _repr_html_(self) -> str:
-        return render("table.html", **vars(self))
+        return self.html()
 
     def __repr__(self) -> str:
         """Lay the table out in columns, as a terminal shows it."""
@@ -83,7 +91,7 @@ def _plain(cell: str) -> str:
 
 def _text(value: Any, form: str, missing: str) -> str:
     if isinstance(value, str):
-        return value  # a Markup stays one
+        return value
     return missing if pd.isna(value) else format(value, form)
 
 

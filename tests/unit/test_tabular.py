@@ -28,8 +28,8 @@ GAINS = pd.DataFrame(
 
 
 def test_a_table_for_eyes_and_for_ears() -> None:
-    frame = pd.DataFrame({"what": ["<a>", "b"], "n": [1, 20], "note": [Markup("<b>x</b>"), ""]})
-    table = figures.tabular(frame, "Two & more", {"n": "+.1f"})
+    rows = (("<a>", "+1.0", Markup("<b>x</b>")), ("b", "+20.0", ""))
+    table = figures.Tabular("Two & more", ("what", "n", "note"), rows, numbers=frozenset({1}))
     assert repr(table).splitlines() == [
         "Two & more",
         "what      n  note",
@@ -37,14 +37,32 @@ def test_a_table_for_eyes_and_for_ears() -> None:
         "b     +20.0",
     ]
     page = BeautifulSoup(table._repr_html_(), "html.parser")
+    assert "\n\n" not in table.html(), "to Markdown that would be the end of it"
     assert page.caption and page.caption.text == "Two & more"
     assert [h.text for h in page.select("thead th[scope=col]")] == ["what", "n", "note"]
     assert [h.text for h in page.select("tbody th[scope=row]")] == ["<a>", "b"]
     assert [c.text for c in page.select("td.number")] == ["+1.0", "+20.0"]
     assert page.select_one("td b") is not None
-    assert table._repr_html_() == figures.tabular(frame, "Two & more", {"n": "+.1f"})._repr_html_()
+    assert table.html("A <title>").startswith("<details><summary>A &lt;title&gt;<")
+    assert table.html() in table.html("A <title>")
+
+
+def test_a_frame_becomes_a_table() -> None:
+    frame = pd.DataFrame({"what": ["<a>", "b"], "n": [1.0, -20.0], "text": ["x", "y"]})
+    table = figures.tabular(frame, "caption", {"n": "+.1f"})
+    assert table.rows == (("<a>", "+1.0", "x"), ("b", "-20.0", "y")) and table.numbers == {1}
     empty = figures.tabular(frame[:0])
-    assert repr(empty) == "what  n  note" and "caption" not in empty._repr_html_()
+    assert repr(empty) == "what  n  text" and "caption" not in empty._repr_html_()
+
+
+def test_a_status_is_named_and_counted() -> None:
+    assert (
+        figures.badge("not <run>") == '<span class="status-not-&lt;run&gt;">not &lt;run&gt;</span>'
+    )
+    page = BeautifulSoup(figures.status_bar({"a b": 2, "c": 0, "d": 1}, "rows").data, "html.parser")
+    assert [x.text for x in page.select(".status-bar span")] == ["2", "1"]
+    assert page.select_one("[role=img]")["aria-label"] == "rows: 2 a b, 1 d"
+    assert page.select_one(".status-key").text == "a b 2 d 1"
 
 
 def test_a_gain_has_its_sign_and_what_is_missing_a_dash() -> None:
