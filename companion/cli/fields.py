@@ -1,4 +1,4 @@
-"""Options made from the fields of a configuration: name, type, range, usual value and words."""
+"""Options made from data: those of a configuration are its fields, with their range and words."""
 
 from __future__ import annotations
 
@@ -13,16 +13,36 @@ import typer
 from companion.experiments.config import FROM_DATA, switch
 from psl.training import RunConfig
 
-__all__ = ["takes_fields"]
+__all__ = ["takes", "takes_fields"]
 
 Command = Callable[..., None]
 HUGE = 2**31 - 1  # a limit of arithmetic, of no use to a reader
 
 
-def takes_fields(config: type[RunConfig], words: Mapping[str, str]) -> Callable[[Command], Command]:
-    """Give a command an option for each field of a configuration, before its own.
+def takes(options: Mapping[str, Any]) -> Callable[[Command], Command]:
+    """Give a command options, by name and annotation, before its own.
 
     The command takes them as keyword arguments; one that was not given is ``None``.
+    """
+
+    def decorate(command: Command) -> Command:
+        only = inspect.Parameter.KEYWORD_ONLY
+        parameters = [
+            inspect.Parameter(name, only, default=None, annotation=annotation)
+            for name, annotation in options.items()
+        ]
+        for own in inspect.signature(command, eval_str=True).parameters.values():
+            if own.kind is not inspect.Parameter.VAR_KEYWORD:
+                parameters.append(own.replace(kind=only))
+        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        command.__annotations__ = {p.name: p.annotation for p in parameters}
+        return command
+
+    return decorate
+
+
+def takes_fields(config: type[RunConfig], words: Mapping[str, str]) -> Callable[[Command], Command]:
+    """Give a command an option for each field of a configuration, as :func:`takes` does.
 
     Parameters
     ----------
@@ -31,30 +51,16 @@ def takes_fields(config: type[RunConfig], words: Mapping[str, str]) -> Callable[
     words : mapping of str to str
         What the command line says in place of the docstring, by field.
     """
-
-    def decorate(command: Command) -> Command:
-        said = {**_documented(config), **words}
-        hints = get_type_hints(config)
-        options = [
-            inspect.Parameter(
-                field.name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=None,
-                annotation=Annotated[
-                    hints[field.name] | None, _option(field, said.get(field.name, ""))
-                ],
-            )
+    said, hints = {**_documented(config), **words}, get_type_hints(config)
+    return takes(
+        {
+            field.name: Annotated[
+                hints[field.name] | None, _option(field, said.get(field.name, ""))
+            ]
             for field in dataclasses.fields(config)
             if field.name not in FROM_DATA
-        ]
-        for own in inspect.signature(command, eval_str=True).parameters.values():
-            if own.kind is not inspect.Parameter.VAR_KEYWORD:
-                options.append(own.replace(kind=inspect.Parameter.KEYWORD_ONLY))
-        command.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
-        command.__annotations__ = {option.name: option.annotation for option in options}
-        return command
-
-    return decorate
+        }
+    )
 
 
 def _option(field: dataclasses.Field[Any], said: str) -> Any:

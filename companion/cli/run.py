@@ -166,13 +166,8 @@ def _show(
     say(f"  to run       {len(plan.todo):5d}  {_time(plan, workers)}")
     say(f"  out of reach {len(plan.blocked):5d}")
     if each:
-        marked = [
-            *((c, "recorded") for c in plan.recorded),
-            *((c, "to run") for c in plan.todo),
-            *((c, "out of reach") for c, _ in plan.blocked),
-        ]
         say("")
-        for cell, state in marked:
+        for cell, state, _ in plan.states():
             say(f"{state:12}  {_estimate(cell, plan):>8}  {_command(cell)}")
     if plan.blocked:
         say("")
@@ -213,11 +208,6 @@ def _command(cell: experiments.Cell) -> str:
 
 
 def _as_json(plan: sweep.Plan) -> list[dict[str, Any]]:
-    marked = [
-        *((c, "recorded", "") for c in plan.recorded),
-        *((c, "to run", "") for c in plan.todo),
-        *((c, "out of reach", reason) for c, reason in plan.blocked),
-    ]
     return [
         {
             "run_id": cell.config.run_id if cell.config else None,
@@ -229,5 +219,5 @@ def _as_json(plan: sweep.Plan) -> list[dict[str, Any]]:
             "printed": cell.printed,
             "estimate": asdict(plan.estimates[cell.config.run_id]) if cell.config else None,
         }
-        for cell, state, reason in marked
+        for cell, state, reason in plan.states()
     ]

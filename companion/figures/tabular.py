@@ -74,7 +74,8 @@ def tabular(
     """
     formats = formats or {}
     columns = [
-        [_text(value, formats.get(name, ""), missing) for value in frame[name]] for name in frame
+        [_text(value, formats.get(str(name), ""), missing) for value in frame[name]]
+        for name in frame
     ]
     numbers = frozenset(
         place

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from companion.experiments import Cell
 from companion.pages import render
 from companion.records import METRICS, by_time, names, of_registered_data
 from companion.sweep.plan import Plan
@@ -23,26 +22,22 @@ def html(
     made on the registered data.
     """
     by_id = {r["run_id"]: r for r in by_time(of_registered_data(records))}
-    cells_of = [*plan.recorded, *plan.todo, *(cell for cell, _ in plan.blocked)]
-    called = names({c.config.run_id: c.config.as_dict() for c in cells_of if c.config is not None})
+    states = plan.states()
+    called = names({c.config.run_id: c.config.as_dict() for c, *_ in states if c.config})
     rows = []
-    for cell, state, text in _states(plan, board):
+    for cell, state, text in states:
+        if board and cell.config and (ran := board.states.get(cell.config.run_id)):
+            state, text = ran.state, ran.text
         record = by_id.get(cell.config.run_id) if cell.config else None
         place = " ".join(str(v) for v in cell.where.values() if v is not None)
-        row = {"name": called[cell.config.run_id] if cell.config else place, "state": state}
-        row |= {
-            "text": text,
-            "printed": cell.printed,
-            "metrics": record["metrics"] if record else {},
-        }
-        rows.append(row | {"minutes": record["seconds"] / 60 if record else None})
+        rows.append(
+            {
+                "name": called[cell.config.run_id] if cell.config else place,
+                "state": state,
+                "text": text,
+                "printed": cell.printed,
+                "metrics": record["metrics"] if record else {},
+                "minutes": record["seconds"] / 60 if record else None,
+            }
+        )
     return render("sweep.html", title=title, rows=rows, metrics=METRICS).encode()
-
-
-def _states(plan: Plan, board: SweepProgress | None) -> list[tuple[Cell, str, str]]:
-    out = [(cell, "recorded before", "") for cell in plan.recorded]
-    for cell in plan.todo:
-        assert cell.config is not None
-        state = board.states[cell.config.run_id] if board else None
-        out.append((cell, state.state if state else "to run", state.text if state else ""))
-    return out + [(cell, "not runnable here", reason) for cell, reason in plan.blocked]
