@@ -23,55 +23,56 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.curves import curves
+from benchmarks.implementations import IMPLEMENTATIONS, ours
 from benchmarks.library import bpr_epoch, lightgcn_step
 from benchmarks.measure import in_turns, machine, peak_bytes
 from benchmarks.packed import packed
 from benchmarks.problem import Problem, Size
-from benchmarks.roads import ROADS, ours
 from benchmarks.trainer import epochs, evaluation
+from companion.locks import write
 from companion.records import provenance
-from psl.files import replace_file
 
+KEY = "roads"  # what the stored records call the implementations
 PARTS = ("case", "curves", "trainer", "packed", "library")
 out = Console(stderr=True)
 
 
 def case(size: Size, device: str, repeat: int) -> dict[str, Any]:
-    """Compare the trainer's road with each plain one: loss and gradient, a whole step, memory."""
+    """Compare ours with each plain one: loss and gradient, a whole step, memory."""
     problem = Problem(size, device)
-    result: dict[str, Any] = {**size.as_dict(), "flops": size.flops, "roads": {}}
-    for name, road in ROADS.items():
-        if road is ours:
+    result: dict[str, Any] = {**size.as_dict(), "flops": size.flops, KEY: {}}
+    for name, baseline in IMPLEMENTATIONS.items():
+        if baseline is ours:
             continue
         torch.testing.assert_close(
-            problem.gradient(ours), problem.gradient(road), rtol=1e-5, atol=1e-5
+            problem.gradient(ours), problem.gradient(baseline), rtol=1e-5, atol=1e-5
         )
         measured: dict[str, Any] = {
-            key: in_turns(partial(work, road), partial(work, ours), problem.device, repeat)
+            key: in_turns(partial(work, baseline), partial(work, ours), problem.device, repeat)
             for key, work in (("gradient", problem.gradient), ("step", problem.step))
         }
         if device != "cpu" or Path("/proc/self/clear_refs").exists():
             plain, fast = (_memory(side, size, device) for side in (name, "ours"))
             bytes_ = {"plain_bytes": plain, "ours_bytes": fast, "ratio": plain / max(fast, 1)}
             measured["memory"] = bytes_
-        result["roads"][name] = measured
+        result[KEY][name] = measured
     return result
 
 
-def _memory(road: str, size: Size, device: str) -> int:
-    """Measure one road, on a CPU in a process of its own."""
+def _memory(name: str, size: Size, device: str) -> int:
+    """Measure one implementation, on a CPU in a process of its own."""
     if device != "cpu":
-        return _memory_of(road, size, device)
+        return _memory_of(name, size, device)
     words = [f"--{k}={v}" for k, v in size.as_dict().items() if k != "users"]
-    command = [sys.executable, "-m", "benchmarks", *words, "--device", device, "--memory-of", road]
+    command = [sys.executable, "-m", "benchmarks", *words, "--device", device, "--memory-of", name]
     return int(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
-def _memory_of(road: str, size: Size, device: str) -> int:
+def _memory_of(name: str, size: Size, device: str) -> int:
     problem = Problem(size, device, replayed=False)
     few = Size(2, size.negatives, size.items, size.dim)
-    Problem(few, device, replayed=False).gradient(ROADS[road])  # compiles
-    return peak_bytes(lambda: problem.gradient(ROADS[road]), problem.device)
+    Problem(few, device, replayed=False).gradient(IMPLEMENTATIONS[name])  # compiles
+    return peak_bytes(lambda: problem.gradient(IMPLEMENTATIONS[name]), problem.device)
 
 
 def show(result: dict[str, Any]) -> None:
@@ -102,8 +103,8 @@ def show(result: dict[str, Any]) -> None:
 def _rows(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     names = {"gradient": "loss and gradient", "step": "whole step", "memory": "memory of a pass"}
     rows = [
-        (f"{road}: {names[key]}", row)
-        for road, measured in result.get("case", {}).get("roads", {}).items()
+        (f"{name}: {names[key]}", row)
+        for name, measured in result.get("case", {}).get(KEY, {}).items()
         for key, row in measured.items()
     ]
     return rows + [(f"{r['library']}, {r['work']}", r) for r in result.get("libraries", [])]
@@ -119,7 +120,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=7)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--output", type=Path, help="Also write the numbers there, as JSON.")
-    parser.add_argument("--memory-of", choices=ROADS, help=argparse.SUPPRESS)
+    parser.add_argument("--memory-of", choices=IMPLEMENTATIONS, help=argparse.SUPPRESS)
     a = parser.parse_args()
     size = Size(a.batch, a.negatives, a.items, a.dim)
     if a.memory_of:
@@ -141,7 +142,7 @@ def main() -> None:
         result["libraries"] = [x for x in found if x is not None]
     show(result)
     if a.output is not None:
-        replace_file(a.output, (json.dumps(result, indent=1) + "\n").encode())
+        write(a.output, (json.dumps(result, indent=1) + "\n").encode())
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from benchmarks.implementations import gather, ours
 from benchmarks.measure import median_seconds
 from benchmarks.problem import Problem, Size
-from benchmarks.roads import gather, ours
 
 GRID: dict[str, tuple[int, ...]] = {
     "negatives": (64, 128, 256, 512, 1024, 2048, 4096, 8192),
@@ -18,12 +18,12 @@ GRID: dict[str, tuple[int, ...]] = {
     "dim": (16, 32, 64, 128, 256),
     "items": (1000, 3000, 10_000, 30_000, 100_000, 300_000, 1_000_000),
 }
-# The plain road is left out where it would need more than this for its embeddings.
+# The plain implementation is left out where it would need more than this for its embeddings.
 MOST_BYTES = {"cpu": 2**29, "cuda": 2**31}
 
 
 def curves(device: str, repeat: int, told: Callable[[str], object]) -> list[dict[str, Any]]:
-    """Measure every point of the grid; the plain road where it fits."""
+    """Measure every point of the grid; the plain implementation where it fits."""
     out = []
     for name, values in GRID.items():
         for value in values:
@@ -39,5 +39,5 @@ def curves(device: str, repeat: int, told: Callable[[str], object]) -> list[dict
             out.append(point)
             told(f"{name} = {value:,}: {point['ours_seconds'] * 1e3:.2f} ms")
             del problem
-            gc.collect()  # a recorded road holds memory until it is gone
+            gc.collect()  # a recorded graph holds memory until it is gone
     return out

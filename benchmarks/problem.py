@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.roads import Road
+from benchmarks.implementations import Implementation
 from psl.interactions import Interactions
 from psl.negatives import UniformNegatives
 from psl.ops import lookup
@@ -41,14 +41,14 @@ class Size:
 class Problem:
     """Tables, ids and an optimiser of the given size.
 
-    On a GPU every road is recorded as a CUDA graph and replayed, as the trainer does: what is
-    compared is the device's work, and not how fast Python asks for it.
+    On a GPU every implementation is recorded as a CUDA graph and replayed, as the trainer does: the
+    device's work is compared, and not how fast Python asks for it.
     """
 
     def __init__(self, size: Size, device: str = "cpu", *, replayed: bool = True) -> None:
         self.size, self.device = size, torch.device(device)
         self.replayed = replayed and self.device.type == "cuda"
-        self.recorded: dict[tuple[Road, bool], Callable[..., Tensor]] = {}
+        self.recorded: dict[tuple[Implementation, bool], Callable[..., Tensor]] = {}
         g = torch.Generator().manual_seed(0)
 
         def table(rows: int) -> Tensor:
@@ -67,21 +67,21 @@ class Problem:
         self.negative = ids(size.batch, size.negatives)
         self.draws = 0
 
-    def gradient(self, road: Road) -> Tensor:
+    def gradient(self, path: Implementation) -> Tensor:
         """Take scores, loss and gradient of the batch."""
-        return self._work(road, moving=False)(self.negative)
+        return self._work(path, moving=False)(self.negative)
 
-    def step(self, road: Road) -> Tensor:
+    def step(self, path: Implementation) -> Tensor:
         """Take a whole step: draw negatives, loss and gradient, Adam on both tables."""
         self.draws += 1
         negative = self.sampler.sample(self.user, self.size.negatives, self.draws)
-        return self._work(road, moving=True)(negative)
+        return self._work(path, moving=True)(negative)
 
-    def _work(self, road: Road, *, moving: bool) -> Callable[..., Tensor]:
+    def _work(self, path: Implementation, *, moving: bool) -> Callable[..., Tensor]:
         """Return what takes negatives to the loss of the batch, and its gradient on the way."""
 
         def work(negative: Tensor) -> Tensor:
-            loss = road(lookup(self.user, self.users), self.items, self.positive, negative)
+            loss = path(lookup(self.user, self.users), self.items, self.positive, negative)
             loss.backward()
             if moving:
                 self.adam.step()
@@ -90,4 +90,4 @@ class Problem:
 
         if not self.replayed:
             return work
-        return self.recorded.setdefault((road, moving), CUDAGraphStep(work))
+        return self.recorded.setdefault((path, moving), CUDAGraphStep(work))

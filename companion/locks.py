@@ -1,7 +1,8 @@
-"""One process at a time at a file."""
+"""One process at a time at a file, and nothing left of those that were killed there."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -9,9 +10,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from psl.errors import PSLError
-from psl.files import clear_temporaries
+from psl.files import clear_temporaries, replace_file
 
-__all__ = ["InUseError", "exclusive"]
+__all__ = ["InUseError", "exclusive", "write"]
 
 
 class InUseError(PSLError):
@@ -32,7 +33,8 @@ def exclusive(path: Path | str, *, wait: bool = True, remove: bool = False) -> I
     """
     path = Path(path).resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path.with_name(f".{path.name}.lock"), blocking=wait)
+    name = path.name if len(os.fsencode(path.name)) < 240 else path.name[:40]
+    lock = FileLock(path.with_name(f".{name}.lock"), blocking=wait)
     try:
         lock.acquire()
     except Timeout:
@@ -45,3 +47,9 @@ def exclusive(path: Path | str, *, wait: bool = True, remove: bool = False) -> I
             with suppress(OSError):  # Windows deletes no open file
                 Path(lock.lock_file).unlink()
         lock.release()
+
+
+def write(path: Path | str, content: bytes) -> None:
+    """Write a file as a whole or not at all, and remove what killed writers left beside it."""
+    with exclusive(path, remove=True):
+        replace_file(path, content)

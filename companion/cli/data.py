@@ -13,8 +13,9 @@ from rich.table import Column, Table
 
 from companion import datasets
 from companion.cli.console import Setting, err, key, out, say
+from companion.locks import write
 from psl.errors import DataError, PSLError
-from psl.files import check_writable, replace_file
+from psl.files import check_writable
 from psl.streams import numpy_stream
 
 app = typer.Typer(no_args_is_help=True, help="Datasets: list, fetch, check, split.")
@@ -139,7 +140,7 @@ def data_split(
     content = datasets.archive_bytes(train_rows, test_rows, cleaned.names, made.middle)
     if output.exists() and output.read_bytes() != content and not force:
         raise PSLError(f"{output} is there with another content; --force replaces it")
-    replace_file(output, content)
+    write(output, content)
     for note in cleaned.notes:
         say(f"note: {note}", err)
     out.print(_account(len(read), cleaned, made))
@@ -159,7 +160,7 @@ def data_split(
         }
         drawn = BytesIO()
         figures.popularity(counts).savefig(drawn, format=figure.suffix[1:].lower())
-        replace_file(figure, drawn.getvalue())
+        write(figure, drawn.getvalue())
     say(shlex.join(["psl", "train", "--dataset", str(output)]))
 
 

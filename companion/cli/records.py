@@ -13,6 +13,7 @@ from rich.table import Column, Table
 
 from companion import datasets, records
 from companion.cli.console import Device, Results, Several, err, key, out, print_json, say
+from companion.cli.fields import takes
 from companion.rerun import rerun
 from psl.errors import PSLError, RecordError
 from psl.losses import LOSSES
@@ -22,6 +23,8 @@ from psl.training.device import check_device
 # Of a run that is trained again where it was, and on another GPU or across GPU and CPU: training
 # enlarges the last digits, in which they differ.
 TOLERANCES = (1e-6, 1e-3)
+
+FILTERS = dict.fromkeys(("experiment", "dataset", "setting", "backbone", "loss"), Several)
 
 app = typer.Typer(no_args_is_help=True, help="Run records: check, show, rerun, merge.")
 
@@ -38,20 +41,15 @@ def records_check(results: Results = Path("results")) -> None:
 
 
 @app.command("show")
+@takes(FILTERS)
 def records_show(
     results: Results = Path("results"),
-    experiment: Several = None,
-    dataset: Several = None,
-    setting: Several = None,
-    backbone: Several = None,
-    loss: Several = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole records.")] = False,
+    **asked: list[str] | None,
 ) -> None:
     """Show every record in a line, in a table for each experiment, dataset and setting."""
     groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
-    for r in _chosen(
-        results, experiment, dataset=dataset, setting=setting, backbone=backbone, loss=loss
-    ):
+    for r in _chosen(results, **asked):
         c = r["config"]
         groups.setdefault((r["experiment"], c["dataset"], c["setting"]), []).append(r)
     if as_json:
@@ -72,7 +70,7 @@ def _all(results: Path) -> list[dict[str, Any]]:
 
 
 def _chosen(
-    results: Path, experiment: list[str] | None, **asked: list[str] | None
+    results: Path, *, experiment: list[str] | None = None, **asked: list[str] | None
 ) -> list[dict[str, Any]]:
     """Return the records of the experiments and of the names in each axis that were asked for."""
     found = [
@@ -136,13 +134,9 @@ def _order(config: dict[str, Any], told: list[str]) -> tuple[Any, ...]:
 
 
 @app.command("rerun")
+@takes(FILTERS)
 def records_rerun(
     results: Results = Path("results"),
-    experiment: Several = None,
-    dataset: Several = None,
-    setting: Several = None,
-    backbone: Several = None,
-    loss: Several = None,
     tolerance: Annotated[
         float | None,
         typer.Option(
@@ -152,12 +146,11 @@ def records_rerun(
         ),
     ] = None,
     device: Device = "auto",
+    **asked: list[str] | None,
 ) -> None:
     """Train recorded runs again as far as their first validation, and compare."""
     check_device(device)
-    chosen = _chosen(
-        results, experiment, dataset=dataset, setting=setting, backbone=backbone, loss=loss
-    )
+    chosen = _chosen(results, **asked)
     load = cache(datasets.load)
     called = records.names({r["run_id"]: r["config"] for r in chosen})
     same, more, none = "the same bits", "off by more", "not compared"

@@ -15,9 +15,10 @@ import typer
 from companion import experiments, records, sweep
 from companion.cli.console import Device, Results, Several, err, out, print_json, say
 from companion.clock import duration
+from companion.locks import write
 from psl.dataset import stored_setting
 from psl.errors import DataError, PSLError, UnknownNameError
-from psl.files import check_writable, replace_file
+from psl.files import check_writable
 from psl.training.device import check_device, on_gpu
 
 MOST_SEEDS = 10_000
@@ -116,7 +117,7 @@ def run_command(
         if html is not None:
             after = records.read(results)
             title = shlex.join(["psl", *sys.argv[1:]])
-            replace_file(html, sweep.html(title, plan, board, after))
+            write(html, sweep.html(title, plan, board, after))
     missing = [s for s in board.states.values() if s.state in ("failed", "died")]
     for state in missing:
         command = experiments.cell_command(state.job.config)
@@ -165,13 +166,8 @@ def _show(
     say(f"  to run       {len(plan.todo):5d}  {_time(plan, workers)}")
     say(f"  out of reach {len(plan.blocked):5d}")
     if each:
-        marked = [
-            *((c, "recorded") for c in plan.recorded),
-            *((c, "to run") for c in plan.todo),
-            *((c, "out of reach") for c, _ in plan.blocked),
-        ]
         say("")
-        for cell, state in marked:
+        for cell, state, _ in plan.states():
             say(f"{state:12}  {_estimate(cell, plan):>8}  {_command(cell)}")
     if plan.blocked:
         say("")
@@ -212,11 +208,6 @@ def _command(cell: experiments.Cell) -> str:
 
 
 def _as_json(plan: sweep.Plan) -> list[dict[str, Any]]:
-    marked = [
-        *((c, "recorded", "") for c in plan.recorded),
-        *((c, "to run", "") for c in plan.todo),
-        *((c, "out of reach", reason) for c, reason in plan.blocked),
-    ]
     return [
         {
             "run_id": cell.config.run_id if cell.config else None,
@@ -228,5 +219,5 @@ def _as_json(plan: sweep.Plan) -> list[dict[str, Any]]:
             "printed": cell.printed,
             "estimate": asdict(plan.estimates[cell.config.run_id]) if cell.config else None,
         }
-        for cell, state, reason in marked
+        for cell, state, reason in plan.states()
     ]

@@ -11,7 +11,8 @@ import typer
 from rich.table import Table
 
 from companion import datasets, records
-from companion.cli.console import Device, Results, Setting, err, out, print_json, say
+from companion.cli.console import Device, Results, err, out, print_json, say
+from companion.cli.fields import takes_fields
 from companion.cli.progress import watching
 from companion.experiments import cell
 from companion.locks import exclusive
@@ -26,89 +27,27 @@ from psl.training import refit, train
 from psl.training.device import check_device, torch_threads
 from psl.training.refit import all_pairs
 
-USUAL = PaperConfig()
+# What the command line says in place of the configuration's own words.
+WORDS = {
+    "dataset": "Name, synthetic, or an archive of your own (.zip).",
+    "setting": "iid, ood or noise.",
+    "backbone": ", ".join(BACKBONES),
+    "loss": ", ".join(LOSSES),
+    "form": "PSL: outside (usual) or inside.",
+}
 
 
+@takes_fields(PaperConfig, WORDS)
 def train_command(
     context: typer.Context,
-    dataset: Annotated[
-        str, typer.Option(help="Name, synthetic, or an archive of your own (.zip).")
-    ] = USUAL.dataset,
-    setting: Setting = USUAL.setting,
-    noise_ratio: Annotated[
-        float | None, typer.Option(help="Probability of a false negative (setting noise).")
-    ] = None,
-    drop_marked: Annotated[
-        bool | None,
-        typer.Option(
-            "--drop-marked/--keep-marked",
-            help="Noise: whether marked pairs are positives still. --tuned drops them.",
-        ),
-    ] = None,
-    mark_per_user: Annotated[
-        bool | None,
-        typer.Option(
-            "--mark-per-user/--mark-pairs",
-            help="Noise: what a tenth is marked of; --tuned takes each user's pairs.",
-        ),
-    ] = None,
-    backbone: Annotated[str, typer.Option(help=", ".join(BACKBONES))] = USUAL.backbone,
-    loss: Annotated[str, typer.Option(help=", ".join(LOSSES))] = USUAL.loss,
     tuned: Annotated[
         bool,
         typer.Option(
-            "--tuned", help="The paper's cell: lr, decay, tau as tuned, loss as in its code."
+            "--tuned",
+            help="The paper's cell: lr, decay, tau as tuned; loss, backbone as in its code; under "
+            "noise a tenth of each user's pairs marked, and dropped.",
         ),
     ] = False,
-    tau: Annotated[
-        float | None, typer.Option(help=f"Temperature, f = cos/2 scale; usual: {USUAL.tau}.")
-    ] = None,
-    lr: Annotated[float | None, typer.Option(help=f"Adam's step; usual: {USUAL.lr}.")] = None,
-    weight_decay: Annotated[
-        float | None, typer.Option(help=f"Adam's L2 coefficient; usual: {USUAL.weight_decay}.")
-    ] = None,
-    tau2: Annotated[float | None, typer.Option(help="BSL: temperature of negatives.")] = None,
-    alpha: Annotated[float | None, typer.Option(help="LLPAUC: part of the positives.")] = None,
-    beta: Annotated[float | None, typer.Option(help="LLPAUC: part of the negatives.")] = None,
-    form: Annotated[str | None, typer.Option(help="PSL: outside (usual) or inside.")] = None,
-    tau_weight: Annotated[float | None, typer.Option(help="SL@K: of the weight.")] = None,
-    refresh: Annotated[int | None, typer.Option(help="SL@K: epochs between quantiles.")] = None,
-    layers: Annotated[int | None, typer.Option(help="Of a graph backbone.")] = None,
-    contrast_weight: Annotated[float | None, typer.Option(help="XSimGCL: of its loss.")] = None,
-    as_released: Annotated[
-        bool | None,
-        typer.Option(
-            "--as-released/--as-published",
-            help="Loss, backbone as in the paper's code (usual with --tuned), or their authors'.",
-        ),
-    ] = None,
-    protocol: Annotated[
-        str,
-        typer.Option(
-            help="released: as the paper's code, which in ood selects on the test set; clean: not."
-        ),
-    ] = USUAL.protocol,
-    seed: Annotated[int, typer.Option(min=0)] = USUAL.seed,
-    epochs: Annotated[int, typer.Option()] = USUAL.epochs,
-    negatives: Annotated[
-        int | None,
-        typer.Option(
-            help=f"Items drawn for each positive; 0: SL, PSL over the catalogue; "
-            f"usual: {USUAL.negatives}."
-        ),
-    ] = None,
-    batch_size: Annotated[int, typer.Option()] = USUAL.batch_size,
-    dim: Annotated[int, typer.Option(help="Embedding size.")] = USUAL.dim,
-    init_std: Annotated[
-        float | None,
-        typer.Option(help="Of the initial embeddings.", show_default=str(USUAL.init_std)),
-    ] = None,
-    validate_every: Annotated[
-        int, typer.Option(help="Epochs between validations.")
-    ] = USUAL.validate_every,
-    patience: Annotated[
-        int, typer.Option(help="Validations to wait; 0: no early stop.")
-    ] = USUAL.patience,
     device: Device = "auto",
     threads: Annotated[
         int, typer.Option(min=0, max=1024, help="Torch's threads on a CPU; 0: as many as it takes.")
@@ -135,47 +74,18 @@ def train_command(
     experiment: Annotated[str, typer.Option(help="File name of the record.")] = "train",
     results: Results = Path("results"),
     checkpoints: Annotated[Path, typer.Option(help="Folder of states.")] = Path(".psl"),
+    **fields: Any,
 ) -> None:
     """Train one model, select on validation, test once, append one record."""
-    # Each of these may be left to what is tuned, or usual.
-    chosen = {
-        "noise_ratio": noise_ratio,
-        "drop_marked": drop_marked,
-        "mark_per_user": mark_per_user,
-        "tau": tau,
-        "lr": lr,
-        "weight_decay": weight_decay,
-        "tau2": tau2,
-        "alpha": alpha,
-        "beta": beta,
-        "form": form,
-        "tau_weight": tau_weight,
-        "refresh": refresh,
-        "layers": layers,
-        "contrast_weight": contrast_weight,
-        "negatives": negatives,
-        "init_std": init_std,
-        "as_released": as_released,
-    }
-    given: dict[str, Any] = {k: v for k, v in chosen.items() if v is not None}
+    given = {name: value for name, value in fields.items() if value is not None}
+    dataset = given.setdefault("dataset", PaperConfig.dataset)
     _refuse_a_table(dataset)
-    usual = {"form": None} if form == "outside" else {}
-    config = (cell if tuned else PaperConfig)(
-        Path(dataset).name,  # of an archive: where it lies does not make another run
-        setting,
-        backbone,
-        loss,
-        seed=seed,
-        protocol=protocol,
-        epochs=epochs,
-        batch_size=batch_size,
-        dim=dim,
-        validate_every=validate_every,
-        patience=patience,
-        **{**given, **usual},
-    )
+    changes: dict[str, Any] = {"dataset": Path(dataset).name}  # the same run wherever it lies
+    changes |= {"form": None} if given.get("form") == "outside" else {}
+    config = (cell if tuned else PaperConfig)(**{**given, **changes})
+    where = f"{config.loss} on {config.backbone} ({config.setting})"
     for name in sorted(config.ignored() & given.keys()):
-        raise PSLError(f"{loss} on {backbone} ({setting}) has no option {name}: it changes nothing")
+        raise PSLError(f"{where} has no option {name}: it changes nothing")
     # What is wrong with a name is told before hours of training.
     check_device(device)
     path = records.file_of(results, experiment)
@@ -185,7 +95,7 @@ def train_command(
         raise PSLError("--refit is for the embeddings that --save names")
     if resume and restart:
         raise PSLError("--resume and --restart exclude each other")
-    data = datasets.load(dataset, setting, progress=not as_json)
+    data = datasets.load(dataset, config.setting, progress=not as_json)
     config = config.for_data(data)
     checkpoint = checkpoints / f"{config.run_id}.safetensors"
     again = checkpoints / f"{config.run_id}.refit.safetensors"
@@ -223,7 +133,8 @@ def train_command(
                 with torch_threads(threads):
                     model = _fit_again(config, data, best, device, again, quiet=as_json)
             pairs = "all" if refit_ else "train"
-            embeddings.save(save, model, record, names, trained_on=pairs)
+            with exclusive(save, remove=True):
+                embeddings.save(save, model, record, names, trained_on=pairs)
     except KeyboardInterrupt:
         words = "--resume in place of --restart" if restart else "--resume"
         say(f"stopped; the same command with {words} goes on from the last state", err)

@@ -12,10 +12,11 @@ from companion.released import PaperConfig, has_released
 from psl.errors import RecordError
 from psl.training import RunConfig
 
-__all__ = ["cell", "cell_command", "cell_runs"]
+__all__ = ["FROM_DATA", "cell", "cell_command", "cell_runs", "switch"]
 
 PLACE = ("dataset", "setting", "backbone", "loss")
-# Fields that are true or false, with what `psl train` calls it if they are not and if they are.
+FROM_DATA = ("dataset_fingerprint",)  # fields that no option gives
+# What `psl train` calls a field that is false, and one that is true, where it is not --no- and --.
 SWITCHES = {
     "as_released": ("--as-published", "--as-released"),
     "drop_marked": ("--keep-marked", "--drop-marked"),
@@ -88,13 +89,19 @@ def cell_runs(records: list[dict[str, Any]], config: RunConfig) -> dict[int, dic
 def _options(config: PaperConfig, usual: PaperConfig) -> list[str]:
     """Return an option for each field that differs; RecordError for one that no option can say."""
     before, values = dataclasses.asdict(usual), dataclasses.asdict(config)
-    del values["dataset_fingerprint"]  # it follows from the data
-    return [_option(name, value) for name, value in values.items() if value != before[name]]
+    differs = {k: v for k, v in values.items() if v != before[k] and k not in FROM_DATA}
+    return [_option(name, value) for name, value in differs.items()]
+
+
+def switch(name: str) -> tuple[str, str]:
+    """Return the options of a field that is false or true, in this order."""
+    dashed = name.replace("_", "-")
+    return SWITCHES.get(name, (f"--no-{dashed}", f"--{dashed}"))
 
 
 def _option(name: str, value: Any) -> str:
     if value is None:
         raise RecordError(f"no option of psl train takes {name} back")
     if isinstance(value, bool):
-        return SWITCHES[name][value]
+        return switch(name)[value]
     return f"--{name.replace('_', '-')} {shlex.quote(str(value))}"

@@ -6,8 +6,9 @@ carry their names at their ends, so no figure needs colour alone to be read.
 
 from companion.figures.results import by_seed, compare, differences, over
 from companion.figures.speed import scaling
-from companion.figures.statuses import status_bar
+from companion.figures.statuses import badge, status_bar
 from companion.figures.style import COLOURS, LABELS, use_style
+from companion.figures.tabular import Tabular, gain_table, tabular, value_table
 from companion.figures.theory import (
     activations,
     budget,
@@ -24,11 +25,14 @@ from companion.figures.training import learning_curves, popularity, scalars
 __all__ = [
     "COLOURS",
     "LABELS",
+    "Tabular",
     "activations",
+    "badge",
     "budget",
     "by_seed",
     "compare",
     "differences",
+    "gain_table",
     "gaps",
     "learning_curves",
     "lines",
@@ -39,8 +43,10 @@ __all__ = [
     "scalars",
     "scaling",
     "status_bar",
+    "tabular",
     "temperatures",
     "tilts",
     "use_style",
+    "value_table",
     "weights",
 ]

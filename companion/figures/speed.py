@@ -18,7 +18,7 @@ _TITLES = {
     "items": "catalogue |I|",
 }
 _OURS, _PLAIN, _LIMIT = NEUTRALS[:3]
-_ROADS = (
+_LINES = (
     ("gather,\nplain torch", "plain_seconds", _PLAIN),
     ("ours", "ours_seconds", _OURS),
     ("arithmetic\nalone", "limit_seconds", _LIMIT),
@@ -56,7 +56,7 @@ def scaling(table: pd.DataFrame) -> Figure:
         axes.yaxis.set_major_formatter("{x:g}")
     of_batch = table[table["varied"] == "batch"].sort_values("size")
     ends = []
-    for name, column, shade in _ROADS:
+    for name, column, shade in _LINES:
         line = of_batch.dropna(subset=[column]).tail(1)
         ends += [(name, x, 1e3 * y, shade) for x, y in zip(line["size"], line[column], strict=True)]
     name_ends(panels[1], ends, "right")

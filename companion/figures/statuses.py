@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from IPython.display import HTML
+from markupsafe import Markup
 
-__all__ = ["status_bar"]
+from companion.pages import render
+
+__all__ = ["badge", "status_bar"]
 
 
 def status_bar(counts: Mapping[str, int], subject: str) -> HTML:
@@ -20,15 +23,9 @@ def status_bar(counts: Mapping[str, int], subject: str) -> HTML:
         What is counted, for those who hear the bar.
     """
     there = {status: count for status, count in counts.items() if count}
-    words = ", ".join(f"{count} {status}" for status, count in there.items())
-    parts = "".join(
-        f'<span class="status-{status.replace(" ", "-")}" style="flex-grow: {count}" '
-        f'title="{count} {status}">{count}</span>'
-        for status, count in there.items()
-    )
-    names = " ".join(
-        f'<span class="status-{status.replace(" ", "-")}">{status}</span> {count}'
-        for status, count in there.items()
-    )
-    bar = f'<div class="status-bar" role="img" aria-label="{subject}: {words}">{parts}</div>'
-    return HTML(f'{bar}<p class="status-key">{names}</p>')
+    return HTML(render("statuses.html", counts=there, subject=subject))
+
+
+def badge(status: str) -> Markup:
+    """Return a status in its colour, for a cell of a table."""
+    return Markup('<span class="status-{}">{}</span>').format(status.replace(" ", "-"), status)

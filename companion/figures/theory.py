@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from companion.figures.labels import label_ends, name_ends
-from companion.figures.style import NEUTRALS, line_of, looks, one_panel
+from companion.figures.style import COLOURS, LABELS, NEUTRALS, line_of, looks, one_panel
 
 __all__ = [
     "activations",
@@ -231,6 +231,9 @@ def paths(curves: Mapping[str, np.ndarray]) -> Figure:
     return figure
 
 
+LOOK = ("color", "linestyle")
+
+
 def lines(x: np.ndarray, curves: Mapping[str, np.ndarray], xlabel: str, ylabel: str) -> Figure:
     """Draw a family of curves over one axis, each with its name at its end.
 
@@ -238,13 +241,17 @@ def lines(x: np.ndarray, curves: Mapping[str, np.ndarray], xlabel: str, ylabel: 
     ----------
     x : ndarray, shape (n,)
     curves : mapping of str to ndarray, shape (n,)
+        By name; one that is a loss's, as in the records or as it is shown, has the loss's colour.
     xlabel, ylabel : str
     """
     figure, axes = one_panel(xlabel, ylabel)
-    ends = []
-    for (name, y), (colour, style) in zip(curves.items(), looks(), strict=False):
-        axes.plot(x, y, color=colour, linestyle=style)
-        ends.append((name, float(x[-1]), float(y[-1]), colour))
+    ends, others = [], looks()
+    losses = {label: loss for loss, label in LABELS.items()}
+    for name, y in curves.items():
+        loss = losses.get(name, name)
+        look = line_of(loss) if loss in COLOURS else dict(zip(LOOK, next(others), strict=True))
+        axes.plot(x, y, **look)
+        ends.append((LABELS.get(name, name), float(x[-1]), float(y[-1]), look["color"]))
     name_ends(axes, ends, "right")
     return figure
 

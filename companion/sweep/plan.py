@@ -38,6 +38,14 @@ class Plan:
         """Return what is left to execute."""
         return [Job(c.config, c.experiment) for c in self.todo if c.config is not None]
 
+    def states(self) -> list[tuple[Cell, str, str]]:
+        """Return each cell with what is to happen to it and, where that is nothing, why."""
+        return [
+            *((cell, "recorded", "") for cell in self.recorded),
+            *((cell, "to run", "") for cell in self.todo),
+            *((cell, "out of reach", reason) for cell, reason in self.blocked),
+        ]
+
     def seconds(self) -> tuple[float, int]:
         """Return the sum of the known estimates of what is left, and how many are not known."""
         known = [self.estimates[job.config.run_id].seconds for job in self.jobs()]

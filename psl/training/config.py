@@ -45,7 +45,7 @@ class RunConfig:
     lr : float
         Adam's step size.
     weight_decay : float
-        Its (coupled) L2 coefficient.
+        Adam's (coupled) L2 coefficient.
     seed : int
         Root of every random stream: validation split, initial values, order, negatives.
     protocol : {"released", "clean"}
@@ -53,9 +53,11 @@ class RunConfig:
         and in the setting ood the best epoch is chosen *on the test set*, there being no other.
         ``"clean"`` masks validation positives too and always selects on a part of the train set.
     epochs : int
+        Passes over the training pairs, at most.
     batch_size : int
+        Positives in a step.
     dim : int
-        Of the embeddings.
+        Size of an embedding.
     negatives : int
         Items drawn for each positive (a loss may fix its own number).  0 draws none: SL and PSL
         against the whole catalogue, the positive too, as (4.1) is printed.
@@ -76,8 +78,9 @@ class RunConfig:
     tau2 : float, optional
         BSL's temperature of the negatives.
     alpha : float, optional
+        LLPAUC's part of the positives.
     beta : float, optional
-        LLPAUC's two parts.
+        LLPAUC's part of the negatives.
     form : {"inside"}, optional
         The other form of PSL.
     tau_weight : float, optional
@@ -85,8 +88,9 @@ class RunConfig:
     refresh : int, optional
         Epochs from one quantile of ``SL@K`` to the next.
     layers : int, optional
+        Of a graph backbone; the paper's value where it is not given.
     contrast_weight : float, optional
-        Of the graph backbones; the paper's values where they are not given.
+        Weight of XSimGCL's contrastive loss; the paper's value where it is not given.
     dataset_fingerprint : str, optional
         Of an archive of one's own, whose name does not say what is in it: the first 16 digits of
         the digest of its content.  :func:`psl.training.train` fills it in.

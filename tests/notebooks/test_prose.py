@@ -141,7 +141,7 @@ def speed(name: str) -> dict[str, Any]:
     return found
 
 
-def test_how_fast_the_roads_are() -> None:
+def test_how_fast_the_implementations_are() -> None:
     cpu, gpu = speed("cpu-2-threads"), speed("nvidia-h200")
     ratios = [s["case"]["roads"]["gather"]["gradient"]["ratio"] for s in (cpu, gpu)]
     assert ratios[0] == pytest.approx(150, rel=0.05) and ratios[1] == pytest.approx(26, rel=0.05)

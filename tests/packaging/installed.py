@@ -21,6 +21,8 @@ from psl.kernels.dispatch import cpu_kernels
 text, extra = Path(sys.argv[1]).read_text(encoding="utf-8"), sys.argv[2]
 home = Path(psl.__file__)
 assert "site-packages" in home.parts, f"not the installed package: {home}"
+data = ("templates/sweep.html", "templates/explorer.js", "paper/claims.yml")
+assert all((home.parents[1] / "companion" / name).is_file() for name in data)
 g = torch.Generator().manual_seed(0)
 pairs = torch.rand(30, 90, generator=g) < 0.1
 train = Interactions.from_pairs(*(x.numpy() for x in pairs.nonzero(as_tuple=True)), 30, 90)

@@ -175,6 +175,13 @@ def test_a_family_draws_every_curve_and_names_it(name: str, count: int) -> None:
     drawn(figure)
 
 
+def test_a_line_of_a_loss_has_its_colour_and_the_others_none_of_theirs() -> None:
+    axes = figures.lines(X, dict.fromkeys(("sl", "PSL-relu", "a bound"), X), "x", "y").axes[0]
+    colours = [to_hex(line.get_color()) for line in axes.lines]
+    assert colours[:2] == [COLOURS["sl"], COLOURS["psl-relu"]] and colours[2] in NEUTRALS
+    assert [t.get_text() for t in axes.texts] == ["SL", "PSL-relu", "a bound"]
+
+
 def test_compare_draws_the_paper_dashed_and_each_run_as_a_mark() -> None:
     rows = [("sl", 0.5, 0.4), ("sl", 0.5, 0.45), ("psl-relu", 0.6, 0.7)]
     table = pd.DataFrame(rows, columns=["loss", "paper", "ours"]).assign(metric="ndcg@20")
@@ -197,7 +204,7 @@ def test_compare_draws_an_interval_where_there_is_one() -> None:
     assert "interval" not in bare.get_supxlabel()
 
 
-def test_scaling_names_the_roads_and_marks_sizes() -> None:
+def test_scaling_names_its_lines_and_marks_sizes() -> None:
     sizes = {"negatives": (64, 128, 4096), "batch": (64, 128, 4096), "dim": (16, 64, 256)}
     rows = [
         (varied, size, 0.01 * size, nan if size == 4096 else size, 0.001 * size)

@@ -1,4 +1,4 @@
-"""The roads that are compared: the formula as it stands, two better ones, and the trainer's."""
+"""What is compared: the formula as it stands, two better implementations, and the trainer's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from psl.losses import PairwiseSoftmaxLoss
 from psl.ops import sampled_loss, unit_rows
 
 # users (B, d), items (I, d), positive (B,), negative (B, N) -> a scalar
-Road = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+Implementation = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 LOSS = PairwiseSoftmaxLoss(0.1, "relu")
 
 
@@ -37,11 +37,11 @@ def product(users: Tensor, items: Tensor, positive: Tensor, negative: Tensor) ->
 
 
 def ours(users: Tensor, items: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-    """Take the road of the trainer."""
+    """Take the operator of the trainer."""
     return sampled_loss(unit_rows(users) / 2, unit_rows(items), positive, negative, LOSS)
 
 
-ROADS: dict[str, Road] = {
+IMPLEMENTATIONS: dict[str, Implementation] = {
     "gather": gather,
     "gather of unit rows": gather_unit_rows,
     "product, then gather": product,
