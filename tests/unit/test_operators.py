@@ -89,21 +89,6 @@ def test_the_fused_loss_passes_gradcheck(activation: str) -> None:
     assert torch.autograd.gradcheck(whole, (users, items))
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_the_whole_catalogue_is_every_item_sampled_once(dtype: torch.dtype) -> None:
-    users, items, positive, _ = tables(dtype)
-    every = torch.arange(19).expand(5, -1)
-    loss = PairwiseSoftmaxLoss(0.1)
-    results = []
-    for value in (
-        catalogue_loss(users * 0.1, items * 0.1, positive, loss),
-        sampled_loss(users * 0.1, items * 0.1, positive, every, loss),
-    ):
-        results.append((value, *torch.autograd.grad(value, (users, items))))
-    for one, other in zip(*results, strict=True):
-        assert torch.allclose(one, other, rtol=1e-5, atol=1e-6)
-
-
 def test_only_softmax_losses_have_a_form_over_the_catalogue() -> None:
     users, items, positive, _ = tables(torch.float32)
     with pytest.raises(ValueError, match="SL and PSL have"):
