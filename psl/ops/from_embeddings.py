@@ -191,15 +191,9 @@ def catalogue_loss(
 
 
 def _fused_loss(
-    users: Tensor,
-    items: Tensor,
-    positive: Tensor,
-    negative: Tensor | None,
-    spec: FusedSpec,
-    reduction: Reduction,
-    rows: int,
-    impl: Impl,
-) -> Tensor:
+    users: Tensor, items: Tensor, positive: Tensor, negative: Tensor | None, spec: FusedSpec,
+    reduction: Reduction, rows: int, impl: Impl,
+) -> Tensor:  # fmt: skip
     tables = promote_embeddings(users, items)
     value = fused_softmax(*tables, positive, negative, spec, rows=rows, impl=impl)
     factor = spec.factor if reduction == "mean" else spec.factor * len(users)

@@ -89,16 +89,9 @@ def fused_softmax(
 
 @operator("pairwise_softmax")
 def _fused_softmax(
-    users: Tensor,
-    items: Tensor,
-    positive: Tensor,
-    negative: Tensor | None,
-    tau: float,
-    activation: str,
-    rows: int,
-    wanted: bool,
-    impl: str,
-) -> tuple[Tensor, Tensor, Tensor]:
+    users: Tensor, items: Tensor, positive: Tensor, negative: Tensor | None, tau: float,
+    activation: str, rows: int, wanted: bool, impl: str,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Return the mean, and if it is ``wanted`` its gradient, shapes (), (B, d) and (I, d).
 
     If not, both parts of the gradient are empty, (0, d).

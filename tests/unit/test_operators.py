@@ -41,11 +41,12 @@ def tables(dtype: torch.dtype, columns: bool = False) -> tuple[Tensor, Tensor, T
 def test_operators_are_what_torch_expects(dtype: torch.dtype, columns: bool) -> None:
     """Also where a table was transposed: what is promised to a compiler has the strides given."""
     ops, (users, items, positive, negative) = torch.ops.psl, tables(dtype, columns)
-    opcheck(ops.sampled_scores.default, (users, items, negative, 2))
-    plain = (users.detach(), items.detach(), negative, torch.ones(5, 7, dtype=dtype), 2)
-    opcheck(ops.sampled_scores_backward.default, plain)
+    opcheck(ops.sampled_scores.default, (users, items, negative, 2, "auto"))
+    plain = (users.detach(), items.detach(), negative, torch.ones(5, 7, dtype=dtype))
+    opcheck(ops.sampled_scores_backward.default, (*plain, 2, "auto"))
     for drawn in (negative, None):
-        opcheck(ops.pairwise_softmax.default, (users, items, positive, drawn, 0.1, "relu", 2, True))
+        batch = users, items, positive, drawn
+        opcheck(ops.pairwise_softmax.default, (*batch, 0.1, "relu", 2, True, "auto"))
     opcheck(ops.unit_rows.default, (users,))
     unit = (users.detach(), items.detach()[:5], users.detach()[:, 0])
     opcheck(ops.unit_rows_backward.default, unit)

@@ -71,14 +71,9 @@ def _weights(
 
 
 def catalogue_softmax(
-    users: Tensor,
-    items: Tensor,
-    positive: Tensor,
-    negative: Tensor | None,
-    tau: float,
-    activation: str,
-    wanted: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
+    users: Tensor, items: Tensor, positive: Tensor, negative: Tensor | None, tau: float,
+    activation: str, wanted: bool,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Do what :func:`.sampled.pairwise_softmax` says.
 
     Memory beyond inputs and outputs is at most 512 MiB, or one row of 8 bytes an item.

@@ -13,7 +13,7 @@ DRAWS = 512
 
 
 @triton.jit(do_not_specialize=["key"])
-def _draw(  # type: ignore[no-untyped-def]  # a key is always 64 bits
+def _draw(
     key: tl.int64, indptr, positives, users, out, num_users, num_items, count, length,
     BLOCK: tl.constexpr,
 ):  # fmt: skip

@@ -167,14 +167,9 @@ def _gather(
 
 
 def pairwise_softmax(
-    users: Tensor,
-    items: Tensor,
-    positive: Tensor,
-    negative: Tensor | None,
-    tau: float,
-    activation: str,
-    wanted: bool = True,
-) -> tuple[Tensor, Tensor, Tensor]:
+    users: Tensor, items: Tensor, positive: Tensor, negative: Tensor | None, tau: float,
+    activation: str, wanted: bool = True,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Return the loss of each row (B,) and the gradients of its mean, (B, d) and (I, d).
 
     ``negative`` (B, N) are the sampled items; ``None`` means every item once, the positive too.

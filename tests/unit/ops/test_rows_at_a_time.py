@@ -174,7 +174,7 @@ def test_the_implementation_is_chosen_by_call(
         take(*inputs, loss, impl="kernel")
     wide = [x.double() if x.is_floating_point() else x for x in inputs]
     monkeypatch.setenv("PSL_KERNELS", "on")
-    with pytest.raises(ValueError, match="serves torch.float64"):
+    with pytest.raises(ValueError, match=r"serves torch\.float64"):
         take(*wide, loss, impl="kernel")
     with pytest.raises(UnknownNameError, match="unknown impl 'kernels'"):
         take(*inputs, loss, impl="kernels")
