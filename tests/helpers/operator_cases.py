@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
+import pytest
 import torch
 from torch import Tensor
 from torch.nn.functional import embedding, normalize
@@ -18,7 +20,19 @@ from psl.kernels import dispatch
 from psl.losses import BPRLoss, PairwiseSoftmaxLoss, bpr_loss, pairwise_softmax_loss
 from psl.ops import catalogue_loss, lookup, sampled_loss, sampled_scores, unit_rows
 
-ON_CPU = {"torch": "off", "numba": "on", "triton": "on"}
+
+def missing(module: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(find_spec(module) is None, reason=f"{module} is missing")
+
+
+TORCH, NUMBA = "torch", pytest.param("numba", marks=missing("numba"))
+TRITON = pytest.param("triton", marks=missing("triton"))
+CUDA = pytest.param("cuda", marks=[pytest.mark.gpu, missing("triton")])
+everywhere = pytest.mark.parametrize("impl", [TORCH, NUMBA, TRITON, CUDA])
+kernels = pytest.mark.parametrize("impl", [NUMBA, TRITON, CUDA])
+gpu = pytest.mark.parametrize("impl", [TRITON, CUDA])
+paths = pytest.mark.parametrize("path", ["sampled", "dense", "catalogue"])
+Call = Callable[..., Any]
 
 
 class Shape(NamedTuple):
@@ -26,6 +40,9 @@ class Shape(NamedTuple):
     count: int
     items: int
     dim: int
+
+
+SMALL = Shape(7, 37, 53, 24)
 
 
 def problem(shape: Shape, length: float = 1.0) -> list[Tensor]:
@@ -40,6 +57,11 @@ def problem(shape: Shape, length: float = 1.0) -> list[Tensor]:
     positive[0], positive[1], negative[0, 0], negative[1, 0] = 0, 1, 1, 0
     negative[2, -1], negative[3, :2] = positive[2], 2
     return [users * length, items, positive, negative]
+
+
+def softmax_inputs(path: str, shape: Shape = SMALL, length: float = 1.0) -> list[Any]:
+    inputs: list[Any] = problem(shape, length)
+    return [*inputs[:3], None] if path == "catalogue" else inputs
 
 
 def _scores(u: Tensor, v: Tensor, ids: Tensor) -> Tensor:
@@ -82,7 +104,7 @@ OPERATORS: dict[str, tuple[Callable[..., Tensor], Callable[..., Tensor]]] = {
 def _implementation(name: str, path: str | None):
     """Serve from one implementation; ``path``: whether visits or dense products take a loss."""
     before = os.environ.get("PSL_KERNELS")
-    os.environ["PSL_KERNELS"] = ON_CPU.get(name, "on")
+    os.environ["PSL_KERNELS"] = "off" if name == "torch" else "on"
     kernels = dispatch._load_cuda() if name in ("triton", "cuda") else dispatch._load()
     module = path and name != "torch" and kernels.sampled
     if module:

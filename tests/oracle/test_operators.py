@@ -8,74 +8,26 @@ Triton is imported.  With ``--run-gpu`` a GPU runs them too.  Whether they compi
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from importlib.util import find_spec
-from multiprocessing import get_context
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 import operator_cases as cases
-from operator_cases import Shape, exact, problem
-from process_defaults import other_defaults
+from operator_cases import (
+    SMALL,
+    Call,
+    Shape,
+    everywhere,
+    exact,
+    kernels,
+    paths,
+    problem,
+    softmax_inputs,
+)
 from psl.activations import ACTIVATIONS
-from psl.interactions import Interactions
-from psl.models.contrast import orthant_noise
-from psl.models.graph import Graph
-from psl.negatives import NoisyNegatives, UniformNegatives
-from psl.streams import stream_key
 from psl.training.device import torch_threads
-
-Call = Callable[..., Any]
-INTERPRET = {"TRITON_INTERPRET": "1", "PSL_TRITON_CPU": "1"}
-
-
-def missing(module: str) -> pytest.MarkDecorator:
-    return pytest.mark.skipif(find_spec(module) is None, reason=f"{module} is missing")
-
-
-TORCH, NUMBA = "torch", pytest.param("numba", marks=missing("numba"))
-TRITON = pytest.param("triton", marks=missing("triton"))
-CUDA = pytest.param("cuda", marks=[pytest.mark.gpu, missing("triton")])
-
-
-@pytest.fixture(scope="module")
-def interpreter() -> Iterator[ProcessPoolExecutor]:
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        with pytest.MonkeyPatch.context() as patch:
-            for name, value in INTERPRET.items():
-                patch.setenv(name, value)
-            pool.submit(os.getpid).result()  # the process starts here, with these variables
-        yield pool
-
-
-@pytest.fixture
-def call(impl: str, request: pytest.FixtureRequest) -> Call:
-    """Call a function of ``operator_cases`` with the name of the implementation."""
-
-    def run(function: Call, *args: Any, **how: Any) -> Any:
-        if impl != "triton":
-            return function(impl, *args, **how)
-        pool = request.getfixturevalue("interpreter")
-        return pool.submit(function, impl, *args, **how).result()
-
-    return run
-
-
-everywhere = pytest.mark.parametrize("impl", [TORCH, NUMBA, TRITON, CUDA])
-kernels = pytest.mark.parametrize("impl", [NUMBA, TRITON, CUDA])
-paths = pytest.mark.parametrize("path", ["sampled", "dense", "catalogue"])
-SMALL = Shape(7, 37, 53, 24)
-
-
-def softmax_inputs(path: str, shape: Shape = SMALL, length: float = 1.0) -> list[Any]:
-    inputs: list[Any] = problem(shape, length)
-    return [*inputs[:3], None] if path == "catalogue" else inputs
 
 
 def compare(got: list[Tensor], expected: list[Tensor], tau: float = 1.0) -> None:
@@ -214,107 +166,6 @@ def test_an_id_outside_the_table_shows(call: Call, impl: str, path: str, bad_id:
         assert bool(grad_users[3].isnan().all())
 
 
-@pytest.mark.parametrize("impl", [TRITON, CUDA])
-def test_scores_of_an_id_outside_the_table(call: Call) -> None:
-    users, items, _, columns = problem(SMALL)
-    columns[1, 2], columns[3, 4] = -1, len(items)
-    outside = (columns < 0) | (columns >= len(items))
-    scores = call(cases.kernel, None, "sampled_scores", users, items, columns)
-    assert torch.equal(scores.isnan(), outside)
-    weight = torch.ones(columns.shape)
-    back = call(cases.kernel, None, "sampled_scores_backward", users, items, columns, weight)
-    assert torch.equal(back[0].isnan().all(1), outside.any(1))
-
-
-@kernels
-def test_a_row_that_is_not_a_number_stays_one(call: Call) -> None:
-    x = torch.ones(20, 8)
-    x[7, 2] = math.nan
-    out, inverse = call(cases.kernel, None, "unit_rows", x)
-    assert out.isnan().any(1).nonzero().tolist() == inverse.isnan().nonzero().tolist() == [[7]]
-
-
-@pytest.mark.parametrize("impl", [TRITON, CUDA])
-@pytest.mark.parametrize("weight_decay", [0.0, 0.01])
-def test_adam_is_that_of_torch(call: Call, weight_decay: float) -> None:
-    g = torch.Generator().manual_seed(0)
-    table, settings = torch.randn(70, 31, generator=g), {"lr": 0.1, "weight_decay": weight_decay}
-    wide = table.double().requires_grad_()
-    theirs = torch.optim.Adam([wide], **settings)
-    mean, square = torch.zeros_like(table), torch.zeros_like(table)
-    how = {"betas": (0.9, 0.999), "eps": 1e-8, **settings}
-    for step in range(1, 8):
-        grad = torch.randn(70, 31, generator=g) * 10.0**-step
-        grad[3] = 0.0
-        wide.grad = grad.double()
-        theirs.step()
-        state = table, grad, mean, square, torch.tensor(float(step))
-        table, mean, square = call(cases.kernel, None, "adam_step", *state, **how)
-        assert torch.allclose(table.double(), wide.detach(), rtol=1e-6, atol=2e-6)
-    kept = theirs.state[wide]
-    assert torch.allclose(mean.double(), kept["exp_avg"], rtol=1e-5, atol=1e-9)
-    assert torch.allclose(square.double(), kept["exp_avg_sq"], rtol=1e-5, atol=1e-12)
-
-
-@kernels
-@pytest.mark.parametrize("dim", [5, 64])
-def test_noise_is_that_of_torch(call: Call, dim: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    x = torch.randn(37, dim, generator=torch.Generator().manual_seed(0))
-    x[2, 1], x[5] = 0.0, 0.0
-    key = stream_key(7, "backbone", 3)
-    monkeypatch.setenv("PSL_KERNELS", "off")
-    expected = orthant_noise(x, key, 0.1)
-    for given in (key, torch.tensor(key)):
-        assert torch.equal(orthant_noise(x, given, 0.1), expected)
-        got = call(cases.kernel, None, "orthant_noise", x, given, 0.1)
-        assert torch.equal(got == 0, expected == 0)
-        assert torch.allclose(got, expected, rtol=1e-6, atol=1e-9)
-
-
-@kernels
-@pytest.mark.parametrize("dim", [5, 64, 130])
-def test_a_sparse_product(call: Call, dim: int) -> None:
-    """With a row of no entry, and one of more than a block."""
-    rng = np.random.default_rng(0)
-    users = np.concatenate([rng.integers(0, 30, 200), np.full(90, 31)])
-    liked = np.concatenate([rng.integers(0, 90, 200), np.arange(90)])
-    graph = Graph(Interactions.from_pairs(users, liked, 33, 95))
-    for matrix in (graph.to_users, graph.to_items):
-        x = torch.randn(matrix.shape[1], dim, generator=torch.Generator().manual_seed(1))
-        expected = matrix.to_dense().double() @ x.double()
-        got = call(cases.kernel, None, "csr_product", matrix, x)
-        assert torch.allclose(got.double(), expected, rtol=1e-5, atol=1e-6)
-
-
-@kernels
-@pytest.mark.parametrize("key", [0, 1, 16, stream_key(7, "negatives", 3, 2), (1 << 63) - 1])
-def test_the_sampler_draws_what_torch_draws(
-    call: Call, key: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rng = np.random.default_rng(0)
-    # User 3 likes all but the last two items, user 4 none.
-    users = np.concatenate([rng.integers(0, 3, 90), np.full(298, 3)])
-    liked = np.concatenate([rng.integers(0, 300, 90), np.arange(298)])
-    sampler = UniformNegatives(Interactions.from_pairs(users, liked, 5, 300))
-    batch = torch.randint(5, (13,), generator=torch.Generator().manual_seed(0))
-    monkeypatch.setenv("PSL_KERNELS", "off")
-    expected = sampler.sample(batch, 101, key)
-    inputs = key, sampler.indptr, sampler.items, 300
-    got = call(cases.kernel, None, "uniform_negatives", *inputs, batch, 101)
-    assert got.dtype == torch.int64 and torch.equal(got, expected)
-
-
-@pytest.mark.parametrize("impl", [TRITON, CUDA])
-def test_a_user_that_does_not_exist_gets_no_item_and_nothing_is_read_there(call: Call) -> None:
-    sampler = UniformNegatives(Interactions.from_pairs(np.arange(5), np.arange(5), 5, 30))
-    batch = torch.tensor([0, -1, 3, 5, 1 << 40, 4])
-    outside = (batch < 0) | (batch >= 5)
-    expected = sampler.sample(batch.masked_fill(outside, 0), 101, 7)
-    expected[outside] = -1
-    inputs = 7, sampler.indptr, sampler.items, 30, batch, 101
-    assert torch.equal(call(cases.kernel, None, "uniform_negatives", *inputs), expected)
-
-
 @everywhere
 @paths
 def test_the_same_input_gives_the_same_bits(call: Call, impl: str, path: str) -> None:
@@ -333,33 +184,3 @@ def test_the_same_input_gives_the_same_bits(call: Call, impl: str, path: str) ->
                     got += call(cases.call, path, "unit_rows", inputs[1:2])
             expected = expected or got
             assert all(torch.equal(a, b) for a, b in zip(got, expected, strict=True))
-
-
-@pytest.mark.parametrize("impl", [NUMBA])
-def test_defaults_of_the_process_do_not_reach_the_kernels(call: Call) -> None:
-    """An output of another dtype or device than the inputs' would be written beyond its end."""
-    users, items, positive, negative = inputs = problem(SMALL)
-    data = Interactions.from_pairs(np.arange(7), np.arange(7), 7, 53)
-    sampler, noisy = UniformNegatives(data), NoisyNegatives(data, 0.5, np.random.default_rng(0))
-    graph, batch = Graph(data).to_users, positive % 7
-
-    def outputs() -> list[Any]:
-        return [
-            *call(cases.kernel, "sampled", "pairwise_softmax", *inputs, 0.1, "relu"),
-            *call(cases.kernel, "dense", "pairwise_softmax", *inputs, 0.1, "relu"),
-            call(cases.kernel, None, "sampled_scores", users, items, negative),
-            *call(cases.kernel, None, "sampled_scores_backward", *inputs[:2], negative, weight),
-            *call(cases.kernel, None, "unit_rows", items),
-            call(cases.kernel, None, "unit_rows_backward", items, items, items[:, 0].contiguous()),
-            call(cases.kernel, None, "csr_product", graph, items),
-            call(cases.kernel, None, "orthant_noise", items, 5, 0.1),
-            sampler.sample(batch, 7, 5),
-            noisy.sample(batch, 7, 5),
-        ]
-
-    weight = torch.ones(negative.shape)
-    expected = outputs()
-    with other_defaults():
-        got = outputs()
-    for one, two in zip(expected, got, strict=True):
-        assert one.dtype == two.dtype and torch.equal(one, two)
