@@ -24,25 +24,16 @@ from psl.ops import upcast_half
 from psl.ops.once_differentiable import once_differentiable
 
 __all__ = [
-    "dual",
-    "dual_value",
-    "multiplier",
-    "radius_for_temperature",
-    "saturation_radius",
-    "temperature_for_radius",
-    "worst_case",
-]
+    "dual", "dual_value", "multiplier", "radius_for_temperature", "saturation_radius",
+    "temperature_for_radius", "worst_case",
+]  # fmt: skip
 
 
 def worst_case(losses: Tensor, tau: Tensor | float) -> Tensor:
     """Return the worst-case distribution ``q`` proportional to ``exp(l / tau)``, shape (..., I).
 
-    At ``tau = 0`` it is uniform over the maximisers of ``l``.
-
-    Raises
-    ------
-    ValueError
-        If a temperature is negative.
+    At ``tau = 0`` it is uniform over the maximisers of ``l``.  Raises ValueError if a temperature
+    is negative.
     """
     losses = _floating(losses)
     return torch.softmax(_tilt(losses, _temperature(tau, losses)), dim=-1)
@@ -52,12 +43,7 @@ def dual_value(losses: Tensor, eta: Tensor | float, tau: Tensor | float) -> Tens
     """Return ``tau log mean exp(l / tau) + tau eta`` (Lemma A.3), shape (...).
 
     An upper bound of the constrained problem for every ``tau >= 0``, exact at the minimiser; at
-    ``tau = 0`` it is ``max l``.
-
-    Raises
-    ------
-    ValueError
-        If a temperature is negative.
+    ``tau = 0`` it is ``max l``.  Raises ValueError if a temperature is negative.
     """
     losses = _floating(losses)
     return dual(losses, eta, _temperature(tau, losses))
@@ -81,12 +67,8 @@ def dual(losses: Tensor, eta: Tensor | float, tau: Tensor | float) -> Tensor:
 def radius_for_temperature(losses: Tensor, tau: Tensor | float) -> Tensor:
     """Return ``KL(q_tau || uniform)``, the radius whose optimal multiplier is ``tau``, (...).
 
-    At ``tau = 0`` it is the :func:`saturation_radius`.
-
-    Raises
-    ------
-    ValueError
-        If a temperature is negative.
+    At ``tau = 0`` it is the :func:`saturation_radius`.  Raises ValueError if a temperature is
+    negative.
     """
     losses = _floating(losses)
     t = _temperature(tau, losses)
@@ -145,8 +127,6 @@ def multiplier(losses: Tensor, eta: Tensor | float, iterations: int = 64) -> Ten
     common cases, 20 near saturation.  It stops when every row has settled, which on a GPU means
     waiting for the device at each step; a settled row does not move any more, so that its result
     does not depend on the rest of the batch.
-
-    Raises nothing.
     """
     losses = _floating(losses)
     eta = _like(eta, losses).expand(losses.shape[:-1])

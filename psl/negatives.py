@@ -9,7 +9,7 @@ from torch import Tensor
 from psl.errors import DataError
 from psl.holdout import holdout
 from psl.interactions import Interactions
-from psl.kernels.dispatch import cpu_kernels, gpu_kernels
+from psl.kernels.dispatch import choose
 from psl.streams import stream_key, uniforms
 
 __all__ = ["NoisyNegatives", "UniformNegatives"]
@@ -50,14 +50,11 @@ class UniformNegatives:
 
     def __init__(self, train: Interactions, device: torch.device | str = "cpu") -> None:
         if not (train.num_users and train.num_items):
-            raise DataError(
-                f"{train.num_users} users and {train.num_items} items: there is nothing to draw"
-            )
+            sizes = f"{train.num_users} users and {train.num_items} items"
+            raise DataError(f"{sizes}: there is nothing to draw")
         if int(train.degrees.max()) >= train.num_items:
             user = int(train.degrees.argmax())
-            raise DataError(
-                f"user {user} has every item as a positive: there is no negative to draw"
-            )
+            raise DataError(f"user {user} has every item as a positive: there is no negative")
         self.num_items = int(train.num_items)
         view = train.to(device)
         self.indptr, self.items, users = view.indptr, view.items, view.users
@@ -89,11 +86,8 @@ class UniformNegatives:
             for such a user, and without it torch's own assertion fails on the device.
         """
         _check(users, len(self.indptr) - 1, key)
-        kernels = gpu_kernels(users) or cpu_kernels(users)
-        if kernels is not None:
-            out: Tensor = kernels.uniform_negatives(
-                key, self.indptr, self.items, self.num_items, users, count
-            )
+        if kernel := choose("uniform_negatives", users):
+            out: Tensor = kernel(key, self.indptr, self.items, self.num_items, users, count)
             return out
         first = self.indptr[users].unsqueeze(1)
         free = self.num_items - (self.indptr[users + 1].unsqueeze(1) - first)
@@ -163,10 +157,9 @@ class NoisyNegatives:
         """
         drawn = self.uniform.sample(users, count, key)
         coin_key, which_key = stream_key(key, "coin"), stream_key(key, "which")
-        kernels = cpu_kernels(users)
-        if kernels is not None:
+        if kernel := choose("mix_in", users):
             ids = (self.indptr, self.items, users, drawn)
-            out: Tensor = kernels.mix_in(coin_key, which_key, self.ratio, *ids)
+            out: Tensor = kernel(coin_key, which_key, self.ratio, *ids)
             return out
         shape = (len(users), count)
         coin = uniforms(coin_key, shape, users.device) < self.ratio

@@ -1,4 +1,7 @@
-"""Whether the kernels serve: their compiler is installed, and nobody turned them off.
+"""Which implementation of an operator serves: the kernel of the tensor's device, or torch.
+
+An operator has one name: ``torch.ops.psl.NAME``, and a function NAME of :mod:`psl.kernels.cpu`,
+of :mod:`psl.kernels.cuda`, or of both; :func:`choose` is where one of them is chosen.
 
 Two Python threads may call the kernels at once where numba's threading layer is OpenMP or TBB.
 Its third, ``workqueue``, which serves where neither is installed, ends a process that does.
@@ -9,19 +12,22 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from types import ModuleType
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
 from psl.errors import UnknownNameError
 
-__all__ = ["cpu_kernels", "gpu_kernels", "serving"]
+__all__ = ["Impl", "choose", "cpu_kernels", "gpu_kernels", "serving"]
 
+Impl = Literal["auto", "torch", "kernel"]
 ON, OFF = ("on", "1", "true", "yes"), ("off", "0", "false", "no")
 _forked = False
 
@@ -84,7 +90,7 @@ def _compiles_for(device: torch.device) -> bool:
 
 
 def _enabled() -> bool:
-    """Whether the environment leaves the kernels on; a slip of the pen is not taken for yes."""
+    """Whether the environment leaves the kernels on; an unknown value is an error."""
     word = os.environ.get("PSL_KERNELS", "").strip().lower() or "on"
     if word not in ON + OFF:
         raise UnknownNameError("value of PSL_KERNELS", word, ON + OFF)
@@ -119,6 +125,26 @@ def _say_what_is_missing() -> None:
         "pip install 'psl[fast]' brings it, PSL_KERNELS=off says that it is meant",
         stacklevel=3,
     )
+
+
+def choose(operator: str, tensor: Tensor, impl: str = "auto") -> Callable[..., Any] | None:
+    """Return the kernel of an operator for a tensor's device and dtype; ``None``: torch takes it.
+
+    Raises UnknownNameError for an ``impl`` that is none of "auto", "torch" and "kernel", and
+    ValueError where "kernel" is asked for and none serves.
+    """
+    if impl not in get_args(Impl):
+        raise UnknownNameError("impl", impl, get_args(Impl))
+    for kernels in (gpu_kernels, cpu_kernels) if impl != "torch" else ():
+        found: Callable[..., Any] | None = getattr(kernels(tensor), operator, None)
+        if found is not None:
+            return found
+    if impl == "kernel":
+        raise ValueError(
+            f"impl='kernel': none of {operator} serves {tensor.dtype} on {tensor.device.type}; it "
+            "takes float32, and numba on a CPU or Triton on a GPU, and PSL_KERNELS not off"
+        )
+    return None
 
 
 def cpu_kernels(tensor: Tensor) -> ModuleType | None:

@@ -32,32 +32,11 @@ from psl.losses.slatk import SLatKLoss, slatk_loss
 from psl.losses.stateful import Batch, EmbedFn, StatefulLoss, TrainingSetup, UpdateTarget
 
 __all__ = [
-    "LOSSES",
-    "AdvInfoNCELoss",
-    "BPRLoss",
-    "BSLLoss",
-    "Batch",
-    "EmbedFn",
-    "LLPAUCLoss",
-    "LossSpec",
-    "PairwiseSoftmaxLoss",
-    "Reduction",
-    "SLatKLoss",
-    "SoftmaxLoss",
-    "StatefulLoss",
-    "TrainingSetup",
-    "UpdateTarget",
-    "adv_infonce_loss",
-    "bpr_loss",
-    "bsl_loss",
-    "check_positive",
-    "check_scores",
-    "get_loss",
-    "pairwise_softmax_loss",
-    "reduce",
-    "slatk_loss",
-    "softmax_loss",
-]
+    "LOSSES", "AdvInfoNCELoss", "BPRLoss", "BSLLoss", "Batch", "EmbedFn", "LLPAUCLoss", "LossSpec",
+    "PairwiseSoftmaxLoss", "Reduction", "SLatKLoss", "SoftmaxLoss", "StatefulLoss", "TrainingSetup",
+    "UpdateTarget", "adv_infonce_loss", "bpr_loss", "bsl_loss", "check_positive", "check_scores",
+    "get_loss", "pairwise_softmax_loss", "reduce", "slatk_loss", "softmax_loss",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -111,13 +90,8 @@ LOSSES: dict[str, LossSpec] = {
 
 
 # What others call them, for who looks for it here.
-KNOWN_AS = {
-    "softmax": "sl",
-    "sampled-softmax": "sl",
-    "ssm": "sl",
-    "infonce": "sl",
-    "psl": "psl-relu",
-}
+KNOWN_AS = dict.fromkeys(("softmax", "sampled-softmax", "ssm", "infonce"), "sl")
+KNOWN_AS["psl"] = "psl-relu"
 
 
 def get_loss(name: str) -> LossSpec:

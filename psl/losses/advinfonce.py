@@ -7,14 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from psl.losses.base import (
-    Reduction,
-    check_at_least,
-    check_positive,
-    check_scores,
-    format_extra_repr,
-    reduce,
-)
+from psl.losses.base import Reduction, check_at_least, check_positive, check_scores, reduce
 from psl.losses.stateful import Batch, StatefulLoss, TrainingSetup, UpdateTarget
 from psl.ops import lookup, sampled_scores
 
@@ -35,28 +28,14 @@ def adv_infonce_loss(
     .. math:: -\log \frac{e^{f_i/\tau}}{e^{f_i/\tau} + K \sum_j N p_j e^{f_j/\tau}},
               \quad p = \mathrm{softmax}(g)
 
+    Scores, ``tau``, ``reduction``, result and errors as :func:`pairwise_softmax_loss`.
+
     Parameters
     ----------
-    positive, negative : Tensor, shapes (B,) and (B, N)
-        Scores on the scale ``f = cos / 2``.
-    tau : float
-        Temperature, positive.
     hardness : Tensor, shape (B, N), optional
         The adversary's logits ``g``; without them all negatives weigh the same.
     factor : float
         ``K``, the weight of the negatives against the positive; positive.
-    reduction : {"mean", "sum", "none"}
-
-    Returns
-    -------
-    Tensor
-        Scalar, or shape (B,) for ``reduction="none"``; at least float32.
-
-    Raises
-    ------
-    ValueError
-        For wrong shapes, scores or hardness that are not floating point, or a temperature or factor
-        that is not positive.
     """
     positive, negative = check_scores(positive, negative)
     check_positive(tau=tau, factor=factor)
@@ -80,9 +59,7 @@ class AdvInfoNCELoss(StatefulLoss):
 
     Parameters
     ----------
-    tau : float
-        Positive.
-    adversary_lr : float
+    tau, adversary_lr : float
         Positive.
     interval, limit : int
         Epochs from one adversarial pass to the next, at least 1; how many there are at most.
@@ -98,6 +75,7 @@ class AdvInfoNCELoss(StatefulLoss):
     """
 
     needs_ids = True
+    settings = ("tau", "adversary_lr", "interval", "limit", "dim")
     user: Tensor | None
     item: Tensor | None
 
@@ -119,12 +97,6 @@ class AdvInfoNCELoss(StatefulLoss):
         self.register_parameter("item", None)
         self.tau, self.adversary_lr = tau, adversary_lr
         self.interval, self.limit, self.dim = interval, limit, dim
-
-    def extra_repr(self) -> str:
-        """Show the settings in ``print(loss)``."""
-        return format_extra_repr(
-            self, "tau", "adversary_lr", "interval", "limit", "dim", "reduction"
-        )
 
     def setup(self, training: TrainingSetup) -> None:
         """Create the adversary and its optimiser."""

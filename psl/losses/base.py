@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -11,16 +12,24 @@ from psl.ops import upcast_half
 from psl.ops.reduction import Reduction, check_reduction, reduce
 
 __all__ = [
-    "Reduction",
-    "as_scalar",
-    "check_at_least",
-    "check_positive",
-    "check_reduction",
-    "check_scores",
-    "format_extra_repr",
-    "has_builtin_forward",
-    "reduce",
-]
+    "Loss", "Reduction", "as_scalar", "check_at_least", "check_positive", "check_scores",
+    "format_extra_repr", "has_builtin_forward", "reduce",
+]  # fmt: skip
+
+
+class Loss(nn.Module):
+    """What the modules of this package share: a reduction, and settings that ``print`` shows."""
+
+    settings: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, reduction: Reduction = "mean") -> None:
+        super().__init__()
+        check_reduction(reduction)
+        self.reduction: Reduction = reduction
+
+    def extra_repr(self) -> str:
+        """Show the settings in ``print(loss)``."""
+        return format_extra_repr(self, *self.settings, "reduction")
 
 
 def as_scalar(value: float | Tensor) -> float | Tensor:
@@ -95,11 +104,7 @@ def has_builtin_forward(loss: nn.Module, cls: type[nn.Module]) -> bool:
     What is fused stands for that function alone: not for a subclass that adds a margin, a method
     replaced on the object, or a hook that wants to see the scores.
     """
-    hooks = (
-        loss._forward_hooks,
-        loss._forward_pre_hooks,
-        loss._backward_hooks,
-        loss._backward_pre_hooks,
-    )
+    kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    hooked = any(getattr(loss, kind) for kind in kinds)
     own = type(loss).forward is cls.forward and type(loss).__call__ is nn.Module.__call__
-    return own and "forward" not in vars(loss) and not any(hooks)
+    return own and "forward" not in vars(loss) and not hooked

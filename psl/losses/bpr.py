@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from psl.activations import softplus
-from psl.losses.base import Reduction, check_reduction, check_scores, format_extra_repr, reduce
+from psl.losses.base import Loss, Reduction, check_scores, reduce
 
 __all__ = ["BPRLoss", "bpr_loss"]
 
@@ -19,17 +19,8 @@ def bpr_loss(positive: Tensor, negative: Tensor, *, reduction: Reduction = "mean
     return reduce(softplus(negative - positive.unsqueeze(-1)).mean(dim=-1), reduction)
 
 
-class BPRLoss(nn.Module):
+class BPRLoss(Loss):
     """Module form of :func:`bpr_loss`."""
-
-    def __init__(self, *, reduction: Reduction = "mean") -> None:
-        super().__init__()
-        check_reduction(reduction)
-        self.reduction: Reduction = reduction
-
-    def extra_repr(self) -> str:
-        """Show the settings in ``print(loss)``."""
-        return format_extra_repr(self, "reduction")
 
     def forward(self, positive: Tensor, negative: Tensor) -> Tensor:
         """Return the loss of ``positive (B,)`` against ``negative (B, N)``."""

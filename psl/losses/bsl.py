@@ -5,17 +5,9 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from psl.losses.base import (
-    Reduction,
-    as_scalar,
-    check_positive,
-    check_reduction,
-    check_scores,
-    format_extra_repr,
-    reduce,
-)
+from psl.losses.base import Loss, Reduction, as_scalar, check_positive, check_scores, reduce
 from psl.losses.stateful import Batch
 
 __all__ = ["BSLLoss", "bsl_loss"]
@@ -37,62 +29,49 @@ def bsl_loss(
 
     ``G(i)`` are the positives of the batch that share the row's group (its user).  Where every row
     is a group of its own the loss is ``tau2 / tau`` times the softmax loss at ``tau2``, exactly:
-    ``tau`` is then a mere factor.
+    ``tau`` is then a mere factor.  Scores, ``reduction``, result and errors as
+    :func:`pairwise_softmax_loss`.
 
     Parameters
     ----------
-    positive, negative : Tensor, shapes (B,) and (B, N)
-        Scores on the scale ``f = cos / 2``.
     tau, tau2 : float, or Tensor of one number
         Temperatures of the positive and of the negative side (the paper's tau_1, tau_2).
     group : Tensor of int64, shape (B,), optional
         Rows of the same number share their positives; ``None``: no two rows do.
-    reduction : {"mean", "sum", "none"}
-
-    Returns
-    -------
-    Tensor
-        Scalar, or shape (B,) for ``reduction="none"``; at least float32.
-
-    Raises
-    ------
-    ValueError
-        For wrong shapes, scores that are not floating point, or a temperature that is not positive.
     """
     positive, negative = check_scores(positive, negative)
     check_positive(tau=tau, tau2=tau2)
     tau, tau2 = as_scalar(tau), as_scalar(tau2)
-    pull = positive / tau
+    pos_term = positive / tau
     if group is not None:
         if group.shape != positive.shape:
             raise ValueError(
                 f"group must have the shape of positive, {tuple(positive.shape)}, "
                 f"got {tuple(group.shape)}"
             )
-        # A group's number is the place of its first row in the sorted order: nobody has to wait for
-        # a GPU to say how many groups there are.
+        # A group's number is the index of its first row in the sorted order: counting the groups
+        # would wait for a GPU.
         number = torch.searchsorted(group.sort().values, group)
-        size = _sums(torch.ones_like(pull), number)
-        top = torch.full_like(pull, -math.inf)
-        top = top.scatter_reduce(0, number, pull.detach(), "amax")
-        mass = _sums((pull - top[number]).exp(), number)
-        pull = top[number] + (mass[number] / size[number]).log()
-    push = (tau2 / tau) * torch.logsumexp(negative / tau2, dim=-1)
-    return reduce(push - pull, reduction)
+        size = _sums(torch.ones_like(pos_term), number)
+        top = torch.full_like(pos_term, -math.inf)
+        top = top.scatter_reduce(0, number, pos_term.detach(), "amax")
+        mass = _sums((pos_term - top[number]).exp(), number)
+        pos_term = top[number] + (mass[number] / size[number]).log()
+    neg_term = (tau2 / tau) * torch.logsumexp(negative / tau2, dim=-1)
+    return reduce(neg_term - pos_term, reduction)
 
 
 def _sums(values: Tensor, number: Tensor) -> Tensor:
     """Add up the values (B,) of each number.
 
-    It is the gradient of a table with respect to its rows, for which a GPU has one order of adding;
-    ``index_add`` takes there whichever comes.
+    As the gradient of an embedding, which is deterministic on a GPU; ``index_add`` is not.
     """
     column = values.unsqueeze(1)
     sums: Tensor = torch.ops.aten.embedding_dense_backward(column, number, len(values), -1, False)
     return sums.squeeze(1)
 
 
-class BSLLoss(nn.Module):
+class BSLLoss(Loss):
     """Module form of :func:`psl.losses.bsl_loss`; groups are the users of the batch.
 
     Parameters
@@ -107,13 +86,12 @@ class BSLLoss(nn.Module):
     """
 
     needs_ids = True
+    settings = ("tau", "tau2")
 
     def __init__(
         self, tau: float = 0.1, tau2: float | None = None, *, reduction: Reduction = "mean"
     ) -> None:
-        super().__init__()
-        check_reduction(reduction)
-        self.reduction: Reduction = reduction
+        super().__init__(reduction)
         given = tau, tau if tau2 is None else tau2
         # A number of numpy's is a number.
         self.tau, self.tau2 = (t if isinstance(t, Tensor) else float(t) for t in given)
@@ -123,7 +101,3 @@ class BSLLoss(nn.Module):
         """Return the loss of ``positive (B,)`` against ``negative (B, N)``."""
         group = None if batch is None else batch.users
         return bsl_loss(positive, negative, self.tau, self.tau2, group, reduction=self.reduction)
-
-    def extra_repr(self) -> str:
-        """Show the settings in ``print(loss)``."""
-        return format_extra_repr(self, "tau", "tau2", "reduction")

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from psl.activations import softplus
-from psl.losses.base import Reduction, check_positive, check_scores, format_extra_repr, reduce
+from psl.losses.base import Reduction, check_positive, check_scores, reduce
 from psl.losses.stateful import StatefulLoss, TrainingSetup
 
 __all__ = ["LLPAUCLoss", "scalar"]
@@ -47,6 +47,8 @@ class LLPAUCLoss(StatefulLoss):
         If ``alpha`` or ``beta`` is outside (0, 1], or ``scalar_lr`` is not positive.
     """
 
+    settings = ("alpha", "beta", "scalar_lr")
+
     def __init__(
         self,
         alpha: float = 0.7,
@@ -64,10 +66,6 @@ class LLPAUCLoss(StatefulLoss):
         self.scalar_lr = scalar_lr
         self.a, self.b = scalar(1.0), scalar(0.0)
         self.s_pos, self.s_neg, self.gamma = scalar(0.5), scalar(0.5), scalar(0.0)
-
-    def extra_repr(self) -> str:
-        """Show the settings in ``print(loss)``."""
-        return format_extra_repr(self, "alpha", "beta", "scalar_lr", "reduction")
 
     def setup(self, training: TrainingSetup) -> None:
         """Create the optimisers of the scalars."""

@@ -6,14 +6,14 @@ import math
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from psl.activations import get_activation
 from psl.losses.base import (
+    Loss,
     Reduction,
     as_scalar,
     check_positive,
-    check_reduction,
     check_scores,
     format_extra_repr,
     has_builtin_forward,
@@ -158,7 +158,7 @@ def softmax_loss(
     )
 
 
-class PairwiseSoftmaxLoss(nn.Module):
+class PairwiseSoftmaxLoss(Loss):
     """Module form of :func:`pairwise_softmax_loss`, which documents the arguments and errors.
 
     A temperature that is an ``nn.Parameter`` becomes one of the module's.  It is checked when the
@@ -183,9 +183,8 @@ class PairwiseSoftmaxLoss(nn.Module):
         log_tau: Tensor | None = None,
         reduction: Reduction = "mean",
     ) -> None:
-        super().__init__()
+        super().__init__(reduction)
         _check_settings(tau if log_tau is None else log_tau.exp(), form, correction, sync=True)
-        check_reduction(reduction)
         get_activation(activation)
         # A number of numpy's is a number: it is to be fused as any other.
         self.tau = tau if isinstance(tau, Tensor) else float(tau)
@@ -193,7 +192,6 @@ class PairwiseSoftmaxLoss(nn.Module):
         self.activation = activation
         self.form: Form = form
         self.correction: Correction = correction
-        self.reduction: Reduction = reduction
 
     def forward(
         self, positive: Tensor, negative: Tensor, log_weight: Tensor | None = None
@@ -220,18 +218,13 @@ class PairwiseSoftmaxLoss(nn.Module):
         temperature that is learned, a subclass with a ``forward`` of its own, hooks.
         """
         plain = self.form == "outside" and self.correction == "sum" and self.reduction != "sum"
-        tau = self.tau
-        if (
-            not plain
-            or isinstance(tau, Tensor)
-            or self.log_tau is not None
-            or not has_builtin_forward(self, PairwiseSoftmaxLoss)
-        ):
+        plain = plain and self.log_tau is None and has_builtin_forward(self, PairwiseSoftmaxLoss)
+        if not plain or isinstance(self.tau, Tensor):
             return None
         # They may have been set since: an annealed temperature is.
-        check_positive(tau=tau)
+        check_positive(tau=self.tau)
         get_activation(self.activation)
-        return FusedSpec(tau, self.activation)
+        return FusedSpec(self.tau, self.activation)
 
     def extra_repr(self) -> str:
         """Show the settings in ``print(loss)``."""

@@ -7,18 +7,11 @@ own, one temperature gives each positive a radius of its own; so the two losses 
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from psl.activations import get_activation
 from psl.dro import dual, multiplier
-from psl.losses.base import (
-    Reduction,
-    check_positive,
-    check_reduction,
-    check_scores,
-    format_extra_repr,
-    reduce,
-)
+from psl.losses.base import Loss, Reduction, check_positive, check_scores, reduce
 from psl.ops.once_differentiable import once_differentiable
 
 __all__ = ["RobustBPRLoss", "robust_bpr_loss"]
@@ -41,30 +34,16 @@ def robust_bpr_loss(
 
     The temperature is solved for each positive and held fixed in the gradient, which the envelope
     theorem allows.  Solving takes 3 to 6 steps as a rule, and the whole five to ten times as long
-    as :func:`pairwise_softmax_loss`; see :func:`psl.dro.multiplier`.
+    as :func:`pairwise_softmax_loss`, which documents the other arguments, result and errors; see
+    :func:`psl.dro.multiplier`.  A row with a score that is not a number is NaN.
 
     Parameters
     ----------
-    positive : Tensor, shape (B,)
-        Scores of the positives, on the scale ``f = cos / 2``.
-    negative : Tensor, shape (B, N)
-        Scores of the items each positive is compared with, same scale.
     eta : float
         Radius of the ball in nats, positive; from ``log N`` on only the worst item counts.
-    activation : {"exp", "tanh", "atan", "relu", "softplus"}
-    reduction : {"mean", "sum", "none"}
-
-    Returns
-    -------
-    Tensor
-        Scalar, or shape (B,) for ``reduction="none"``; at least float32.  NaN for a row with a
-        score that is not a number.
 
     Raises
     ------
-    ValueError
-        For wrong shapes, scores that are not floating point, an unknown name, or a radius that is
-        not positive and finite.
     RuntimeError
         If a second derivative is asked for: the temperature is held fixed in the first.
     """
@@ -75,25 +54,20 @@ def robust_bpr_loss(
     return reduce(once_differentiable(dual(losses, eta, tau), FIRST_ONLY), reduction)
 
 
-class RobustBPRLoss(nn.Module):
+class RobustBPRLoss(Loss):
     """Module form of :func:`robust_bpr_loss`, which documents the arguments."""
+
+    settings = ("eta", "activation")
 
     def __init__(
         self, eta: float = 1.0, activation: str = "relu", *, reduction: Reduction = "mean"
     ) -> None:
-        super().__init__()
+        super().__init__(reduction)
         check_positive(sync=True, eta=eta)
-        check_reduction(reduction)
         get_activation(activation)
         self.eta, self.activation = eta, activation
-        self.reduction: Reduction = reduction
 
     def forward(self, positive: Tensor, negative: Tensor) -> Tensor:
         """Return the loss of ``positive (B,)`` against ``negative (B, N)``."""
-        return robust_bpr_loss(
-            positive, negative, self.eta, self.activation, reduction=self.reduction
-        )
-
-    def extra_repr(self) -> str:
-        """Show the settings in ``print(loss)``."""
-        return format_extra_repr(self, "eta", "activation", "reduction")
+        settings = self.eta, self.activation
+        return robust_bpr_loss(positive, negative, *settings, reduction=self.reduction)

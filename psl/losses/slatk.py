@@ -13,7 +13,6 @@ from psl.losses.base import (
     check_at_least,
     check_positive,
     check_scores,
-    format_extra_repr,
     reduce,
 )
 from psl.losses.stateful import Batch, EmbedFn, StatefulLoss, TrainingSetup
@@ -39,29 +38,15 @@ def slatk_loss(
               \log \sum_j e^{(f_j - f_i)/\tau}
 
     ``beta_u`` is the score of the user's K-th best item: a positive far below the list weighs
-    little, for moving it does not change the list's first K places.
+    little, for moving it does not change the list's first K places.  Scores, ``tau``,
+    ``reduction``, result and errors as :func:`pairwise_softmax_loss`.
 
     Parameters
     ----------
-    positive, negative : Tensor, shapes (B,) and (B, N)
-        Scores on the scale ``f = cos / 2``.
-    tau : float, or Tensor of one number
-        Temperature of the softmax loss.
     quantile : Tensor of shape (B,) or (), or float
         ``beta_u`` of each row.
     tau_weight : float, or Tensor of one number
         Temperature of the weight, on the scale of the scores.
-    reduction : {"mean", "sum", "none"}
-
-    Returns
-    -------
-    Tensor
-        Scalar, or shape (B,) for ``reduction="none"``; at least float32.
-
-    Raises
-    ------
-    ValueError
-        For wrong shapes, scores that are not floating point, or a temperature that is not positive.
     """
     positive, negative = check_scores(positive, negative)
     check_positive(tau=tau, tau_weight=tau_weight)
@@ -100,6 +85,7 @@ class SLatKLoss(StatefulLoss):
     """
 
     needs_ids = True
+    settings = ("tau", "tau_weight", "refresh", "k")
     quantile: Tensor | None
 
     def __init__(
@@ -117,10 +103,6 @@ class SLatKLoss(StatefulLoss):
         check_positive(sync=True, tau=self.tau, tau_weight=self.tau_weight)
         check_at_least(1, refresh=self.refresh, k=self.k)
         self.register_buffer("quantile", None)
-
-    def extra_repr(self) -> str:
-        """Show the settings in ``print(loss)``."""
-        return format_extra_repr(self, "tau", "tau_weight", "refresh", "k", "reduction")
 
     def setup(self, training: TrainingSetup) -> None:
         """Create the quantiles, one for each user."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from psl.losses.base import Reduction, check_reduction
+from psl.losses.base import Loss, Reduction
 
 __all__ = ["Batch", "EmbedFn", "StatefulLoss", "TrainingSetup", "UpdateTarget"]
 
@@ -54,7 +54,7 @@ class TrainingSetup:
     generator: torch.Generator
 
 
-class StatefulLoss(nn.Module):
+class StatefulLoss(Loss):
     """A loss with a state: parameters that it optimises in training, or what it saw of the model.
 
     Before the first epoch the trainer calls :meth:`setup`, before every epoch
@@ -66,9 +66,7 @@ class StatefulLoss(nn.Module):
     """
 
     def __init__(self, reduction: Reduction = "mean") -> None:
-        super().__init__()
-        check_reduction(reduction)
-        self.reduction: Reduction = reduction
+        super().__init__(reduction)
         self.optimizers: list[torch.optim.Optimizer] = []
 
     def setup(self, training: TrainingSetup) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,14 +17,9 @@ from psl.ops import half_cosine, lookup
 from psl.streams import stream_key
 
 __all__ = [
-    "BACKBONES",
-    "SCORES",
-    "BackboneSpec",
-    "LightGCN",
-    "MatrixFactorization",
-    "XSimGCL",
+    "BACKBONES", "SCORES", "BackboneSpec", "LightGCN", "MatrixFactorization", "XSimGCL",
     "get_backbone",
-]
+]  # fmt: skip
 
 SCORES = ("cosine", "inner")
 
@@ -42,11 +38,7 @@ class MatrixFactorization(nn.Module):
     generator : torch.Generator
         Stream of the initial values.
 
-    Raises
-    ------
-    UnknownNameError
-        If ``score`` is none of the two.
-
+    Raises UnknownNameError for another ``score``.
     """
 
     def __init__(
@@ -128,24 +120,8 @@ class LightGCN(MatrixFactorization):
         As :class:`MatrixFactorization`.
     """
 
-    def __init__(
-        self,
-        train: Interactions,
-        dim: int,
-        *,
-        layers: int = 2,
-        score: str,
-        init_std: float,
-        generator: torch.Generator,
-    ) -> None:
-        super().__init__(
-            train.num_users,
-            train.num_items,
-            dim,
-            score=score,
-            init_std=init_std,
-            generator=generator,
-        )
+    def __init__(self, train: Interactions, dim: int, *, layers: int = 2, **options: Any) -> None:
+        super().__init__(train.num_users, train.num_items, dim, **options)
         self.graph, self.layers = Graph(train), layers
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> LightGCN:
@@ -192,13 +168,9 @@ class XSimGCL(LightGCN):
         contrast_weight: float = 0.2,
         eps: float = 0.1,
         tau: float = 0.1,
-        score: str,
-        init_std: float,
-        generator: torch.Generator,
+        **options: Any,
     ) -> None:
-        super().__init__(
-            train, dim, layers=layers, score=score, init_std=init_std, generator=generator
-        )
+        super().__init__(train, dim, layers=layers, **options)
         self.contrast_weight, self.eps, self.tau = contrast_weight, eps, tau
 
     def noise_keys(self, key: int) -> list[int]:
@@ -267,8 +239,8 @@ class BackboneSpec:
     options: tuple[str, ...] = ()
 
 
-def _mf(train: Interactions, dim: int, **common: object) -> MatrixFactorization:
-    return MatrixFactorization(train.num_users, train.num_items, dim, **common)  # type: ignore[arg-type]
+def _mf(train: Interactions, dim: int, **options: Any) -> MatrixFactorization:
+    return MatrixFactorization(train.num_users, train.num_items, dim, **options)
 
 
 BACKBONES: dict[str, BackboneSpec] = {

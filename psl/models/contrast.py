@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.library import custom_op
 from torch.nn.functional import normalize
 
-from psl.kernels.dispatch import cpu_kernels, gpu_kernels
-from psl.ops.fused_softmax import fused_softmax
+from psl.kernels.dispatch import choose
+from psl.ops.fused_softmax import FusedSpec, fused_softmax
 from psl.ops.once_differentiable import register_gradients
-from psl.ops.precision import full_precision
+from psl.ops.precision import operator
 from psl.ops.unit_rows import unit_rows
 from psl.streams import uniforms
 
@@ -28,9 +27,8 @@ def orthant_noise(x: Tensor, key: int | Tensor, eps: float) -> Tensor:
     device.  No gradient passes: the derivative of the sign is 0.  A key in a tensor () may change
     between the replays of a CUDA graph.
     """
-    kernels = gpu_kernels(x) or (None if isinstance(key, Tensor) else cpu_kernels(x))
-    if kernels is not None:
-        out: Tensor = kernels.orthant_noise(x.contiguous(), key, eps)
+    if kernel := choose("orthant_noise", x):
+        out: Tensor = kernel(x.contiguous(), key, eps)
         return out
     drawn = uniforms(key, tuple(x.shape), x.device).to(x.dtype)
     return x.sign() * normalize(drawn, dim=1) * eps
@@ -57,11 +55,10 @@ def info_nce(one: Tensor, two: Tensor, tau: float, ids: Tensor | None = None) ->
 
 def _against_all(u: Tensor, v: Tensor, tau: float) -> Tensor:
     own = torch.arange(len(u), device=u.device)
-    return fused_softmax(u, v, own, None, tau, "exp", ROWS)
+    return fused_softmax(u, v, own, None, FusedSpec(tau, "exp"), rows=ROWS)
 
 
-@custom_op("psl::masked_contrast", mutates_args=())
-@full_precision
+@operator("masked_contrast")
 def _masked(u: Tensor, v: Tensor, tau: float, repeated: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return the contrast without the repetitions (B,), and its gradients in ``u`` and ``v``.
 

@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from psl.interactions import Interactions
-from psl.kernels.dispatch import cpu_kernels, gpu_kernels
+from psl.kernels.dispatch import choose
 from psl.ops.precision import full_precision
 
 __all__ = ["Graph"]
@@ -23,11 +23,8 @@ def _product(x: Tensor, matrix: Tensor) -> Tensor:
     if x.ndim != 2 or len(x) != matrix.shape[1]:  # a kernel sees addresses, no shapes
         raise ValueError(f"expected embeddings ({matrix.shape[1]}, d), got {tuple(x.shape)}")
     x = x.contiguous()
-    kernels = gpu_kernels(x) or cpu_kernels(x)
-    if kernels is not None:
-        out: Tensor = kernels.csr_product(matrix, x)
-        return out
-    return matrix @ x
+    kernel = choose("csr_product", x)
+    return kernel(matrix, x) if kernel else matrix @ x
 
 
 class _Multiply(torch.autograd.Function):

@@ -5,20 +5,13 @@ dtype, and a fast one where it serves: the numba kernels on a CPU, the Triton ke
 """
 
 from psl.ops.from_embeddings import catalogue_loss, sampled_loss
-from psl.ops.fused_spec import FusedSpec, fused_spec
+from psl.ops.fused_softmax import FusedSpec, fused_spec
 from psl.ops.lookup import lookup
 from psl.ops.precision import upcast_half
 from psl.ops.sampled_scores import sampled_scores
 from psl.ops.unit_rows import half_cosine, unit_rows
 
 __all__ = [
-    "FusedSpec",
-    "catalogue_loss",
-    "fused_spec",
-    "half_cosine",
-    "lookup",
-    "sampled_loss",
-    "sampled_scores",
-    "unit_rows",
-    "upcast_half",
-]
+    "FusedSpec", "catalogue_loss", "fused_spec", "half_cosine", "lookup", "sampled_loss",
+    "sampled_scores", "unit_rows", "upcast_half",
+]  # fmt: skip

@@ -8,15 +8,20 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from psl.activations import get_activation
-from psl.ops.fused_softmax import fused_softmax
-from psl.ops.fused_spec import FusedSpec, fused_spec
+from psl.kernels.dispatch import Impl
+from psl.ops.fused_softmax import FusedSpec, fused_softmax, fused_spec
 from psl.ops.precision import check_batch, check_ids, check_range, promote_embeddings
 from psl.ops.reduction import Reduction, check_reduction, reduce
 from psl.ops.sampled_scores import sampled_scores
 
 __all__ = ["catalogue_loss", "sampled_loss"]
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+# Scores of a batch above which a loss without kernels is taken in parts, by device.
+MOST_BYTES = {"cpu": 1 << 25, "cuda": 1 << 29}
 
 
 def sampled_loss(
@@ -24,16 +29,17 @@ def sampled_loss(
     items: Tensor,
     positive: Tensor,
     negative: Tensor,
-    loss: Callable[[Tensor, Tensor], Tensor],
+    loss: Loss,
     *,
     reduction: Reduction = "mean",
     rows: int = 128,
+    impl: Impl = "auto",
 ) -> Tensor:
     """Return the loss of a batch, differentiable in both embedding tables.
 
     Parameters
     ----------
-    users, items, rows
+    users, items, rows, impl
         As in :func:`psl.ops.sampled_scores`.  The inner products are the scores, on the scale
         that the loss expects: for the softmax losses ``cos / 2``, which :func:`half_cosine` gives.
     positive, negative : Tensor of int64, shapes (B,) and (B, N)
@@ -58,13 +64,21 @@ def sampled_loss(
     ------
     ValueError
         If shapes do not fit, the ids are not int64, no item was sampled, ``rows`` is below 1,
-        ``reduction`` is no name, or the loss gives neither one value a row nor what it says is
-        their mean: a sum would not be the mean.
+        ``reduction`` or ``impl`` is no name, no kernel serves where one is asked for, or the loss
+        gives neither one value a row nor what it says is their mean: a sum would not be the mean.
     IndexError
         For an id outside the catalogue, on a CPU.  A GPU is not waited for: with its kernels the
         loss is NaN, and without them torch's own assertion fails on the device.
     RuntimeError
         If a second derivative is asked for.
+
+    Notes
+    -----
+    No ``(B, N, d)`` tensor is made.  Where a loss that is not fused has more than 32 MiB of scores
+    (512 MiB on a GPU), a part of the rows is taken at once, and again in the backward pass: no
+    ``(B, N)`` tensor is kept either.  The rows have to be independent of one another.  Whether they
+    are is tried on two of them, together and each alone; a loss whose coupling that cannot show
+    says ``coupled_rows = True``.
     """
     check_reduction(reduction)
     declared = _declared_reduction(loss)
@@ -77,37 +91,76 @@ def sampled_loss(
             with torch.no_grad():
                 ids = torch.stack([positive, negative[:, 0]], 1)
                 check_range(sampled_scores(users, items, ids, rows=rows))
-        return _fused_loss(users, items, positive, negative, spec, reduction, rows)
-    scores = sampled_scores(users, items, torch.cat([positive[:, None], negative], 1), rows=rows)
-    own, others = scores[:, 0], scores[:, 1:]
-    if not len(own):
-        value = own  # of nothing: no loss is asked for a sort or a maximum of no rows
-    else:
-        value = loss(own, others) if spec is None else _rows_of(own, others, spec)
-    if value.shape == own.shape:
-        return reduce(value, reduction)
-    if value.ndim or declared != "mean" or reduction != "mean":
+        return _fused_loss(users, items, positive, negative, spec, reduction, rows, impl)
+
+    def of_rows(u: Tensor, v: Tensor, pos: Tensor, neg: Tensor) -> Tensor:
+        columns = torch.cat([pos[:, None], neg], 1)
+        scores = sampled_scores(u, v, columns, rows=rows, impl=impl)
+        if not len(u):  # no loss is asked for a sort or a maximum of no rows
+            return scores[:, 0]
+        of_scores = loss if spec is None else partial(_rows_of, spec=spec)
+        value = of_scores(scores[:, 0], scores[:, 1:])
+        if value.shape == pos.shape or (not value.ndim and declared == reduction == "mean"):
+            return value
         raise ValueError(
-            f"the loss must give one value a row, ({len(own)},), for reduction={reduction!r}, got "
+            f"the loss must give one value a row, ({len(u)},), for reduction={reduction!r}, got "
             f"{tuple(value.shape)}: build or call it with reduction='none'"
         )
-    return value
+
+    batch, each = (users, items, positive, negative), items.element_size() * (negative.shape[1] + 1)
+    step = max(rows, MOST_BYTES.get(users.device.type, 1 << 25) // each)
+    if len(users) <= step or not (spec is not None or _rows_are_independent(loss, of_rows, *batch)):
+        value = of_rows(*batch)
+        return reduce(value, reduction) if value.ndim else value
+    values = [
+        checkpoint(of_rows, u, items, p, n, use_reentrant=False)
+        for u, p, n in zip(*(x.split(step) for x in (users, positive, negative)), strict=True)
+    ]
+    if values[0].ndim:
+        return reduce(torch.cat(values), reduction)
+    shares = [len(u) / len(users) for u in users.split(step)]
+    return torch.stack([s * value for s, value in zip(shares, values, strict=True)]).sum()
+
+
+@torch.no_grad()
+def _rows_are_independent(
+    loss: Loss, of_rows: Callable[..., Tensor], users: Tensor, items: Tensor, *ids: Tensor
+) -> bool:
+    """Whether two rows have the values together that they have alone.
+
+    A loss that holds something for each row of the whole batch gives other values, or an error.
+    """
+    whole = torch.compiler.is_compiling() or (
+        users.is_cuda and torch.cuda.is_current_stream_capturing()
+    )
+    if whole or getattr(loss, "coupled_rows", False):
+        return False
+    ends = torch.tensor([0, len(users) - 1], device=users.device)
+    try:
+        both, first, last = (
+            of_rows(users[i], items, *(x[i] for x in ids)) for i in (ends, ends[:1], ends[1:])
+        )
+    except Exception:  # whatever it is, the whole batch meets it too, or is what the loss is for
+        return False
+    alone = torch.cat([first, last]) if both.ndim else (first + last) / 2
+    return torch.allclose(both, alone, equal_nan=True)
 
 
 def catalogue_loss(
     users: Tensor,
     items: Tensor,
     positive: Tensor,
-    loss: Callable[[Tensor, Tensor], Tensor],
+    loss: Loss,
     *,
     reduction: Reduction = "mean",
     rows: int = 128,
+    impl: Impl = "auto",
 ) -> Tensor:
     """Return the loss against *every* item, the positive too: (4.1) as printed, no sampling.
 
     Parameters
     ----------
-    users, items, positive, reduction
+    users, items, positive, reduction, impl
         As in :func:`sampled_loss`, scale included.  With ``"none"`` all scores (B, I) are kept.
     rows : int
         Rows scored at once without the kernels, at least 1: memory is a few times ``rows * I``
@@ -116,19 +169,9 @@ def catalogue_loss(
     loss : module
         One whose ``fused`` is a :class:`psl.ops.FusedSpec`: SL, and PSL in its outside form.
 
-    Returns
-    -------
-    Tensor
-        As :func:`sampled_loss`.
-
-    Raises
-    ------
-    ValueError
-        For any other loss, also an SL or PSL that is not fused: with another reduction or
-        correction, a learned temperature, a ``forward`` of its own, or hooks; and as
-        :func:`sampled_loss`.
-    IndexError, RuntimeError
-        As :func:`sampled_loss`.
+    Returns and raises what :func:`sampled_loss` does, and ValueError for any other loss, also an
+    SL or PSL that is not fused: with another reduction or correction, a learned temperature, a
+    ``forward`` of its own, or hooks.
     """
     check_reduction(reduction)
     _declared_reduction(loss)
@@ -140,24 +183,19 @@ def catalogue_loss(
             "temperature and as this package defines them"
         )
     if reduction != "none":
-        return _fused_loss(users, items, positive, None, spec, reduction, rows)
+        return _fused_loss(users, items, positive, None, spec, reduction, rows, impl)
     every = torch.arange(len(items), device=positive.device).expand(len(users), -1)
     check_ids(items, positive)
-    scores = sampled_scores(users, items, every, rows=rows)
+    scores = sampled_scores(users, items, every, rows=rows, impl=impl)
     return _rows_of(scores.gather(1, positive[:, None]).squeeze(1), scores, spec)
 
 
 def _fused_loss(
-    users: Tensor,
-    items: Tensor,
-    positive: Tensor,
-    negative: Tensor | None,
-    spec: FusedSpec,
-    reduction: Reduction,
-    rows: int,
-) -> Tensor:
-    u, v = promote_embeddings(users, items)
-    value = fused_softmax(u, v, positive, negative, spec.tau, spec.activation, rows)
+    users: Tensor, items: Tensor, positive: Tensor, negative: Tensor | None, spec: FusedSpec,
+    reduction: Reduction, rows: int, impl: Impl,
+) -> Tensor:  # fmt: skip
+    tables = promote_embeddings(users, items)
+    value = fused_softmax(*tables, positive, negative, spec, rows=rows, impl=impl)
     factor = spec.factor if reduction == "mean" else spec.factor * len(users)
     return value if factor == 1 else factor * value
 

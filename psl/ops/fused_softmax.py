@@ -7,17 +7,18 @@ for the backward pass.  So there is a first derivative only.  Where nobody can a
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
-from torch.library import custom_op
 
 from psl.activations import get_activation
-from psl.kernels.dispatch import cpu_kernels, gpu_kernels
+from psl.kernels.dispatch import Impl, choose
 from psl.ops.once_differentiable import register_gradients
-from psl.ops.precision import check_ids, contiguous, full_precision
+from psl.ops.precision import check_ids, operator
 from psl.ops.reference import add_gradients, score_rows
 
-__all__ = ["fused_softmax", "product_items"]
+__all__ = ["FusedSpec", "fused_softmax", "fused_spec"]
 
 FIRST_ONLY = (
     "a fused softmax loss has a first derivative only; for a second, take the loss of scores: "
@@ -25,16 +26,49 @@ FIRST_ONLY = (
 )
 
 
+@dataclass(frozen=True)
+class FusedSpec:
+    """A loss that is ``factor * log sum_j sigma(d_j)^(1/tau)`` (4.1), and nothing else.
+
+    Attributes
+    ----------
+    tau : float
+        Temperature, positive and fixed.
+    activation : {"exp", "tanh", "atan", "relu", "softplus"}
+        The surrogate ``sigma``.
+    factor : float
+    """
+
+    tau: float
+    activation: str
+    factor: float = 1.0
+
+
+def fused_spec(loss: object) -> FusedSpec | None:
+    """Return the attribute ``fused`` of a loss; ``None`` for a loss that has none, or says None.
+
+    Raises
+    ------
+    TypeError
+        If it is anything else: it would be read as another function.
+    """
+    spec = getattr(loss, "fused", None)
+    if spec is not None and not isinstance(spec, FusedSpec):
+        raise TypeError(f"{type(loss).__name__}.fused must be a FusedSpec or None, got {spec!r}")
+    return spec
+
+
 def fused_softmax(
     users: Tensor,
     items: Tensor,
     positive: Tensor,
     negative: Tensor | None,
-    tau: float,
-    activation: str,
+    spec: FusedSpec,
+    *,
     rows: int,
+    impl: Impl = "auto",
 ) -> Tensor:
-    """Return the mean of (4.1) over the batch, of shape (); of an empty one it is 0.
+    """Return the mean of (4.1) over the batch, without its factor, of shape (); of none it is 0.
 
     Parameters
     ----------
@@ -44,102 +78,59 @@ def fused_softmax(
         Item ids.
     negative : Tensor of int64, shape (B, N), or None
         Item ids; ``None`` for every item of the catalogue, once.
-    tau : float
-    activation : str
-    rows : int
+    spec, rows, impl
         As in :func:`psl.catalogue_loss`.
     """
     wanted = torch.is_grad_enabled() and (users.requires_grad or items.requires_grad)
-    batch = users, items, positive, negative
-    value: Tensor = _fused_softmax(*batch, tau, activation, rows, wanted)[0]
+    settings = spec.tau, spec.activation, rows, wanted, impl
+    value: Tensor = _fused_softmax(users, items, positive, negative, *settings)[0]
     return value
 
 
-@custom_op("psl::pairwise_softmax", mutates_args=())
-@full_precision
+@operator("pairwise_softmax")
 def _fused_softmax(
-    users: Tensor,
-    items: Tensor,
-    positive: Tensor,
-    negative: Tensor | None,
-    tau: float,
-    activation: str,
-    rows: int,
-    wanted: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
+    users: Tensor, items: Tensor, positive: Tensor, negative: Tensor | None, tau: float,
+    activation: str, rows: int, wanted: bool, impl: str,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Return the mean, and if it is ``wanted`` its gradient, shapes (), (B, d) and (I, d).
 
     If not, both parts of the gradient are empty, (0, d).
     """
-    if not len(users):
-        return users.new_zeros(()), torch.zeros_like(users), torch.zeros_like(_part(items, wanted))
-    users, items, positive = contiguous(users, items, positive)
-    negative = None if negative is None else negative.contiguous()
-    known = get_activation(activation).kernels
-    on_gpu = gpu_kernels(users) if known else None
-    kernels = on_gpu or (cpu_kernels(users) if known else None)
-    batch = users, items, positive, negative, tau, activation
-    if kernels is None:
-        check_ids(items, positive, *(() if negative is None else (negative,)))
-        value, u, v = _softmax_rows(*batch, rows, wanted)
-    else:
-        gpu = on_gpu is not None
-        dense = negative is None or len(items) <= product_items(negative.shape[1], gpu=gpu)
-        kernel = kernels.catalogue_softmax if dense else kernels.pairwise_softmax
-        value, u, v = kernel(*batch, wanted)
-    return value.mean(), u, v
-
-
-def _part(table: Tensor, wanted: bool) -> Tensor:
-    return table if wanted else table[:0]
-
-
-def product_items(count: int, *, gpu: bool) -> int:
-    """Return up to how many items three products with all cost less than ``count`` draws a row.
-
-    Measured: on an H200 from 64 to 4096 draws and 1024 to 8192 rows, on a CPU at 1000 draws.
-    """
-    return 8 * count + 2000 if gpu else 2 * count
-
-
-def _softmax_rows(
-    users: Tensor,
-    items: Tensor,
-    positive: Tensor,
-    negative: Tensor | None,
-    tau: float,
-    activation: str,
-    rows: int,
-    wanted: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Take value and gradient of a few rows at a time, in torch."""
     sigma, batch = get_activation(activation), len(users)
-    value, grad_users = users.new_empty(batch), torch.empty_like(_part(users, wanted))
-    grad_items = torch.zeros_like(_part(items, wanted))
+    value = users.new_zeros(batch)
+    grad_users, grad_items = (torch.zeros_like(x if wanted else x[:0]) for x in (users, items))
+    if not batch:
+        return value.sum(), grad_users, grad_items
+    if impl == "kernel" and not sigma.kernels:
+        raise ValueError(f"impl='kernel': the kernels have no activation {activation!r}")
+    if kernel := choose("pairwise_softmax", users, impl if sigma.kernels else "torch"):
+        value, u, v = kernel(users, items, positive, negative, tau, activation, wanted)
+        return value.mean(), u, v
+    check_ids(items, positive, *(() if negative is None else (negative,)))
     for start in range(0, batch, rows):
         part = slice(start, start + rows)
-        u, own = users[part], positive[part].unsqueeze(1)
-        columns = None if negative is None else torch.cat([own, negative[part]], dim=1)
+        u, pos_id = users[part], positive[part].unsqueeze(1)
+        columns = None if negative is None else torch.cat([pos_id, negative[part]], dim=1)
         score = score_rows(u, items, columns)
-        d = score[:, 1:] - score[:, :1] if columns is not None else score - score.gather(1, own)
-        term = sigma.log(d) / tau
-        value[part] = torch.logsumexp(term, dim=1)
+        d = score - score.gather(1, pos_id) if columns is None else score[:, 1:] - score[:, :1]
+        log_term = sigma.log(d) / tau
+        value[part] = torch.logsumexp(log_term, dim=1)
         if not wanted:
             continue
-        weight = torch.softmax(term, dim=1) * sigma.slope(d) / (tau * batch)
-        pull = -weight.sum(dim=1, keepdim=True)
+        weight = torch.softmax(log_term, dim=1) * sigma.slope(d) / (tau * batch)
+        pos_weight = -weight.sum(dim=1, keepdim=True)
         if columns is not None:
-            weight = torch.cat([pull, weight], dim=1)
+            weight = torch.cat([pos_weight, weight], dim=1)
         else:
-            weight.scatter_add_(1, own, pull)
+            weight.scatter_add_(1, pos_id, pos_weight)
         grad_users[part] = add_gradients(u, items, columns, weight, grad_items)
-    return value, grad_users, grad_items
+    return value.mean(), grad_users, grad_items
 
 
 _fused_softmax.register_fake(
-    lambda users, items, *others: tuple(
-        users.new_empty(shape)
-        for shape in ((), *(_part(table, others[-1]).shape for table in (users, items)))
+    lambda users, items, *others: (
+        users.new_empty(()),
+        *(x.new_empty((len(x) if others[-2] else 0, x.shape[1])) for x in (users, items)),
     )
 )
 register_gradients(_fused_softmax, FIRST_ONLY)

@@ -6,11 +6,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.library import custom_op
 from torch.nn.functional import embedding
 
-from psl.kernels.dispatch import gpu_kernels
-from psl.ops.precision import contiguous
+from psl.kernels.dispatch import choose
+from psl.ops.precision import operator
 
 __all__ = ["lookup"]
 
@@ -23,23 +22,21 @@ def lookup(ids: Tensor, table: Tensor) -> Tensor:
     It is torch's embedding.  On a GPU, whose gradient of a short batch torch takes slowly, it has a
     first derivative only.
     """
-    if len(ids) > MOST_ROWS or gpu_kernels(table) is None:
+    if len(ids) > MOST_ROWS or choose("lookup_backward", table) is None:
         return embedding(ids, table)
     out: Tensor = _lookup(ids, table)
     return out
 
 
-@custom_op("psl::lookup", mutates_args=())
+@operator("lookup")
 def _lookup(ids: Tensor, table: Tensor) -> Tensor:
     return table.index_select(0, ids)
 
 
-@custom_op("psl::lookup_backward", mutates_args=())
+@operator("lookup_backward")
 def _lookup_backward(grad: Tensor, ids: Tensor, num_rows: int) -> Tensor:
-    grad, ids = contiguous(grad, ids)
-    kernels = gpu_kernels(grad)
-    if kernels is not None:
-        out: Tensor = kernels.lookup_backward(grad, ids, num_rows)
+    if kernel := choose("lookup_backward", grad):
+        out: Tensor = kernel(grad, ids, num_rows)
         return out
     return torch.ops.aten.embedding_dense_backward(grad, ids, num_rows, -1, False)
 

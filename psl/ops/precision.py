@@ -17,16 +17,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.library import CustomOpDef, custom_op
 
 __all__ = [
-    "check_batch",
-    "check_ids",
-    "check_range",
-    "contiguous",
-    "full_precision",
-    "promote_embeddings",
+    "check_batch", "check_ids", "check_range", "full_precision", "operator", "promote_embeddings",
     "upcast_half",
-]
+]  # fmt: skip
 
 HALF = (torch.bfloat16, torch.float16)
 
@@ -49,6 +45,19 @@ def full_precision(body: Callable[..., Any]) -> Callable[..., Any]:
             return body(first, *others)
 
     return run
+
+
+def operator(name: str) -> Callable[[Callable[..., Any]], CustomOpDef]:
+    """Make ``torch.ops.psl.NAME`` of a function: in full precision, its tensors contiguous."""
+
+    def make(body: Callable[..., Any]) -> CustomOpDef:
+        @wraps(body)
+        def run(*args: Any) -> Any:
+            return body(*(x.contiguous() if isinstance(x, Tensor) else x for x in args))
+
+        return custom_op(f"psl::{name}", full_precision(run), mutates_args=())
+
+    return make
 
 
 _lock, _inside, _back = threading.Lock(), Counter[str](), dict[str, Callable[[], None]]()
@@ -115,11 +124,6 @@ def promote_embeddings(users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
     return users.to(dtype), items.to(dtype)
 
 
-def contiguous(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """Return the tensors laid out as a kernel walks them, row after row."""
-    return tuple(x.contiguous() for x in tensors)
-
-
 def check_batch(
     users: Tensor,
     items: Tensor,
@@ -130,21 +134,18 @@ def check_batch(
 ) -> None:
     """Refuse what a kernel would read beyond the ends of: kernels see addresses, no shapes."""
     if users.ndim != 2 or items.ndim != 2 or users.shape[1] != items.shape[1]:
-        raise ValueError(
-            "expected users (B, d) and items (I, d), got "
-            f"{tuple(users.shape)} and {tuple(items.shape)}"
-        )
+        shapes = f"{tuple(users.shape)} and {tuple(items.shape)}"
+        raise ValueError(f"expected users (B, d) and items (I, d), got {shapes}")
     if not items.numel():
         raise ValueError(f"there is no item to compare with: items is {tuple(items.shape)}")
     if rows < 1:
         raise ValueError(f"rows must be at least 1, got {rows}")
-    for part, shape in ((positive, "(B,)"), (columns, "(B, N)")):
+    for part, shape, ndim in ((positive, "(B,)", 1), (columns, "(B, N)", 2)):
         if part is None:
             continue
-        if part.ndim != (1 if part is positive else 2) or len(part) != len(users):
-            raise ValueError(
-                f"expected {shape} item ids for {len(users)} rows, got {tuple(part.shape)}"
-            )
+        if part.ndim != ndim or len(part) != len(users):
+            words = f"expected {shape} item ids for {len(users)} rows"
+            raise ValueError(f"{words}, got {tuple(part.shape)}")
         if part.dtype != torch.int64:
             raise ValueError(f"item ids must be int64, got {part.dtype}")
 

@@ -6,16 +6,17 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.library import custom_op
 
-from psl.kernels.dispatch import cpu_kernels, gpu_kernels
-from psl.ops.precision import check_batch, check_ids, contiguous, full_precision, promote_embeddings
+from psl.kernels.dispatch import Impl, choose
+from psl.ops.precision import check_batch, check_ids, operator, promote_embeddings
 from psl.ops.reference import add_gradients, score_rows
 
 __all__ = ["sampled_scores"]
 
 
-def sampled_scores(users: Tensor, items: Tensor, columns: Tensor, *, rows: int = 128) -> Tensor:
+def sampled_scores(
+    users: Tensor, items: Tensor, columns: Tensor, *, rows: int = 128, impl: Impl = "auto"
+) -> Tensor:
     """Return the inner products of each row with its own items, differentiable in both tables.
 
     Parameters
@@ -28,6 +29,8 @@ def sampled_scores(users: Tensor, items: Tensor, columns: Tensor, *, rows: int =
     rows : int
         Rows scored at once without the kernels, at least 1: memory is at most ``2 * rows * I``
         numbers.
+    impl : {"auto", "torch", "kernel"}
+        The kernel of the device where it serves, else torch; or the one that is named.
 
     Returns
     -------
@@ -38,37 +41,33 @@ def sampled_scores(users: Tensor, items: Tensor, columns: Tensor, *, rows: int =
     Raises
     ------
     ValueError
-        If shapes do not fit one another, the ids are not int64, or ``rows`` is below 1.
+        If shapes do not fit one another, the ids are not int64, ``rows`` is below 1, or
+        ``impl`` is no name or ``"kernel"`` where none serves.
     IndexError
         For an id outside the catalogue, on a CPU.  A GPU is not waited for: its kernels score it
         NaN, and without them torch's own assertion fails on the device.
     """
     check_batch(users, items, rows, columns=columns)
-    out: Tensor = _scores(*promote_embeddings(users, items), columns, rows)
+    out: Tensor = _scores(*promote_embeddings(users, items), columns, rows, impl)
     return out
 
 
-@custom_op("psl::sampled_scores", mutates_args=())
-@full_precision
-def _scores(users: Tensor, items: Tensor, columns: Tensor, rows: int) -> Tensor:
-    kernels = gpu_kernels(users) or cpu_kernels(users)
-    if kernels is not None:
-        out: Tensor = kernels.scores(*contiguous(users, items, columns))
+@operator("sampled_scores")
+def _scores(users: Tensor, items: Tensor, columns: Tensor, rows: int, impl: str) -> Tensor:
+    if kernel := choose("sampled_scores", users, impl):
+        out: Tensor = kernel(users, items, columns)
         return out
     check_ids(items, columns)
     parts = zip(users.split(rows), columns.split(rows), strict=True)
     return torch.cat([score_rows(u, items, c) for u, c in parts])
 
 
-@custom_op("psl::sampled_scores_backward", mutates_args=())
-@full_precision
+@operator("sampled_scores_backward")
 def _scores_backward(
-    users: Tensor, items: Tensor, columns: Tensor, weight: Tensor, rows: int
+    users: Tensor, items: Tensor, columns: Tensor, weight: Tensor, rows: int, impl: str
 ) -> tuple[Tensor, Tensor]:
-    users, items, columns, weight = contiguous(users, items, columns, weight)
-    kernels = gpu_kernels(users) or cpu_kernels(users)
-    if kernels is not None:
-        out: tuple[Tensor, Tensor] = kernels.scatter_scores(users, items, columns, weight)
+    if kernel := choose("sampled_scores_backward", users, impl):
+        out: tuple[Tensor, Tensor] = kernel(users, items, columns, weight)
         return out
     grad_users, grad_items = torch.empty_like(users), torch.zeros_like(items)
     for start in range(0, len(users), rows):
@@ -81,14 +80,19 @@ def _scores_backward(
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
     ctx.save_for_backward(*(x for x in inputs if isinstance(x, Tensor)))
-    ctx.rows = inputs[-1]
+    ctx.settings = inputs[3:]
 
 
-_scores.register_fake(lambda users, items, columns, rows: users.new_empty(columns.shape))
+_scores.register_fake(lambda users, items, columns, *_: users.new_empty(columns.shape))
 _scores_backward.register_fake(
     lambda users, items, *_: tuple(x.new_empty(x.shape) for x in (users, items))
 )
 _scores.register_autograd(
-    lambda ctx, grad: (*_scores_backward(*ctx.saved_tensors, grad, ctx.rows), None, None),
+    lambda ctx, grad: (
+        *_scores_backward(*ctx.saved_tensors, grad, *ctx.settings),
+        None,
+        None,
+        None,
+    ),
     setup_context=_keep,
 )

@@ -6,10 +6,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.library import custom_op
 
-from psl.kernels.dispatch import cpu_kernels, gpu_kernels
-from psl.ops.precision import contiguous, full_precision, upcast_half
+from psl.kernels.dispatch import choose
+from psl.ops.precision import operator, upcast_half
 
 __all__ = ["half_cosine", "unit_rows"]
 
@@ -63,26 +62,20 @@ def half_cosine(users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
     return unit_rows(users) / 2, unit_rows(items)
 
 
-@custom_op("psl::unit_rows", mutates_args=())
-@full_precision
+@operator("unit_rows")
 def _unit(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return the rows, and the factors (M,) that made them so."""
-    x = x.contiguous()
-    kernels = gpu_kernels(x) or cpu_kernels(x)
-    if kernels is not None:
-        out: tuple[Tensor, Tensor] = kernels.unit_rows(x)
+    if kernel := choose("unit_rows", x):
+        out: tuple[Tensor, Tensor] = kernel(x)
         return out
     inverse = 1 / torch.linalg.vector_norm(x, dim=1).clamp(min=SHORTEST)
     return x * inverse.unsqueeze(1), inverse
 
 
-@custom_op("psl::unit_rows_backward", mutates_args=())
-@full_precision
+@operator("unit_rows_backward")
 def _unit_backward(grad: Tensor, out: Tensor, inverse: Tensor) -> Tensor:
-    grad, out, inverse = contiguous(grad, out, inverse)
-    kernels = gpu_kernels(out) or cpu_kernels(out)
-    if kernels is not None:
-        grad_x: Tensor = kernels.unit_rows_backward(grad, out, inverse)
+    if kernel := choose("unit_rows_backward", out):
+        grad_x: Tensor = kernel(grad, out, inverse)
         return grad_x
     along = (grad * out).sum(dim=1) * (inverse * SHORTEST < 1)  # no slope where a length is held
     return (grad - along.unsqueeze(1) * out) * inverse.unsqueeze(1)

@@ -1,6 +1,6 @@
 """What only a GPU shows: the paper's sizes, no waiting for the device, and memory within bounds.
 
-``test_triton.py`` holds the kernels against float64 torch; with ``--run-gpu``, on a GPU too.
+``test_operators.py`` holds the kernels against float64 torch; with ``--run-gpu``, on a GPU too.
 """
 
 from __future__ import annotations

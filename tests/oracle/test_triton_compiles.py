@@ -62,6 +62,7 @@ def launches(
     monkeypatch.setenv("TRITON_DUMP_PTXAS_LOG", "1")
     driver = Absent(request.param)
     monkeypatch.setattr(triton.runtime.driver, "_active", driver)
+    monkeypatch.setattr(kernels.sampled, "product_items", lambda *_, **__: 0)  # no dense products
     run, out = JITFunction.run, []
 
     def compile_only(self, *args, grid, warmup, **kwargs):
@@ -86,7 +87,6 @@ KERNELS = {
         kernels.catalogue,
         kernels.negatives,
         kernels.rows,
-        kernels.noise,
         kernels.graph,
         kernels.adam,
     )
@@ -109,10 +109,11 @@ def test_every_kernel_compiles(launches: list[Compiled]) -> None:
     users, items, positive, negative = inputs = problem(64)
     for activation in ACTIVATIONS:
         kernels.pairwise_softmax(*inputs, 0.1, activation)
-    kernels.catalogue_softmax(*inputs, 0.1, "atan")
-    kernels.catalogue_softmax(users, items, positive, None, 0.1, "tanh")
-    kernels.scores(users, items, negative)
-    kernels.scatter_scores(users, items, negative, torch.zeros(8, 160))
+    dense = kernels.catalogue.catalogue_softmax
+    dense(*inputs, 0.1, "atan", True)
+    dense(users, items, positive, None, 0.1, "tanh", True)
+    kernels.sampled_scores(users, items, negative)
+    kernels.sampled_scores_backward(users, items, negative, torch.zeros(8, 160))
     kernels.uniform_negatives(5, torch.arange(9), torch.arange(8), 300, positive, 160)
     kernels.unit_rows_backward(items, *kernels.unit_rows(items))
     kernels.lookup_backward(users, positive, 300)
@@ -143,12 +144,12 @@ def test_rows_that_are_not_aligned(launches: list[Compiled]) -> None:
     """At a d that is no multiple of 16 a number is loaded at a time: more registers for places."""
     users, items, _, negative = inputs = problem(50)
     kernels.pairwise_softmax(*inputs, 0.1, "relu")
-    kernels.scores(users, items, negative)
-    kernels.scatter_scores(users, items, negative, torch.zeros(8, 160))
-    assert {x.name for x in launches} >= {"_loss", "_spread", "_scores", "_gather"}
+    kernels.sampled_scores(users, items, negative)
+    kernels.sampled_scores_backward(users, items, negative, torch.zeros(8, 160))
+    assert {x.name for x in launches} >= {"_loss", "_item_gradient", "_scores", "_gather"}
     assert max(sum(x.spilled) for x in launches) <= 32
 
 
 def test_wide_rows_stay_in_registers_too(launches: list[Compiled]) -> None:
     kernels.pairwise_softmax(*problem(2048), 0.1, "relu")
-    assert [x.spilled for x in launches if x.name in ("_loss", "_spread")] == [[0], [0]]
+    assert [x.spilled for x in launches if x.name in ("_loss", "_item_gradient")] == [[0], [0]]

@@ -8,23 +8,12 @@ Nothing here is imported unless numba is there; the plain torch paths of :mod:`p
 :mod:`psl.negatives` give the same numbers and are the oracle.
 """
 
-from psl.kernels.cpu.catalogue import catalogue_softmax
 from psl.kernels.cpu.graph import csr_product
 from psl.kernels.cpu.negatives import mix_in, uniform_negatives
-from psl.kernels.cpu.noise import orthant_noise
-from psl.kernels.cpu.rows import unit_rows, unit_rows_backward
-from psl.kernels.cpu.sampled import pairwise_softmax
-from psl.kernels.cpu.scores import scatter_scores, scores
+from psl.kernels.cpu.rows import orthant_noise, unit_rows, unit_rows_backward
+from psl.kernels.cpu.sampled import pairwise_softmax, sampled_scores, sampled_scores_backward
 
 __all__ = [
-    "catalogue_softmax",
-    "csr_product",
-    "mix_in",
-    "orthant_noise",
-    "pairwise_softmax",
-    "scatter_scores",
-    "scores",
-    "uniform_negatives",
-    "unit_rows",
-    "unit_rows_backward",
-]
+    "csr_product", "mix_in", "orthant_noise", "pairwise_softmax", "sampled_scores",
+    "sampled_scores_backward", "uniform_negatives", "unit_rows", "unit_rows_backward",
+]  # fmt: skip

@@ -18,13 +18,8 @@ from torch import Tensor
 from psl.kernels.cpu.compiling import compiled
 from psl.kernels.cpu.maths import f4, i4, inlined, u8
 
-__all__ = [
-    "SPARE", "bucket_bits", "inside", "products", "refuse", "room_for_pairs", "sort", "spread",
-    "weighted",
-]  # fmt: skip
-
 BUCKET_BYTES, MOST_BUCKETS = 128 * 1024, 64
-# Scratch is longer than it need be.  Before a vectorised loop the compiled code asks whether its
+# Scratch arrays are longer than needed.  Before a vectorised loop the compiled code checks that its
 # arrays are a vector's length apart, and if not adds up one by one, in another order: short
 # neighbours would give other bits from call to call.
 SPARE = 128
@@ -40,10 +35,10 @@ def bucket_bits(items: Tensor) -> int:
 @inlined
 def inside(columns, b, num_items):
     """Say whether every id of a row is one of the table's."""
-    wrong = False
+    outside = False
     for j in range(columns.shape[1]):
-        wrong |= columns[b, j] < 0 or columns[b, j] >= num_items
-    return not wrong
+        outside |= columns[b, j] < 0 or columns[b, j] >= num_items
+    return not outside
 
 
 @inlined
@@ -59,9 +54,9 @@ def sort(columns, b, shift, at, ids, first):
     for c in range(buckets + 1):
         first[b, c] = at[c]
     for j in range(count):
-        mine = u8(columns[b, j] >> shift)
-        ids[u8(at[mine])] = i4(columns[b, j])
-        at[mine] += i4(1)
+        bucket = u8(columns[b, j] >> shift)
+        ids[u8(at[bucket])] = i4(columns[b, j])
+        at[bucket] += i4(1)
 
 
 @inlined
@@ -107,11 +102,11 @@ def weighted(weight, items, ids, count, acc, dim):
 
 
 @cache
-def spread(dim: int) -> Any:
+def item_gradient(dim: int) -> Any:
     """Compile the items' gradient: each thread takes whole buckets, and all rows of the batch."""
 
     @compiled
-    def kernel(users, positive, pull, ids, first, weight, shift, grad_items):
+    def kernel(users, positive, pos_weight, ids, first, weight, shift, grad_items):
         for c in prange(first.shape[1] - 1):
             u = np.empty(dim, f4)
             for i in range(c << shift, min((c + 1) << shift, grad_items.shape[0])):
@@ -126,30 +121,30 @@ def spread(dim: int) -> Any:
                         grad_items[item, k] += w * u[k]
                 if positive.shape[0] > 0 and positive[b] >> shift == c:
                     for k in range(dim):
-                        grad_items[u8(positive[b]), k] += pull[b] * u[k]
+                        grad_items[u8(positive[b]), k] += pos_weight[b] * u[k]
 
     return kernel
 
 
-_kept = threading.local()
+_cache = threading.local()
 
 
-def room_for_pairs(
+def pair_workspace(
     rows: int, count: int, num_items: int, shift: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Make room for the ids of the pairs, their weights, and where a row's buckets begin.
+    """Return memory for the pairs' ids, their weights, and where a row's buckets begin.
 
-    The thread's last room is used again if it fits: fresh memory has to be mapped page by page.
+    A thread's last is used again if it fits: fresh memory has to be mapped page by page.
     """
     shape = (rows, count, ((num_items - 1) >> shift) + 1)
-    if getattr(_kept, "shape", None) != shape:
+    if getattr(_cache, "shape", None) != shape:
         ids, weight = np.empty((rows, count), i4), np.empty((rows, count), f4)
-        _kept.shape, _kept.room = shape, (ids, weight, np.empty((rows, shape[2] + 1), i4))
-    room: tuple[np.ndarray, np.ndarray, np.ndarray] = _kept.room
-    return room
+        _cache.shape, _cache.workspace = shape, (ids, weight, np.empty((rows, shape[2] + 1), i4))
+    workspace: tuple[np.ndarray, np.ndarray, np.ndarray] = _cache.workspace
+    return workspace
 
 
-def refuse(bad: np.ndarray, items: Tensor) -> None:
+def raise_if_outside(bad_id: np.ndarray, items: Tensor) -> None:
     """Raise an IndexError if a kernel met an id outside the table."""
-    if bad[0]:
+    if bad_id[0]:
         raise IndexError(f"an item id is not in 0 .. {len(items) - 1}")

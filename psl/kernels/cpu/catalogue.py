@@ -16,42 +16,39 @@ import torch
 from numba import prange
 from torch import Tensor
 
-from psl.kernels.cpu.buckets import SPARE, refuse
-from psl.kernels.cpu.compiling import compiled
-from psl.kernels.cpu.maths import HUGE, KINDS, exp, f4, i4, term, u8
-from psl.kernels.cpu.threads import use_threads
+from psl.kernels.cpu.buckets import SPARE, raise_if_outside
+from psl.kernels.cpu.compiling import compiled, use_threads
+from psl.kernels.cpu.maths import ACTIVATIONS, HUGE, exp, f4, i4, log_sigma_and_slope, u8
 from psl.kernels.products import matmul, same_bits
-
-__all__ = ["catalogue_softmax"]
 
 # Scores at once: what a second-level cache holds, but enough rows to keep a product busy.
 BLOCK_BYTES, ROWS, MOST_BYTES = 1 << 20, 128, 1 << 25
 
 
 @cache
-def _weights(activation: str) -> Any:
+def _weights(name: str) -> Any:
     """Compile scores -> loss, and in their place the weight of each item."""
-    kind = KINDS.index(activation)
+    activation = ACTIVATIONS.index(name)
 
     @compiled
-    def kernel(score, positive, negative, scale, batch, threads, value, bad):
+    def kernel(score, positive, negative, scale, batch, threads, value, bad_id):
         (rows, num_items), count = score.shape, negative.shape[1]
         for t in prange(threads):
             times, lanes = np.empty(num_items + SPARE, i4), np.empty(16, f4)
             times[:] = i4(1)
             for b in range(t * rows // threads, (t + 1) * rows // threads):
-                s, mine, wrong = score[b], positive[b], False
+                s, pos_id, outside = score[b], positive[b], False
                 for j in range(count):
-                    wrong |= negative[b, j] < 0 or negative[b, j] >= num_items
-                if wrong or mine < 0 or mine >= num_items:
-                    bad[0] = 1
+                    outside |= negative[b, j] < 0 or negative[b, j] >= num_items
+                if outside or pos_id < 0 or pos_id >= num_items:
+                    bad_id[0] = 1
                     continue
                 if count > 0:
                     times[:] = i4(0)
                     for j in range(count):
                         times[u8(negative[b, j])] += i4(1)
-                own = s[u8(mine)]
-                # Loads stand before the questions: what is always read can be chosen branch-free.
+                pos_score = s[u8(pos_id)]
+                # Loads before conditions: what is always read can be chosen branch-free.
                 lanes[:] = f4(-np.inf)
                 for j in range(0, num_items - 15, 16):
                     for q in range(16):
@@ -63,23 +60,24 @@ def _weights(activation: str) -> Any:
                 largest = f4(-np.inf)
                 for q in range(16):
                     largest = max(largest, lanes[q])
-                top = term(kind, largest - own)[0] * scale  # log sigma is increasing
-                total, pulled, seen = f4(0), f4(0), own
+                # log sigma is increasing
+                top = log_sigma_and_slope(activation, largest - pos_score)[0] * scale
+                total, grad_sum, score_sum = f4(0), f4(0), pos_score
                 for j in range(num_items):
                     x, drawn = s[j], f4(times[j])
                     x = x if drawn > f4(0) else largest
-                    seen += x
-                    log_sigma, slope = term(kind, x - own)
+                    score_sum += x
+                    log_sigma, slope = log_sigma_and_slope(activation, x - pos_score)
                     e = exp(log_sigma * scale - top) * drawn
                     total += e
                     s[j] = e * slope
-                    pulled += s[j]
+                    grad_sum += s[j]
                 # A score that is not a number must not hide behind a maximum that ignores it.
-                value[b] = top + f4(math.log(total)) if abs(seen) < HUGE else f4(np.nan)
+                value[b] = top + f4(math.log(total)) if abs(score_sum) < HUGE else f4(np.nan)
                 norm = scale / (total * f4(batch))
                 for j in range(num_items):
                     s[j] *= norm
-                s[u8(mine)] -= pulled * norm
+                s[u8(pos_id)] -= grad_sum * norm
 
     return kernel
 
@@ -91,39 +89,28 @@ def catalogue_softmax(
     negative: Tensor | None,
     tau: float,
     activation: str,
-    wanted: bool = True,
+    wanted: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the loss of each row (B,) and the gradients of its mean, (B, d) and (I, d).
-
-    ``negative`` (B, N) are the sampled items; ``None`` means every item once, the positive too.
-    The gradients are empty if they are not ``wanted``.  Memory beyond inputs and outputs is 1 to
-    32 MiB.  Raises IndexError for a wrong id.
-    """
+    """Do what :func:`.sampled.pairwise_softmax` says; memory beyond in- and output: 1 to 32 MiB."""
     if negative is None:
         negative = positive.new_empty(len(positive), 0)  # none drawn: the kernel takes them all
     threads, kernel = use_threads(), _weights(activation)
-    value, bad = users.new_empty(len(users)), np.zeros(1, i4)
+    value, bad_id = users.new_empty(len(users)), np.zeros(1, i4)
     grad_users, grad_items = (torch.zeros_like(x if wanted else x[:0]) for x in (users, items))
     row_bytes = 4 * len(items)
     step = max(BLOCK_BYTES // row_bytes, min(ROWS, MOST_BYTES // row_bytes), 1)
     shape = min(step, len(users)), len(items)
-    # Spare room behind the scores too: see SPARE.
-    room = users.new_empty(shape[0] * shape[1] + SPARE)[:-SPARE].view(shape)
+    # Longer than the scores, too: see SPARE.
+    workspace = users.new_empty(shape[0] * shape[1] + SPARE)[:-SPARE].view(shape)
     for start in range(0, len(users), step):
         part = slice(start, start + step)
         u = users[part]
-        score = matmul(u, items.T, out=room[: len(u)])
+        score = matmul(u, items.T, out=workspace[: len(u)])
         kernel(
-            score.numpy(),
-            positive[part].numpy(),
-            negative[part].numpy(),
-            f4(1 / tau),
-            len(users),
-            threads,
-            value[part].numpy(),
-            bad,
-        )
-        refuse(bad, items)
+            score.numpy(), positive[part].numpy(), negative[part].numpy(), f4(1 / tau), len(users),
+            threads, value[part].numpy(), bad_id,
+        )  # fmt: skip
+        raise_if_outside(bad_id, items)
         if wanted:
             matmul(score, items, out=grad_users[part])
             with same_bits(*items.shape):

@@ -1,4 +1,6 @@
-"""A kernel is always run from numba's cache; what is not there yet, a child process puts there.
+"""How kernels are compiled and run: always from numba's cache, in as many threads as torch.
+
+What is not in the cache yet, a child process puts there.
 
 For a parallel loop numba stores other machine code than the process that compiled it goes on with:
 sums are grouped otherwise, and last digits would tell a first run from a second.
@@ -6,6 +8,12 @@ sums are grouped otherwise, and last digits would tell a first run from a second
 By itself numba looks only at the file of a kernel for whether what it kept is stale.  A kernel here
 calls into other files, and is compiled with the options of this one: it is kept under a digest of
 all of them, and compiled anew when one has changed.
+
+No public way of numba 0.68 does this.  A second ``njit(cache=True)``, in the process that compiled,
+loads the file and yet runs the first code (tried), and nothing public asks whether a signature is
+cached without compiling it: ``disable_compile`` refuses before the cache is read.  A folder with
+the digest in its name, in ``numba.config.CACHE_DIR``, would be that of the user's own functions
+too, and a damaged file still raises out of the call.
 """
 
 from __future__ import annotations
@@ -25,10 +33,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from numba import cloudpickle, njit
+import torch
+from numba import cloudpickle, get_num_threads, njit, set_num_threads
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
-
-__all__ = ["OPTIONS", "compiled"]
 
 OPTIONS: dict[str, Any] = {
     # Sums may be regrouped and fused; NaN and infinity keep their meaning: divergence must show.
@@ -47,6 +54,17 @@ SOURCE = hashlib.sha256(b"".join(path.read_bytes() for path in _FILES)).hexdiges
 _one_at_a_time = threading.Lock()
 _log = logging.getLogger(__name__)
 
+_before = torch.get_num_threads()
+AVAILABLE = get_num_threads()  # starts numba's threads, and with OpenMP sets torch's number as well
+torch.set_num_threads(_before)
+
+
+def use_threads() -> int:
+    """Give numba torch's number of threads, as far as it has them, and return it."""
+    count = min(torch.get_num_threads(), AVAILABLE)
+    set_num_threads(count)
+    return count
+
 
 class _Impl(CompileResultCacheImpl):
     # Where nobody has a home, numba would make a folder called "~".
@@ -62,10 +80,10 @@ class _Cache(FunctionCache):
 
     _impl_class = _Impl
 
-    def _index_key(self, sig, codegen):
+    def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
         return (*super()._index_key(sig, codegen), SOURCE)
 
-    def load_overload(self, sig, target_context):
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
             return super().load_overload(sig, target_context)
         except Exception as error:  # of a damaged file: unpickling raises what it likes
@@ -74,7 +92,7 @@ class _Cache(FunctionCache):
                 os.unlink(self._cache_file._index_path)
             return None
 
-    def save_overload(self, sig, data):
+    def save_overload(self, sig: Any, data: Any) -> None:
         try:
             super().save_overload(sig, data)
         except OSError as error:

@@ -13,11 +13,8 @@ import numpy as np
 from numba import prange
 from torch import Tensor
 
-from psl.kernels.cpu.compiling import compiled
+from psl.kernels.cpu.compiling import compiled, use_threads
 from psl.kernels.cpu.maths import f4, u8
-from psl.kernels.cpu.threads import use_threads
-
-__all__ = ["csr_product"]
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Logarithm, exponential and the surrogate activations in single precision, made to vectorise."""
+"""Logarithm, exponential, surrogate activations and random numbers, made to vectorise."""
 
 from __future__ import annotations
 
@@ -9,23 +9,20 @@ from numba import njit
 
 from psl.kernels.cpu.compiling import OPTIONS
 
-__all__ = [
-    "HUGE",
-    "KINDS",
-    "atan",
-    "exp",
-    "f4",
-    "i4",
-    "inlined",
-    "log",
-    "term",
-    "u8",
-]
-
 f4, i4, u8 = np.float32, np.int32, np.uint64
 inlined = njit(inline="always", **OPTIONS)
 EPS = f4(np.finfo(np.float32).eps)
 LN2, HUGE = f4(math.log(2)), f4(np.finfo(np.float32).max)
+
+
+@njit(inline="always")
+def uniform(key, n):
+    """Return number ``n`` of :func:`psl.streams.uniforms`, in [0, 1); ``key`` is uint64."""
+    h = key + u8(n) * u8(0x9E3779B97F4A7C15)
+    h = (h ^ (h >> u8(30))) * u8(0xBF58476D1CE4E5B9)
+    h = (h ^ (h >> u8(27))) * u8(0x94D049BB133111EB)
+    h = h ^ (h >> u8(31))
+    return np.float64(h >> u8(11)) * (1.0 / 9007199254740992.0)
 
 
 @inlined
@@ -87,23 +84,23 @@ def atan(x):
 
 
 @inlined
-def term(kind, d):
+def log_sigma_and_slope(activation, d):
     """Return log sigma(d) and its derivative (equation 4.2, Appendix C.2).
 
-    ``kind`` is a place in ``KINDS``; a kernel knows it when it is compiled, and one branch is left.
+    ``activation``, an index into ``ACTIVATIONS``, is known at compile time: one branch is left.
     """
-    if kind == 0:
+    if activation == 0:
         return d, f4(1)
     # Beyond what exp is held in, the 1 beside it counts for nothing.  A choice, not a sum: an added
     # term would be fused with those of the logarithm, and d in [-1, 1] would get other bits.
-    if kind == 1:
+    if activation == 1:
         e = exp(f4(-2) * d)  # 1 + tanh d = 2 / (1 + exp(-2 d))
         x = LN2 - log(f4(1) + e)
         return (LN2 + f4(2) * d if d < f4(-30) else x), f4(2) * e / (f4(1) + e)
-    if kind == 2:
+    if activation == 2:
         x = max(f4(1) + atan(d), EPS)
         return log(x), f4(x > EPS) / (x * (f4(1) + d * d))
-    if kind == 3:
+    if activation == 3:
         x = max(f4(1) + d, EPS)
         return log(x), f4(x > EPS) / x
     e = exp(d)
@@ -111,4 +108,4 @@ def term(kind, d):
     return (d if d > f4(60) else x), e / (f4(1) + e)
 
 
-KINDS = ("exp", "tanh", "atan", "relu", "softplus")
+ACTIVATIONS = ("exp", "tanh", "atan", "relu", "softplus")

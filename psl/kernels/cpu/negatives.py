@@ -6,20 +6,8 @@ import numpy as np
 from numba import njit, prange
 from torch import Tensor
 
-from psl.kernels.cpu.maths import i4, u8
-from psl.kernels.cpu.threads import use_threads
-
-__all__ = ["mix_in", "uniform", "uniform_negatives"]
-
-
-@njit(inline="always")
-def uniform(key, place):
-    """Return SplitMix64's output for the ``place``-th state from ``key``, a number in [0, 1)."""
-    h = key + u8(place) * u8(0x9E3779B97F4A7C15)
-    h = (h ^ (h >> u8(30))) * u8(0xBF58476D1CE4E5B9)
-    h = (h ^ (h >> u8(27))) * u8(0x94D049BB133111EB)
-    h = h ^ (h >> u8(31))
-    return np.float64(h >> u8(11)) * (1.0 / 9007199254740992.0)
+from psl.kernels.cpu.compiling import use_threads
+from psl.kernels.cpu.maths import i4, u8, uniform
 
 
 @njit(parallel=True, cache=True)
@@ -76,9 +64,9 @@ def _replace(coin, which, ratio, indptr, marked, users, out):
         if number == 0:
             continue
         for j in range(count):
-            place = b * count + j
-            if uniform(coin, place) < ratio:
-                out[b, j] = marked[first + np.int64(uniform(which, place) * number)]
+            slot = b * count + j
+            if uniform(coin, slot) < ratio:
+                out[b, j] = marked[first + np.int64(uniform(which, slot) * number)]
 
 
 def uniform_negatives(

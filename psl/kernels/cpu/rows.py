@@ -1,4 +1,4 @@
-"""Rows of unit length and their derivative, each in one visit."""
+"""What is done with each row of a table in one visit: unit length, its derivative, noise."""
 
 from __future__ import annotations
 
@@ -10,11 +10,8 @@ import torch
 from numba import prange
 from torch import Tensor
 
-from psl.kernels.cpu.compiling import compiled
-from psl.kernels.cpu.maths import f4
-from psl.kernels.cpu.threads import use_threads
-
-__all__ = ["unit_rows", "unit_rows_backward"]
+from psl.kernels.cpu.compiling import compiled, use_threads
+from psl.kernels.cpu.maths import f4, u8, uniform
 
 SHORTEST = f4(1e-12)  # as torch.nn.functional.normalize
 
@@ -52,6 +49,24 @@ def _backward(dim: int) -> Any:
     return kernel
 
 
+@cache
+def _noise(dim: int) -> Any:
+    @compiled
+    def kernel(x, key, eps, out):
+        for i in prange(x.shape[0]):
+            for k in range(dim):
+                out[i, k] = f4(uniform(key, i * dim + k))
+            square = f4(0)
+            for k in range(dim):
+                square += out[i, k] * out[i, k]
+            length = np.sqrt(square)
+            factor = eps / (SHORTEST if length < SHORTEST else length)
+            for k in range(dim):
+                out[i, k] *= factor * (f4(x[i, k] > 0) - f4(x[i, k] < 0))
+
+    return kernel
+
+
 def unit_rows(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return the rows of ``x`` (M, d) at unit length, and the factors (M,) that made them so."""
     use_threads()
@@ -66,3 +81,11 @@ def unit_rows_backward(grad: Tensor, out: Tensor, inverse: Tensor) -> Tensor:
     grad_x = torch.empty_like(out)
     _backward(out.shape[1])(grad.numpy(), out.numpy(), inverse.numpy(), grad_x.numpy())
     return grad_x
+
+
+def orthant_noise(x: Tensor, key: int | Tensor, eps: float) -> Tensor:
+    """Return vectors of length ``eps`` in the orthants of the rows of ``x``, shape (M, d)."""
+    use_threads()
+    out = torch.empty_like(x)
+    _noise(x.shape[1])(x.numpy(), u8(int(key)), f4(eps), out.numpy())
+    return out

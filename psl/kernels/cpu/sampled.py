@@ -1,4 +1,4 @@
-"""The softmax losses of sampled items, and their gradients.
+"""Scores of sampled items, their softmax losses, and the gradients of both.
 
 One thread owns a run of the batch's rows.  A row's scores, their logarithms and its sum stay in the
 first-level cache; the gradient of the items is taken in a second visit, see :mod:`.buckets`.
@@ -19,18 +19,17 @@ from psl.kernels.cpu.buckets import (
     SPARE,
     bucket_bits,
     inside,
+    item_gradient,
+    pair_workspace,
     products,
-    refuse,
-    room_for_pairs,
+    raise_if_outside,
     sort,
-    spread,
     weighted,
 )
-from psl.kernels.cpu.compiling import compiled
-from psl.kernels.cpu.maths import HUGE, KINDS, exp, f4, i4, inlined, term, u8
-from psl.kernels.cpu.threads import use_threads
-
-__all__ = ["pairwise_softmax"]
+from psl.kernels.cpu.catalogue import catalogue_softmax
+from psl.kernels.cpu.compiling import compiled, use_threads
+from psl.kernels.cpu.maths import ACTIVATIONS, HUGE, exp, f4, i4, inlined, log_sigma_and_slope, u8
+from psl.kernels.products import product_items
 
 
 @inlined
@@ -50,14 +49,14 @@ def _largest(x, count):
 
 
 @cache
-def _loss(activation: str, dim: int) -> Any:
+def _loss(name: str, dim: int) -> Any:
     """Compile value, users' gradient and the weights of the pairs; a known ``dim`` unrolls."""
-    kind = KINDS.index(activation)
+    activation = ACTIVATIONS.index(name)
 
     @compiled
     def kernel(
         users, items, positive, negative, shift, scale, threads,
-        ids, first, weight, pull, grad_users, value, bad,
+        ids, first, weight, pos_weight, grad_users, value, bad_id,
     ):  # fmt: skip
         (rows, count), num_items = negative.shape, items.shape[0]
         for t in prange(threads):
@@ -65,27 +64,29 @@ def _loss(activation: str, dim: int) -> Any:
             score, w = np.empty(count + SPARE, f4), np.empty(count + SPARE, f4)
             u, acc = np.empty(dim + SPARE, f4), np.empty(dim + SPARE, f4)
             for b in range(t * rows // threads, (t + 1) * rows // threads):
-                mine = positive[b]
-                if mine < 0 or mine >= num_items or not inside(negative, b, num_items):
-                    bad[0] = 1
+                pos_id = positive[b]
+                if pos_id < 0 or pos_id >= num_items or not inside(negative, b, num_items):
+                    bad_id[0] = 1
                     continue
-                own = f4(0)
+                pos_score = f4(0)
                 for k in range(dim):
                     u[k] = users[b, k]
-                    own += u[k] * items[u8(mine), k]
+                    pos_score += u[k] * items[u8(pos_id), k]
                 sort(negative, b, shift, at, row, first)
                 products(u, items, row, count, score, dim)
-                top = term(kind, _largest(score, count) - own)[0] * scale  # log sigma is increasing
-                total, pulled, seen = f4(0), f4(0), own
+                # log sigma is increasing
+                largest = _largest(score, count)
+                top = log_sigma_and_slope(activation, largest - pos_score)[0] * scale
+                total, grad_sum, score_sum = f4(0), f4(0), pos_score
                 for j in range(count):
-                    seen += score[j]
-                    log_sigma, slope = term(kind, score[j] - own)
+                    score_sum += score[j]
+                    log_sigma, slope = log_sigma_and_slope(activation, score[j] - pos_score)
                     e = exp(log_sigma * scale - top)
                     total += e
                     w[j] = e * slope
-                    pulled += w[j]
+                    grad_sum += w[j]
                 # A score that is not a number must not hide behind a maximum that ignores it.
-                value[b] = top + f4(math.log(total)) if abs(seen) < HUGE else f4(np.nan)
+                value[b] = top + f4(math.log(total)) if abs(score_sum) < HUGE else f4(np.nan)
                 if len(grad_users) == 0:  # only the value is asked for
                     continue
                 norm = scale / (total * f4(rows))
@@ -93,10 +94,58 @@ def _loss(activation: str, dim: int) -> Any:
                     w[j] *= norm
                     weight[b, j] = w[j]
                     ids[b, j] = row[j]
-                pull[b] = -pulled * norm
+                pos_weight[b] = -grad_sum * norm
                 weighted(w, items, row, count, acc, dim)
                 for k in range(dim):
-                    grad_users[b, k] = acc[k] + pull[b] * items[u8(mine), k]
+                    grad_users[b, k] = acc[k] + pos_weight[b] * items[u8(pos_id), k]
+
+    return kernel
+
+
+@cache
+def _scores(dim: int) -> Any:
+    @compiled
+    def kernel(users, items, columns, threads, out, bad_id):
+        rows, count = columns.shape
+        for t in prange(threads):
+            row, score = np.empty(count + SPARE, i4), np.empty(count + SPARE, f4)
+            u = np.empty(dim + SPARE, f4)
+            for b in range(t * rows // threads, (t + 1) * rows // threads):
+                if not inside(columns, b, items.shape[0]):
+                    bad_id[0] = 1
+                    continue
+                for k in range(dim):
+                    u[k] = users[b, k]
+                for j in range(count):
+                    row[j] = i4(columns[b, j])
+                products(u, items, row, count, score, dim)
+                for j in range(count):
+                    out[b, j] = score[j]
+
+    return kernel
+
+
+@cache
+def _gather(dim: int) -> Any:
+    """Compile the users' gradient, with ids and weights sorted by bucket for the items' own."""
+
+    @compiled
+    def kernel(items, columns, given, shift, threads, ids, first, weight, grad_users):
+        rows, count = columns.shape
+        for t in prange(threads):
+            at, acc = np.empty(first.shape[1] + SPARE, i4), np.empty(dim + SPARE, f4)
+            for b in range(t * rows // threads, (t + 1) * rows // threads):
+                sort(columns, b, shift, at, ids[b], first)
+                # Once more in the same order: each weight goes where its id went.
+                for c in range(first.shape[1]):
+                    at[c] = first[b, c]
+                for j in range(count):
+                    bucket = u8(columns[b, j] >> shift)
+                    weight[b, u8(at[bucket])] = given[b, j]
+                    at[bucket] += i4(1)
+                weighted(weight[b], items, ids[b], count, acc, dim)
+                for k in range(dim):
+                    grad_users[b, k] = acc[k]
 
     return kernel
 
@@ -105,27 +154,61 @@ def pairwise_softmax(
     users: Tensor,
     items: Tensor,
     positive: Tensor,
-    negative: Tensor,
+    negative: Tensor | None,
     tau: float,
     activation: str,
     wanted: bool = True,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the loss of each row (B,) and the gradients of its mean, (B, d) and (I, d).
 
+    ``negative`` (B, N) are the sampled items; ``None`` means every item once, the positive too.
     The gradients are empty if they are not ``wanted``.  Raises IndexError for an item id outside
     the table.
     """
+    if negative is None or len(items) <= product_items(negative.shape[1], gpu=False):
+        return catalogue_softmax(users, items, positive, negative, tau, activation, wanted)
     threads, shift, (rows, count) = use_threads(), bucket_bits(items), negative.shape
-    ids, weight, first = room_for_pairs(rows, count, len(items), shift)
-    pull, bad = np.empty(rows, f4), np.zeros(1, i4)
+    ids, weight, first = pair_workspace(rows, count, len(items), shift)
+    pos_weight, bad_id = np.empty(rows, f4), np.zeros(1, i4)
     value, grad_users = users.new_empty(rows), torch.empty_like(users if wanted else users[:0])
     u, p = users.numpy(), positive.numpy()
     _loss(activation, users.shape[1])(
         u, items.numpy(), p, negative.numpy(), shift, f4(1 / tau), threads,
-        ids, first, weight, pull, grad_users.numpy(), value.numpy(), bad,
+        ids, first, weight, pos_weight, grad_users.numpy(), value.numpy(), bad_id,
     )  # fmt: skip
-    refuse(bad, items)
+    raise_if_outside(bad_id, items)
     grad_items = torch.empty_like(items if wanted else items[:0])
     if wanted:
-        spread(users.shape[1])(u, p, pull, ids, first, weight, shift, grad_items.numpy())
+        kernel = item_gradient(users.shape[1])
+        kernel(u, p, pos_weight, ids, first, weight, shift, grad_items.numpy())
     return value, grad_users, grad_items
+
+
+def sampled_scores(users: Tensor, items: Tensor, columns: Tensor) -> Tensor:
+    """Return the inner products of each row with its own items, shape (B, M).
+
+    Raises IndexError for an item id outside the table.
+    """
+    out, bad_id = users.new_empty(columns.shape), np.zeros(1, i4)
+    inputs = users.numpy(), items.numpy(), columns.numpy()
+    _scores(users.shape[1])(*inputs, use_threads(), out.numpy(), bad_id)
+    raise_if_outside(bad_id, items)
+    return out
+
+
+def sampled_scores_backward(
+    users: Tensor, items: Tensor, columns: Tensor, weight: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the gradients of ``(weight * scores).sum()`` in users (B, d) and items (I, d)."""
+    threads, shift = use_threads(), bucket_bits(items)
+    rows, count = columns.shape
+    ids, sorted_weight, first = pair_workspace(rows, count, len(items), shift)
+    grad_users, grad_items = torch.empty_like(users), torch.empty_like(items)
+    _gather(users.shape[1])(
+        items.numpy(), columns.numpy(), weight.numpy(), shift, threads,
+        ids, first, sorted_weight, grad_users.numpy(),
+    )  # fmt: skip
+    no_positive = np.empty(0, np.int64), np.empty(0, f4)
+    kernel = item_gradient(users.shape[1])
+    kernel(users.numpy(), *no_positive, ids, first, sorted_weight, shift, grad_items.numpy())
+    return grad_users, grad_items

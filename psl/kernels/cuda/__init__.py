@@ -13,23 +13,13 @@ GPU; see :func:`psl.kernels.dispatch.gpu_kernels`.
 """
 
 from psl.kernels.cuda.adam import adam_step
-from psl.kernels.cuda.catalogue import catalogue_softmax
 from psl.kernels.cuda.graph import csr_product
 from psl.kernels.cuda.negatives import uniform_negatives
-from psl.kernels.cuda.noise import orthant_noise
-from psl.kernels.cuda.rows import lookup_backward, unit_rows, unit_rows_backward
-from psl.kernels.cuda.sampled import pairwise_softmax, scatter_scores, scores
+from psl.kernels.cuda.rows import lookup_backward, orthant_noise, unit_rows, unit_rows_backward
+from psl.kernels.cuda.sampled import pairwise_softmax, sampled_scores, sampled_scores_backward
 
 __all__ = [
-    "adam_step",
-    "catalogue_softmax",
-    "csr_product",
-    "lookup_backward",
-    "orthant_noise",
-    "pairwise_softmax",
-    "scatter_scores",
-    "scores",
-    "uniform_negatives",
-    "unit_rows",
+    "adam_step", "csr_product", "lookup_backward", "orthant_noise", "pairwise_softmax",
+    "sampled_scores", "sampled_scores_backward", "uniform_negatives", "unit_rows",
     "unit_rows_backward",
-]
+]  # fmt: skip

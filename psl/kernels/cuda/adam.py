@@ -10,8 +10,6 @@ from torch import Tensor
 
 from psl.kernels.cuda.maths import on
 
-__all__ = ["adam_step"]
-
 NUMBERS = 1024  # of a table, for each program
 
 
@@ -20,12 +18,12 @@ def _adam(
     table, grad, mean, square, step, length, lr, take, log_keep, take_square, log_keep_square,
     eps, decay, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    there = place < length
-    x = tl.load(table + place, mask=there, other=0.0)
-    g = tl.load(grad + place, mask=there, other=0.0) + decay * x
-    m = tl.load(mean + place, mask=there, other=0.0)
-    v = tl.load(square + place, mask=there, other=0.0)
+    offset = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    real = offset < length
+    x = tl.load(table + offset, mask=real, other=0.0)
+    g = tl.load(grad + offset, mask=real, other=0.0) + decay * x
+    m = tl.load(mean + offset, mask=real, other=0.0)
+    v = tl.load(square + offset, mask=real, other=0.0)
     m += take * (g - m)
     v += take_square * (g * g - v)
     # What the first steps lack, 1 - keep^t: in float64, for it is small at first.
@@ -33,9 +31,9 @@ def _adam(
     rate = lr / (1.0 - tl.exp(t * log_keep)).to(tl.float32)
     whole = tl.sqrt((1.0 - tl.exp(t * log_keep_square)).to(tl.float32))
     x -= rate * m / (tl.sqrt(v) / whole + eps)
-    tl.store(table + place, x, mask=there)
-    tl.store(mean + place, m, mask=there)
-    tl.store(square + place, v, mask=there)
+    tl.store(table + offset, x, mask=real)
+    tl.store(mean + offset, m, mask=real)
+    tl.store(square + offset, v, mask=real)
 
 
 def adam_step(

@@ -11,9 +11,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from psl.kernels.cuda.maths import HUGE, flaw, on, term
-
-__all__ = ["catalogue_softmax"]
+from psl.kernels.cuda.maths import HUGE, log_sigma_and_slope, nan_if_any, on
 
 MOST_BYTES = 512 << 20  # of scores and weights at once
 COLUMNS = 1024  # of a row, visited at once
@@ -22,7 +20,7 @@ COLUMNS = 1024  # of a row, visited at once
 @triton.jit
 def _weights(
     score, weight, positive, negative, value, num_items, count, scale, share,
-    KIND: tl.constexpr, DRAWN: tl.constexpr, BLOCK: tl.constexpr,
+    ACTIVATION: tl.constexpr, DRAWN: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Take a row's loss, and from its scores what each item weighs in the gradient.
 
@@ -32,59 +30,52 @@ def _weights(
     b = tl.program_id(0).to(tl.int64)
     score += b * num_items
     weight += b * num_items
-    mine = tl.load(positive + b)
-    known = (mine >= 0) & (mine < num_items)
-    own = tl.load(score + mine, mask=known, other=0.0)
-    broken = tl.where(known & (tl.abs(own) <= HUGE), 0.0, float("nan"))
-    top, total, pulled = -float("inf"), 0.0, 0.0
+    pos_id = tl.load(positive + b)
+    known = (pos_id >= 0) & (pos_id < num_items)
+    pos_score = tl.load(score + pos_id, mask=known, other=0.0)
+    has_nan = tl.where(known & (tl.abs(pos_score) <= HUGE), 0.0, float("nan"))
+    top, total, grad_sum = -float("inf"), 0.0, 0.0
     for start in range(0, count, BLOCK):
         j = start + tl.arange(0, BLOCK)
-        there = j < count
-        ids = tl.load(negative + b * count + j, mask=there, other=0) if DRAWN else j
+        real = j < count
+        ids = tl.load(negative + b * count + j, mask=real, other=0) if DRAWN else j
         inside = (ids >= 0) & (ids < num_items)
-        s = tl.load(score + ids, mask=there & inside, other=0.0)
+        s = tl.load(score + ids, mask=real & inside, other=0.0)
         # A score that is not a number must not hide behind a maximum that ignores it.
-        broken += flaw(there & ~(inside & (tl.abs(s) <= HUGE)))
-        log_sigma, slope = term(s - own, KIND)
-        x = tl.where(there, log_sigma * scale, -float("inf"))
+        has_nan += nan_if_any(real & ~(inside & (tl.abs(s) <= HUGE)))
+        log_sigma, slope = log_sigma_and_slope(s - pos_score, ACTIVATION)
+        x = tl.where(real, log_sigma * scale, -float("inf"))
         higher = tl.maximum(top, tl.max(x, axis=0))
         shrink, e = tl.exp(top - higher), tl.exp(x - higher)
         total = total * shrink + tl.sum(e, axis=0)
-        pulled = pulled * shrink + tl.sum(e * slope, axis=0)
+        grad_sum = grad_sum * shrink + tl.sum(e * slope, axis=0)
         top = higher
-    tl.store(value + b, top + tl.log(total) + broken)
-    norm = share / total + broken
+    tl.store(value + b, top + tl.log(total) + has_nan)
+    norm = share / total + has_nan
     for start in range(0, count, BLOCK):
         j = start + tl.arange(0, BLOCK)
-        there = j < count
-        ids = tl.load(negative + b * count + j, mask=there, other=0) if DRAWN else j
-        there = there & (ids >= 0) & (ids < num_items)
-        s = tl.load(score + ids, mask=there, other=0.0)
-        log_sigma, slope = term(s - own, KIND)
+        real = j < count
+        ids = tl.load(negative + b * count + j, mask=real, other=0) if DRAWN else j
+        real = real & (ids >= 0) & (ids < num_items)
+        s = tl.load(score + ids, mask=real, other=0.0)
+        log_sigma, slope = log_sigma_and_slope(s - pos_score, ACTIVATION)
         w = tl.exp(log_sigma * scale - top) * slope * norm
         if DRAWN:
             # An item that was drawn twice adds the same number twice: no order gives other bits.
-            tl.atomic_add(weight + ids, w, mask=there, sem="relaxed")
+            tl.atomic_add(weight + ids, w, mask=real, sem="relaxed")
         else:
-            tl.store(weight + ids, w, mask=there)
+            tl.store(weight + ids, w, mask=real)
     tl.debug_barrier()  # the row's other threads have added what they have
-    place = tl.where(known, mine, 0)  # where the positive is not known, that is NaN
-    tl.store(weight + place, tl.load(weight + place) - pulled * norm)
+    at = weight + tl.where(known, pos_id, 0)  # where the positive is not known, that is NaN
+    tl.store(at, tl.load(at) - grad_sum * norm)
 
 
 def catalogue_softmax(
-    users: Tensor,
-    items: Tensor,
-    positive: Tensor,
-    negative: Tensor | None,
-    tau: float,
-    activation: str,
-    wanted: bool = True,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the loss of each row (B,) and the gradients of its mean, (B, d) and (I, d).
+    users: Tensor, items: Tensor, positive: Tensor, negative: Tensor | None, tau: float,
+    activation: str, wanted: bool,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """Do what :func:`.sampled.pairwise_softmax` says.
 
-    ``negative`` (B, N) are the sampled items; ``None`` means every item once, the positive too.
-    The gradients are empty if they are not ``wanted``.
     Memory beyond inputs and outputs is at most 512 MiB, or one row of 8 bytes an item.
     """
     if negative is None:
@@ -93,21 +84,21 @@ def catalogue_softmax(
     value = users.new_empty(batch)
     grad_users, grad_items = (torch.zeros_like(x if wanted else x[:0]) for x in (users, items))
     step = max(min(MOST_BYTES // ((8 if count else 4) * num_items), batch), 1)
-    room = users.new_empty(step, num_items)
-    others = torch.empty_like(room) if count else room
+    workspace = users.new_empty(step, num_items)
+    others = torch.empty_like(workspace) if count else workspace
     block = min(triton.next_power_of_2(count or num_items), COLUMNS)
     scale = 1 / tau
     with on(users):
         for start in range(0, batch, step):
             part = slice(start, start + step)
             u = users[part]
-            score, weight = torch.mm(u, items.T, out=room[: len(u)]), others[: len(u)]
+            score, weight = torch.mm(u, items.T, out=workspace[: len(u)]), others[: len(u)]
             if count:
                 weight.zero_()
             _weights[(len(u),)](
                 score, weight, positive[part], negative[part], value[part],
                 num_items, count or num_items, scale, scale / batch,
-                KIND=activation, DRAWN=count > 0, BLOCK=block, num_warps=4,
+                ACTIVATION=activation, DRAWN=count > 0, BLOCK=block, num_warps=4,
             )  # fmt: skip
             if wanted:
                 torch.mm(weight, items, out=grad_users[part])

@@ -10,9 +10,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from psl.kernels.cuda.maths import blocks, on, warps
-
-__all__ = ["csr_product"]
+from psl.kernels.cuda.maths import layout, on
 
 ENTRIES = 16  # of a row, added up at once
 
@@ -40,10 +38,10 @@ def _csr_rows(
 
 def csr_product(matrix: Tensor, x: Tensor) -> Tensor:
     """Return ``matrix`` (M, K), sparse CSR and sound, times ``x`` (K, d); shape (M, d)."""
-    out, (rows, width) = x.new_empty(len(matrix), x.shape[1]), blocks(x.shape[1], ENTRIES)
+    out = x.new_empty(len(matrix), x.shape[1])
     with on(x):
         _csr_rows[(len(matrix),)](
             matrix.crow_indices(), matrix.col_indices(), matrix.values(), x, out, x.shape[1],
-            BLOCK=rows, WIDTH=width, num_warps=warps(rows, width),
+            **layout(x.shape[1], ENTRIES),
         )  # fmt: skip
     return out

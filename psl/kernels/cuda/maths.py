@@ -1,4 +1,4 @@
-"""The surrogate activations on a GPU, and what every launch needs."""
+"""The surrogate activations and random numbers on a GPU, and what every launch needs."""
 
 from __future__ import annotations
 
@@ -8,11 +8,6 @@ import torch
 import triton
 import triton.language as tl
 from torch import Tensor
-
-__all__ = [
-    "EPS", "HALF_PI", "HUGE", "LN2", "blocks", "flaw", "grid_of", "on", "row_and_column", "term",
-    "uniform", "warps",
-]  # fmt: skip
 
 EPS = tl.constexpr(torch.finfo(torch.float32).eps)
 HUGE = tl.constexpr(torch.finfo(torch.float32).max)
@@ -27,19 +22,15 @@ def on(tensor: Tensor) -> AbstractContextManager[object]:
     return torch.cuda.device(tensor.device) if tensor.is_cuda else nullcontext()
 
 
-def blocks(dim: int, rows: int) -> tuple[int, int]:
-    """Return the rows and the columns, powers of two, of a block of embeddings.
+def layout(dim: int, rows: int) -> dict[str, int]:
+    """Return rows and width, powers of two, of a block of embeddings, and the warps that hold it.
 
     ``rows`` is their number at d = 64, where few warps with many rows in flight were the fastest on
     an H200; of wider rows there are fewer, down to eight.
     """
     width = max(triton.next_power_of_2(dim), 16)
-    return min(max(64 * rows // width, 8), 4 * rows), width
-
-
-def warps(rows: int, width: int) -> int:
-    """Return how many warps hold a block in their registers."""
-    return min(max(rows * width // EACH, 1), 32)
+    block = min(max(64 * rows // width, 8), 4 * rows)
+    return {"BLOCK": block, "WIDTH": width, "num_warps": min(max(block * width // EACH, 1), 32)}
 
 
 def grid_of(rows: int, columns: int, block: int) -> tuple[int]:
@@ -61,15 +52,23 @@ def row_and_column(columns, BLOCK: tl.constexpr):
 
 
 @triton.jit
-def flaw(bad):
-    """Return NaN if anything in ``bad`` is true, else 0: what is added to a row's loss."""
-    return tl.sum(tl.where(bad, float("nan"), 0.0), axis=0)
+def row_tile(rows, dim, BLOCK: tl.constexpr, WIDTH: tl.constexpr):
+    """Return the rows of this program, their numbers' offsets in a table, and which there are."""
+    i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    k = tl.arange(0, WIDTH)
+    return i, i[:, None] * dim + k[None, :], (i < rows)[:, None] & (k < dim)[None, :]
 
 
 @triton.jit
-def uniform(key, place):
-    """Return the ``place``-th output of SplitMix64 from the state ``key``, in [0, 1)."""
-    h = key.to(tl.uint64) + place.to(tl.uint64) * 0x9E3779B97F4A7C15
+def nan_if_any(condition):
+    """Return NaN if anything in ``condition`` is true, else 0: what is added to a row's loss."""
+    return tl.sum(tl.where(condition, float("nan"), 0.0), axis=0)
+
+
+@triton.jit
+def uniform(key, n):
+    """Return number ``n`` of :func:`psl.streams.uniforms`, in [0, 1)."""
+    h = key.to(tl.uint64) + n.to(tl.uint64) * 0x9E3779B97F4A7C15
     h = (h ^ (h >> 30)) * 0xBF58476D1CE4E5B9
     h = (h ^ (h >> 27)) * 0x94D049BB133111EB
     h = h ^ (h >> 31)
@@ -106,25 +105,25 @@ def _softplus(x):
 
 
 @triton.jit
-def term(d, KIND: tl.constexpr):
+def log_sigma_and_slope(d, ACTIVATION: tl.constexpr):
     """Return log sigma(d) and its derivative (equation 4.2, Appendix C.2).
 
-    ``KIND`` is the name of the activation; it is known at compile time, and one branch is left.
+    ``ACTIVATION``, a name, is known at compile time, and one branch is left.
     """
-    if KIND == "exp":
+    if ACTIVATION == "exp":
         log_sigma, slope = d, tl.full(d.shape, 1.0, tl.float32)
-    elif KIND == "tanh":
+    elif ACTIVATION == "tanh":
         log_sigma, slope = _softplus(-2.0 * d)  # 1 + tanh d = 2 / (1 + exp(-2 d))
         log_sigma, slope = -log_sigma + LN2, 2.0 * slope
-    elif KIND == "atan":
+    elif ACTIVATION == "atan":
         x = 1.0 + _atan(d)
         held = tl.maximum(x, EPS)
         log_sigma, slope = tl.log(held), tl.where(x > EPS, 1.0, 0.0) / (held * (1.0 + d * d))
-    elif KIND == "relu":
+    elif ACTIVATION == "relu":
         x = 1.0 + d
         held = tl.maximum(x, EPS)
         log_sigma, slope = tl.log(held), tl.where(x > EPS, 1.0, 0.0) / held
     else:
-        tl.static_assert(KIND == "softplus", "an activation without a kernel")
+        tl.static_assert(ACTIVATION == "softplus", "an activation without a kernel")
         log_sigma, slope = _softplus(d)
     return log_sigma, slope

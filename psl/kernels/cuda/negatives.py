@@ -9,8 +9,6 @@ from torch import Tensor
 
 from psl.kernels.cuda.maths import on, uniform
 
-__all__ = ["uniform_negatives"]
-
 DRAWS = 512
 
 
@@ -20,13 +18,13 @@ def _draw(
     BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Draw ranks among a user's non-positives and shift each past the positives below it."""
-    place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    real = place < length
-    user = tl.load(users + place // count, mask=real, other=0)
+    slot = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    real = slot < length
+    user = tl.load(users + slot // count, mask=real, other=0)
     known = (user >= 0) & (user < num_users)
     first = tl.load(indptr + user, mask=known, other=0)
     last = tl.load(indptr + user + 1, mask=known, other=0)
-    rank = (uniform(key, place) * (num_items - (last - first)).to(tl.float64)).to(tl.int64)
+    rank = (uniform(key, slot) * (num_items - (last - first)).to(tl.float64)).to(tl.int64)
     # How many positives have at most `rank` non-positives below them.
     low, high = first, last
     span = tl.max(last - first, axis=0)
@@ -38,7 +36,7 @@ def _draw(
         low = tl.where(open_ & right, middle + 1, low)
         high = tl.where(open_ & ~right, middle, high)
         span = span >> 1
-    tl.store(out + place, tl.where(known, rank + (low - first), -1), mask=real)
+    tl.store(out + slot, tl.where(known, rank + (low - first), -1), mask=real)
 
 
 def uniform_negatives(

@@ -13,18 +13,17 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from psl.kernels.cuda.catalogue import catalogue_softmax
 from psl.kernels.cuda.maths import (
     HUGE,
-    blocks,
-    flaw,
     grid_of,
+    layout,
+    log_sigma_and_slope,
+    nan_if_any,
     on,
     row_and_column,
-    term,
-    warps,
 )
-
-__all__ = ["pairwise_softmax", "scatter_scores", "scores"]
+from psl.kernels.products import product_items
 
 ITEMS = 32  # of a row, visited at once; they stay in registers while their scores are taken
 PAIRS = 8  # of one item, added up at once
@@ -35,7 +34,7 @@ COLUMNS = 1024  # of a row, turned into weights at once
 def _loss(
     users, items, positive, negative, value, grad_users, weight, keys, top_of, norm_of,
     num_items, lowest, count, dim, scale, share,
-    KIND: tl.constexpr, BLOCK: tl.constexpr, WIDTH: tl.constexpr,
+    ACTIVATION: tl.constexpr, BLOCK: tl.constexpr, WIDTH: tl.constexpr,
 ):  # fmt: skip
     """Take a row's loss and its user's gradient.
 
@@ -45,15 +44,15 @@ def _loss(
     k = tl.arange(0, WIDTH)
     real = k < dim
     u = tl.load(users + b * dim + k, mask=real, other=0.0)
-    mine = tl.load(positive + b)
-    known = (mine >= 0) & (mine < num_items)
-    mine_row = tl.load(items + mine * dim + k, mask=real & known, other=0.0)
-    own = tl.sum(u * mine_row, axis=0)
-    broken = tl.where(known & (tl.abs(own) <= HUGE), 0.0, float("nan"))
-    top, total, pulled = -float("inf"), 0.0, 0.0
+    pos_id = tl.load(positive + b)
+    known = (pos_id >= 0) & (pos_id < num_items)
+    pos_row = tl.load(items + pos_id * dim + k, mask=real & known, other=0.0)
+    pos_score = tl.sum(u * pos_row, axis=0)
+    has_nan = tl.where(known & (tl.abs(pos_score) <= HUGE), 0.0, float("nan"))
+    top, total, grad_sum = -float("inf"), 0.0, 0.0
     acc = tl.zeros((WIDTH,), tl.float32)
     first = b * (count + 1)
-    tl.store(keys + first, tl.where(known, mine, num_items) + lowest)
+    tl.store(keys + first, tl.where(known, pos_id, num_items) + lowest)
     differences, others = weight + first + 1, keys + first + 1
     for start in range(0, count, BLOCK):
         j = start + tl.arange(0, BLOCK)
@@ -68,39 +67,39 @@ def _loss(
         )
         score = tl.sum(rows * u[None, :], axis=1)
         # A score that is not a number must not hide behind a maximum that ignores it.
-        broken += flaw(drawn & ~(inside & (tl.abs(score) <= HUGE)))
-        d = score - own
+        has_nan += nan_if_any(drawn & ~(inside & (tl.abs(score) <= HUGE)))
+        d = score - pos_score
         tl.store(differences + j, d, mask=drawn)
-        log_sigma, slope = term(d, KIND)
+        log_sigma, slope = log_sigma_and_slope(d, ACTIVATION)
         x = tl.where(drawn, log_sigma * scale, -float("inf"))
         higher = tl.maximum(top, tl.max(x, axis=0))
         shrink, e = tl.exp(top - higher), tl.exp(x - higher)
         w = e * slope
         total = total * shrink + tl.sum(e, axis=0)
-        pulled = pulled * shrink + tl.sum(w, axis=0)
+        grad_sum = grad_sum * shrink + tl.sum(w, axis=0)
         acc = acc * shrink + tl.sum(w[:, None] * rows, axis=0)
         top = higher
-    norm = share / total + broken
-    tl.store(value + b, top + tl.log(total) + broken)
-    tl.store(grad_users + b * dim + k, (acc - pulled * mine_row) * norm, mask=real)
-    tl.store(weight + first, -pulled * norm)
+    norm = share / total + has_nan
+    tl.store(value + b, top + tl.log(total) + has_nan)
+    tl.store(grad_users + b * dim + k, (acc - grad_sum * pos_row) * norm, mask=real)
+    tl.store(weight + first, -grad_sum * norm)
     tl.store(top_of + b, top)
     tl.store(norm_of + b, norm)
 
 
 @triton.jit
-def _weigh(weight, top_of, norm_of, count, scale, KIND: tl.constexpr, BLOCK: tl.constexpr):
+def _weigh(weight, top_of, norm_of, count, scale, ACTIVATION: tl.constexpr, BLOCK: tl.constexpr):
     """Turn differences d, in place, into what each pair weighs in the gradient."""
     b, start = row_and_column(count, BLOCK)
     j = start + tl.arange(0, BLOCK)
-    place, drawn = weight + b * (count + 1) + 1 + j, j < count
-    log_sigma, slope = term(tl.load(place, mask=drawn, other=0.0), KIND)
+    at, drawn = weight + b * (count + 1) + 1 + j, j < count
+    log_sigma, slope = log_sigma_and_slope(tl.load(at, mask=drawn, other=0.0), ACTIVATION)
     e = tl.exp(log_sigma * scale - tl.load(top_of + b))
-    tl.store(place, e * slope * tl.load(norm_of + b), mask=drawn)
+    tl.store(at, e * slope * tl.load(norm_of + b), mask=drawn)
 
 
 @triton.jit
-def _spread(
+def _item_gradient(
     users, weight, order, first, grad_items, count, dim,
     BLOCK: tl.constexpr, WIDTH: tl.constexpr,
 ):  # fmt: skip
@@ -168,21 +167,18 @@ def _gather(
 
 
 def pairwise_softmax(
-    users: Tensor,
-    items: Tensor,
-    positive: Tensor,
-    negative: Tensor,
-    tau: float,
-    activation: str,
-    wanted: bool = True,
-) -> tuple[Tensor, Tensor, Tensor]:
+    users: Tensor, items: Tensor, positive: Tensor, negative: Tensor | None, tau: float,
+    activation: str, wanted: bool = True,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Return the loss of each row (B,) and the gradients of its mean, (B, d) and (I, d).
 
-    The gradients are empty if they are not ``wanted``.
-    Memory beyond inputs and outputs is some 40 bytes a pair: ids, weights, and sorting them.
+    ``negative`` (B, N) are the sampled items; ``None`` means every item once, the positive too.
+    The gradients are empty if they are not ``wanted``.  Memory beyond inputs and outputs is some
+    40 bytes a pair: ids, weights, and sorting them.
     """
+    if negative is None or len(items) <= product_items(negative.shape[1], gpu=True):
+        return catalogue_softmax(users, items, positive, negative, tau, activation, wanted)
     (batch, dim), count = users.shape, negative.shape[1]
-    block, width = blocks(dim, ITEMS)
     value, grad_users = users.new_empty(batch), torch.empty_like(users)
     weight = users.new_empty(batch, count + 1)
     kind, lowest = _keys(len(items))
@@ -193,44 +189,40 @@ def pairwise_softmax(
         _loss[(batch,)](
             users, items, positive, negative, value, grad_users, weight, keys, top, norm,
             len(items), lowest, count, dim, scale, scale / max(batch, 1),
-            KIND=activation, BLOCK=block, WIDTH=width, num_warps=warps(block, width),
+            ACTIVATION=activation, **layout(dim, ITEMS),
         )  # fmt: skip
         if not wanted:
             return value, users[:0].clone(), items[:0].clone()
         grid = grid_of(batch, count, COLUMNS)
-        _weigh[grid](weight, top, norm, count, scale, KIND=activation, BLOCK=COLUMNS)
-    return value, grad_users, _items_gradient(users, items, keys, weight)
+        _weigh[grid](weight, top, norm, count, scale, ACTIVATION=activation, BLOCK=COLUMNS)
+    return value, grad_users, _sorted_gradient(users, items, keys, weight)
 
 
-def scores(users: Tensor, items: Tensor, columns: Tensor) -> Tensor:
+def sampled_scores(users: Tensor, items: Tensor, columns: Tensor) -> Tensor:
     """Return the inner products of each row with its own items, shape (B, M)."""
     (batch, dim), count = users.shape, columns.shape[1]
-    block, width = blocks(dim, ITEMS)
-    out = users.new_empty(columns.shape)
+    out, shape = users.new_empty(columns.shape), layout(dim, ITEMS)
     with on(users):
-        _scores[grid_of(batch, count, block)](
-            users, items, columns, out, len(items), count, dim,
-            BLOCK=block, WIDTH=width, num_warps=warps(block, width),
-        )  # fmt: skip
+        _scores[grid_of(batch, count, shape["BLOCK"])](
+            users, items, columns, out, len(items), count, dim, **shape
+        )
     return out
 
 
-def scatter_scores(
+def sampled_scores_backward(
     users: Tensor, items: Tensor, columns: Tensor, weight: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Return the gradients of ``(weight * scores).sum()`` in users (B, d) and items (I, d)."""
     (batch, dim), count = users.shape, columns.shape[1]
-    block, width = blocks(dim, ITEMS)
     grad_users = torch.empty_like(users)
     with on(users):
         _gather[(batch,)](
-            items, columns, weight, grad_users, len(items), count, dim,
-            BLOCK=block, WIDTH=width, num_warps=warps(block, width),
-        )  # fmt: skip
+            items, columns, weight, grad_users, len(items), count, dim, **layout(dim, ITEMS)
+        )
     kind, lowest = _keys(len(items))
     # What is outside stays outside: the key beyond the last stands for it.
     known = torch.where((columns >= 0) & (columns < len(items)), columns, len(items))
-    return grad_users, _items_gradient(users, items, (known + lowest).to(kind), weight)
+    return grad_users, _sorted_gradient(users, items, (known + lowest).to(kind), weight)
 
 
 def _keys(num_items: int) -> tuple[torch.dtype, int]:
@@ -244,19 +236,19 @@ def _keys(num_items: int) -> tuple[torch.dtype, int]:
     return torch.int32, 0
 
 
-def _items_gradient(users: Tensor, items: Tensor, keys: Tensor, weight: Tensor) -> Tensor:
+def _sorted_gradient(users: Tensor, items: Tensor, keys: Tensor, weight: Tensor) -> Tensor:
     """Return the weighted sum of users for each item, (I, d).
 
     The sort is stable, so the order of an item's pairs is that of the batch.
     """
-    grad_items, (pairs, width) = torch.empty_like(items), blocks(items.shape[1], PAIRS)
+    grad_items = torch.empty_like(items)
     ids, order = keys.flatten().sort(stable=True)
     kind, lowest = _keys(len(items))
     every = torch.arange(lowest, lowest + len(items) + 1, device=ids.device).to(kind)
     first = torch.searchsorted(ids, every)  # an id outside the table is in nobody's run
     with on(users):
-        _spread[(len(items),)](
+        _item_gradient[(len(items),)](
             users, weight, order, first, grad_items, keys.shape[1], items.shape[1],
-            BLOCK=pairs, WIDTH=width, num_warps=warps(pairs, width),
+            **layout(items.shape[1], PAIRS),
         )  # fmt: skip
     return grad_items

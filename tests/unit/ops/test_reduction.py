@@ -9,45 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from companion.released import ReleasedBSLLoss
 from psl.activations import ACTIVATIONS, Activation
-from psl.losses import BPRLoss, PairwiseSoftmaxLoss, pairwise_softmax_loss, softmax_loss
+from psl.losses import BPRLoss, PairwiseSoftmaxLoss, softmax_loss
 from psl.ops import catalogue_loss, sampled_loss
 from scoring_problems import KERNELS, PRODUCT, problem, reference
-
-LOSSES: dict[str, Any] = {
-    "fused": PairwiseSoftmaxLoss(0.2),
-    "factor": ReleasedBSLLoss(0.1, 0.2),
-    "rows": BPRLoss(reduction="none"),
-    "lambda": lambda p, n: softmax_loss(p, n, reduction="none"),
-    "partial": partial(pairwise_softmax_loss, reduction="none", tau=0.2),
-}
-
-
-@pytest.mark.parametrize("kernels", KERNELS)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("name", LOSSES)
-@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
-def test_every_reduction(
-    reduction: Any, name: str, dtype: torch.dtype, kernels: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PSL_KERNELS", kernels)
-    users, items, positive, negative = problem(*PRODUCT, dtype=dtype)
-    loss, every = LOSSES[name], torch.arange(len(items)).expand(11, -1)
-    roads = [(negative, sampled_loss(users, items, positive, negative, loss, reduction=reduction))]
-    if name in ("fused", "factor"):
-        value = catalogue_loss(users, items, positive, loss, reduction=reduction)
-        roads.append((every, value))
-    for columns, got in roads:
-        expected = torch.stack(
-            [
-                reference(users[i : i + 1], items, positive[i : i + 1], columns[i : i + 1], loss)
-                for i in range(11)
-            ]
-        )
-        if reduction != "none":
-            expected = getattr(expected, reduction)()
-        assert got.shape == expected.shape and torch.allclose(got, expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])

@@ -18,7 +18,7 @@ from psl.losses import (
     get_loss,
     pairwise_softmax_loss,
 )
-from psl.ops import catalogue_loss, half_cosine, sampled_loss, sampled_scores, unit_rows
+from psl.ops import catalogue_loss, half_cosine, sampled_loss, unit_rows
 from psl.ops import reference as plain_path
 from scoring_problems import GATHER, KERNELS, PRODUCT, loss_by_name, problem, reference
 
@@ -56,20 +56,6 @@ def test_single_precision(
     for expected, got in zip(*results, strict=True):
         scale = float(expected.detach().abs().max())
         assert torch.allclose(got.double(), expected, rtol=1e-5, atol=1e-5 * scale)
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_scores_pass_gradcheck_in_what_they_return(dtype: torch.dtype) -> None:
-    users, items, _, columns = problem(*PRODUCT, dtype=torch.float64)
-    u, v = users.requires_grad_(), items.requires_grad_()
-    assert torch.autograd.gradcheck(lambda a, b: sampled_scores(a, b, columns), (u, v))
-    weight = torch.randn(columns.shape, generator=torch.Generator().manual_seed(3)).to(dtype)
-    a, b = users.detach().to(dtype).requires_grad_(), items.detach().to(dtype).requires_grad_()
-    (sampled_scores(a, b, columns) * weight).sum().backward()
-    c, d = users.detach().requires_grad_(), items.detach().requires_grad_()
-    ((c[:, None] * d[columns]).sum(-1) * weight.double()).sum().backward()
-    for got, expected in ((a.grad, c.grad), (b.grad, d.grad)):
-        assert torch.allclose(got.double(), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_parameters_of_the_loss_get_gradients() -> None:

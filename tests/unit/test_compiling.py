@@ -1,0 +1,203 @@
+"""How the CPU kernels are compiled and kept, and the functions of one number they are made of."""
+
+from __future__ import annotations
+
+import ast
+import io
+import math
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from psl.activations import ACTIVATIONS
+
+kernels = pytest.importorskip("psl.kernels.cpu", reason="numba is missing")
+compiling = pytest.importorskip("psl.kernels.cpu.compiling", reason="numba is missing")
+maths = pytest.importorskip("psl.kernels.cpu.maths", reason="numba is missing")
+import numba  # noqa: E402
+from numba import prange  # noqa: E402
+
+
+def test_exponential() -> None:
+    x = np.concatenate([np.linspace(-86, 63, 20001), np.linspace(-1, 1, 2001)]).astype(np.float32)
+    exact = np.exp(x.astype(np.float64))
+    got = np.array([maths.exp(t) for t in x], dtype=np.float64)
+    assert np.all(np.abs(got / exact - 1) < 1e-7 * (2 + np.abs(x)))
+
+
+def test_logarithm() -> None:
+    x = np.concatenate([np.geomspace(1e-7, 1e7, 20001), np.linspace(0.5, 2, 2001)])
+    exact = np.log(x.astype(np.float32).astype(np.float64))
+    got = np.array([maths.log(t) for t in x.astype(np.float32)], dtype=np.float64)
+    assert np.all(np.abs(got - exact) < 2e-7 * np.maximum(np.abs(exact), 1))
+
+
+def test_arc_tangent() -> None:
+    x = np.concatenate([np.linspace(-1, 1, 20001), np.geomspace(1, 1e6, 2001)]).astype(np.float32)
+    got = np.array([maths.atan(t) for t in x], dtype=np.float64)
+    error = np.abs(got - np.arctan(x.astype(np.float64)))
+    assert error[np.abs(x) <= 1].max() < 2e-7  # the range of d
+    assert error.max() < 6e-7
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_every_activation_of_the_module_has_a_kernel(name: str) -> None:
+    assert set(maths.ACTIVATIONS) == set(ACTIVATIONS)
+    # 30, 32, 60, 64 and 87: where a formula or the range of exp ends.
+    ends = [s * d for d in (29.0, 31.0, 33.0, 44.0, 59.0, 62.0, 65.0, 89.0, 500.0) for s in (1, -1)]
+    for d in (-0.9, -0.3, 0.0, 0.4, 0.9, *ends):
+        if d <= ACTIVATIONS[name].domain:
+            continue
+        x = torch.tensor(d, dtype=torch.float64, requires_grad=True)
+        value = ACTIVATIONS[name].log(x)
+        value.backward()
+        assert x.grad is not None
+        h, slope = maths.log_sigma_and_slope(maths.ACTIVATIONS.index(name), np.float32(d))
+        assert math.isclose(h, float(value.detach()), rel_tol=1e-6, abs_tol=4e-7)
+        assert math.isclose(slope, float(x.grad), rel_tol=2e-6, abs_tol=1e-30)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_only_what_is_compiled_is_without_types(device: str) -> None:
+    """mypy is told to let it pass: numba and Triton infer its types."""
+    compilers = ("compiled", "inlined", "njit", "triton.jit")
+    for path in (Path(str(kernels.__file__)).parents[1] / device).glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef) and node.returns is None:
+                names = [ast.unparse(d) for d in node.decorator_list]
+                assert any(name.startswith(compilers) for name in names), (path.name, node.name)
+
+
+def copied(folder: Path) -> Path:
+    """Copy the package, and return where the copy has its kernels."""
+    package = Path(str(kernels.__file__)).parents[2]
+    shutil.copytree(package, folder / "psl", ignore=shutil.ignore_patterns("__pycache__"))
+    return folder / "psl" / "kernels" / "cpu"
+
+
+COMPILED = """
+import torch
+from psl.kernels import cpu as kernels
+from psl.kernels.cpu import compiling
+
+stored, store = [], compiling._store
+compiling._store = lambda function, *rest: (stored.append(function), store(function, *rest))
+kernels.unit_rows(torch.ones(2, 2)), kernels.csr_product(torch.eye(2).to_sparse_csr(), torch.eye(2))
+print(*(function.__module__ for function in stored))
+"""
+
+
+def test_what_was_compiled_is_not_used_after_the_options_changed(tmp_path: Path) -> None:
+    """numba looks at the file of a kernel only; what it is compiled with stands in another."""
+
+    def compiled() -> list[str]:
+        run = subprocess.run(
+            [sys.executable, "-c", COMPILED],
+            cwd=tmp_path,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        return run.stdout.split()
+
+    path = copied(tmp_path) / "compiling.py"
+    both = ["psl.kernels.cpu.rows", "psl.kernels.cpu.graph"]
+    assert compiled() == both and compiled() == []
+    path.write_text(path.read_text().replace('"nsz", "arcp"', '"nsz"'))
+    assert compiled() == both
+
+
+def test_what_was_compiled_is_not_used_after_its_mathematics_changed(tmp_path: Path) -> None:
+    """The mathematics live in another file than the kernels."""
+    path = copied(tmp_path) / "maths.py"
+    code = (
+        "import torch, psl.kernels.cpu as k;"
+        "print(float(k.pairwise_softmax(torch.ones(1, 2), torch.ones(2, 2), torch.tensor([0]),"
+        "torch.tensor([[1]]), 1.0, 'exp')[0]))"
+    )
+
+    def value() -> float:
+        run = subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True
+        )
+        return float(run.stdout)
+
+    assert value() == 0
+    path.write_text(path.read_text().replace("return d, f4(1)", "return d + f4(1), f4(1)"))
+    assert value() == 1
+
+
+def test_the_process_that_compiles_gives_the_bits_of_those_that_load(tmp_path: Path) -> None:
+    """Fails with numba's ``njit`` alone: it stores other machine code than it goes on with."""
+    code = """
+import hashlib, torch
+from psl.kernels.cpu import pairwise_softmax, unit_rows
+g = torch.Generator().manual_seed(0)
+u, v = (unit_rows(torch.randn(rows, 64, generator=g))[0] for rows in (64, 500))
+p, n = torch.randint(500, (64,), generator=g), torch.randint(500, (64, 200), generator=g)
+out = pairwise_softmax(u / 2, v, p, n, 0.1, "relu")
+print(hashlib.sha256(b"".join(x.numpy().tobytes() for x in out)).hexdigest())
+"""
+    env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    first, second = (
+        subprocess.run(
+            [sys.executable, "-c", code], env=env, check=True, capture_output=True
+        ).stdout
+        for _ in range(2)
+    )
+    assert first == second
+    assert list(tmp_path.rglob("*.nbc"))
+
+
+def test_without_a_child_process_a_kernel_compiles_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(parent: int) -> None:
+        raise OSError("no more processes")
+
+    monkeypatch.setattr(compiling, "_child", refuse)
+    factor = time.time_ns() % 1000 / 7  # part of the cache's key: never stored before
+
+    @compiling.compiled
+    def kernel(x):
+        for i in prange(len(x)):
+            x[i] *= factor
+
+    x = np.ones(3)
+    kernel(x)
+    assert (x == factor).all()
+
+
+def test_a_kernel_that_does_not_compile_leaves_the_child_to_the_next() -> None:
+    def wrong(x):
+        return x.no_such_attribute
+
+    def right(x):
+        for i in prange(len(x)):
+            x[i] += 1
+
+    of = (numba.float64[::1],)
+    requests, answers = io.BytesIO(), io.BytesIO()
+    for function in (wrong, right):
+        pickle.dump(numba.cloudpickle.dumps((function, of)), requests)
+    requests.seek(0)
+    compiling._serve(requests, answers)
+    answers.seek(0)
+    assert [pickle.load(answers) for _ in range(2)] == [None, None]
+    with pytest.raises(numba.TypingError, match="no_such_attribute"):
+        compiling.compiled(wrong)(np.ones(3))
+
+
+def test_starting_the_kernels_leaves_torchs_number_of_threads_alone() -> None:
+    code = (
+        "import torch; torch.set_num_threads(1); from psl.ops import unit_rows; "
+        "unit_rows(torch.ones(9, 4)); assert torch.get_num_threads() == 1"
+    )
+    two = {**os.environ, "NUMBA_NUM_THREADS": "2"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=two)
