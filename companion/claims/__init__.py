@@ -3,12 +3,14 @@
 ``paper/claims.yml`` holds one row a statement; the rows for orderings and printed values are made
 from the grid and the tables.  A row names a check; the check looks at a :class:`Subject`, which is
 the module and the run records, and returns a verdict.  A mutant is the same subject with one
-deliberate mistake: it must turn the row red.
+deliberate mistake: it must turn the row red, and the smallest that does is told.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from bisect import bisect_left
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -63,22 +65,37 @@ def assess(subject: Subject) -> list[dict[str, Any]]:
 
 
 def kill_matrix(subject: Subject) -> list[dict[str, Any]]:
-    """Run every check on its mutant; ``killed`` is None where there is no evidence to upset."""
+    """Run every check on its mutant in falling sizes, as far down as it notices the mistake.
+
+    ``after`` is the status at the largest size and ``killed`` whether that is noticed, None where
+    there is no evidence to upset.  ``smallest`` is the smallest size noticed, in ``unit``, found by
+    halving the ladder: it takes for granted that what notices a mistake notices a larger one.
+    """
+    mutated = cache(lambda name, size: MUTANTS[name].make(subject, size))
     out = []
-    mutated = {name: mutate(subject) for name, mutate in MUTANTS.items()}
     for row in load_rows():
         check, arguments = CHECKS[row["check"]], row.get("arguments", {})
+        mutant = MUTANTS[row["mutant"]]
         before = check(subject, **arguments).status
-        after = check(mutated[row["mutant"]], **arguments).status
-        undecided = before in ("not yet run", "differs")
-        killed = None if undecided else after == "differs"
+
+        def after(size: float, row: dict[str, Any] = row) -> str:
+            found = CHECKS[row["check"]](mutated(row["mutant"], size), **row.get("arguments", {}))
+            return found.status
+
+        first, smallest, killed = after(mutant.sizes[0]), None, None
+        if before not in ("not yet run", "differs"):
+            killed = first == "differs"
+            below = bisect_left(mutant.sizes, True, lo=1, key=lambda s: after(s) != "differs")
+            smallest = mutant.sizes[below - 1] if killed else None
         out.append(
             {
                 "id": row["id"],
                 "mutant": row["mutant"],
                 "before": before,
-                "after": after,
+                "after": first,
                 "killed": killed,
+                "smallest": smallest,
+                "unit": mutant.unit,
             }
         )
     return out

@@ -29,6 +29,7 @@ __all__ = [
     "Verdict",
     "check",
     "decide",
+    "tight_users",
     "users",
 ]
 
@@ -138,3 +139,14 @@ def users(count: int = 50, items: int = 200) -> list[tuple[Tensor, Tensor]]:
     positive = torch.rand(count, items, generator=g) < 0.05
     positive[:, 0] = True
     return list(zip(scores, positive, strict=True))
+
+
+def tight_users(items: int = 200) -> list[tuple[Tensor, Tensor]]:
+    """Return users for whom a link of the chain is an equality, so that no slack hides a mistake.
+
+    All scores equal, with one positive and with three: ranks, losses and Jensen's inequality meet
+    at the logarithm of ``items``.  One positive a whole cosine above all others: rank 1, DCG 1.
+    """
+    item, equal = torch.arange(items), torch.zeros(items, dtype=torch.float64)
+    first = item == 0
+    return [(equal, first), (equal, item < 3), (first.double() - 0.5, first)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -15,7 +15,9 @@ from companion.cli.console import Results, err, key, out, print_json, say
 
 def claims_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
-    mutants: Annotated[bool, typer.Option("--mutants", help="Print the kill matrix.")] = False,
+    mutants: Annotated[
+        bool, typer.Option("--mutants", help="Print the smallest mistake that each check notices.")
+    ] = False,
     every: Annotated[
         bool, typer.Option("--all", help="Also each printed value that waits for a run.")
     ] = False,
@@ -39,11 +41,10 @@ def claims_command(
         if as_json:
             print_json(matrix)
         else:
-            table = Table(key("claim and mutant"), "before, after", "killed", show_lines=True)
-            words = {True: "yes", False: "NO", None: "nothing to upset"}
+            table = Table(key("claim and mutant"), "before, after", "noticed from", show_lines=True)
             for row in matrix:
                 who = Text(row["id"]).append(f"\n{row['mutant']}", style="dim")
-                table.add_row(who, f"{row['before']}\n{row['after']}", words[row["killed"]])
+                table.add_row(who, f"{row['before']}\n{row['after']}", _noticed(row))
             out.print(table)
         if any(row["killed"] is False for row in matrix):
             raise typer.Exit(1)
@@ -79,6 +80,12 @@ def claims_command(
     if folded:
         wait = f"{folded} values and orderings wait for a run"
         say(f"{wait} and are not shown: --all, --json")
+
+
+def _noticed(row: dict[str, Any]) -> str:
+    if row["smallest"] is None:
+        return "nothing to upset" if row["killed"] is None else "NOT NOTICED"
+    return f"{row['smallest']:g} {row['unit']}" if row["unit"] else "the whole"
 
 
 def _tell_history(results: Path, as_json: bool) -> None:

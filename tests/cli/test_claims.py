@@ -23,6 +23,7 @@ def test_claims_are_json_and_every_mutant_with_evidence_dies(psl, tmp_path: Path
 
 def test_a_mutant_that_lives_is_status_one(psl, monkeypatch: pytest.MonkeyPatch) -> None:
     row = {"id": "x", "mutant": "m", "before": "verified", "after": "verified"}
+    row |= {"smallest": None, "unit": ""}
     for killed in (False, True):
         monkeypatch.setattr(claims, "kill_matrix", lambda _, k=killed: [row | {"killed": k}])
         assert psl("claims", "--mutants").returncode == int(not killed)

@@ -55,8 +55,8 @@ def test_an_ordering_of_other_data_is_red_and_every_ordering_row_notices() -> No
     losses = ("sl", "psl-tanh", "psl-atan", "psl-relu")
     rows = [record(loss, 0.05 + 1e-3 * (loss != "sl"), s) for loss in losses for s in range(13)]
     ledger = [r for r in claims.load_rows() if r["check"] == "better-than"]
-    assert {r["mutant"] for r in ledger} == {"softmax-twice-as-good", "shuffled-test-split"}
-    mutated = claims.MUTANTS["shuffled-test-split"](subject(*rows))
+    assert {r["mutant"] for r in ledger} == {"softmax-better", "shuffled-test-split"}
+    mutated = claims.MUTANTS["shuffled-test-split"].make(subject(*rows), 1.0)
     for row in ledger:
         asked = row["arguments"]
         if asked.items() >= {**WHERE, "setting": "iid"}.items() and "taus" not in asked:
@@ -193,7 +193,7 @@ def test_a_trend_is_the_slope_of_the_gain_seed_by_seed() -> None:
     assert found.status == "reproduced" and "paired gap +0.200" in found.evidence
     assert check(subject(*rows(-0.2)), **asked).status == "differs"
     assert check(subject(*rows(0.2)[2:]), **asked).status == "not yet run"
-    changed = claims.MUTANTS["shuffled-test-split"](subject(*rows(0.2)))
+    changed = claims.MUTANTS["shuffled-test-split"].make(subject(*rows(0.2)), 1.0)
     assert check(changed, **asked).status == "differs"
 
 

@@ -209,7 +209,7 @@ def test_a_run_counts_where_no_fingerprint_is_registered() -> None:
     check = claims.CHECKS["printed-value"]
     assert check(subject(), **row["arguments"]).status == "not yet run"
     assert check(made, **row["arguments"]).status == "reproduced"
-    mutated = claims.MUTANTS[row["mutant"]](made)
+    mutated = claims.MUTANTS[row["mutant"]].make(made, 1.0)
     assert check(mutated, **row["arguments"]).status == "differs"
     others = [
         r for r in claims.load_rows() if r.get("arguments", {}).get("dataset") == "amazon-book"
