@@ -384,3 +384,53 @@ def test_an_entry_longer_than_the_line_counter_takes(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(f"user,item\n{'a' * 200_000},1\n,2\n")
     with pytest.raises(DataError, match="the user is empty in row 2"):
         splits.read_table(tmp_path / "t.csv")
+
+
+def test_dates_and_durations_are_no_ratings(tmp_path: Path) -> None:
+    """Taken as numbers they would be nanoseconds, and every row above any threshold."""
+    pytest.importorskip("pyarrow")
+    path, pairs = tmp_path / "a.parquet", pd.DataFrame({"user": ["a", "b"], "item": ["x", "y"]})
+    for odd in (pd.date_range("2020", periods=2), pd.to_timedelta([1, 2], unit="s")):
+        pairs.assign(stars=odd).to_parquet(path)
+        with pytest.raises(DataError, match=r"'stars' \(rating\) must hold numbers"):
+            splits.read_table(path, rating="stars")
+
+
+@pytest.mark.parametrize(("kind", "largest"), [("float32", 2**24), ("float64", 2**53)])
+def test_names_that_a_number_cannot_tell_apart(kind: str, largest: int, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    path = tmp_path / "a.parquet"
+    for least, fits in ((largest - 2, True), (largest - 1, False)):
+        users = np.array([least, least + 1]).astype(kind)
+        pd.DataFrame({"user": users, "item": ["x", "y"]}).to_parquet(path)
+        if fits:
+            assert splits.read_table(path)["user"].tolist() == [str(least), str(least + 1)]
+        else:
+            with pytest.raises(DataError, match="must hold names or whole numbers"):
+                splits.read_table(path)
+
+
+def test_a_dot_is_no_decimal_where_a_comma_is(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("user;item;n\na;x;1.234\nb;y;2.500\n")
+    with pytest.raises(
+        DataError, match=r"dot where decimals follow a comma, in '1\.234' in line 2"
+    ):
+        splits.read_table(path, rating="n", separator=";", decimal=",")
+    for odd in ("'", '"', "\t", "-", "\0"):
+        with pytest.raises(DataError, match="no mark of decimals"):
+            splits.read_table(path, rating="n", separator=";", decimal=odd)
+
+
+def test_the_second_of_two_columns_has_no_name_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("user,item,user\na,x,b\n")
+    with pytest.raises(DataError, match=r"no column 'user\.1'; it has: user, item, user"):
+        splits.read_table(path, user="user.1")
+
+
+def test_a_quote_left_open_is_noted(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text('user,item\na,"x\nb,y\nc,z"\nd,w\n')
+    notes = splits.prepare(splits.read_table(path), core=1).notes
+    assert len(notes) == 1 and "1 names of items go over several lines, as 'x\\nb,y" in notes[0]
