@@ -22,6 +22,7 @@ from torch.library import custom_op
 
 from psl.ops import upcast_half
 from psl.ops.once_differentiable import once_differentiable
+from psl.ops.precision import check_no_tangent
 
 __all__ = [
     "dual",
@@ -146,9 +147,10 @@ def multiplier(losses: Tensor, eta: Tensor | float, iterations: int = 64) -> Ten
     waiting for the device at each step; a settled row does not move any more, so that its result
     does not depend on the rest of the batch.
 
-    Raises nothing.
+    Raises nothing but for a derivative in forward mode, which it has not: a RuntimeError.
     """
     losses = _floating(losses)
+    check_no_tangent(losses)
     eta = _like(eta, losses).expand(losses.shape[:-1])
     with torch.no_grad():
         saturated = eta >= saturation_radius(losses)

@@ -45,7 +45,7 @@ def check_positive(*, sync: bool = False, **values: float | Tensor) -> None:
             near = value.device.type == "cpu" or (sync and not value.is_meta)
             if torch.compiler.is_compiling() or not near:
                 continue
-        if isinstance(value, str) or value is None:
+        if value is None or isinstance(value, (str, list, tuple, complex)):
             raise ValueError(f"{name} must be a number, got {value!r}")
         number = float(value.detach()) if isinstance(value, Tensor) else value
         if not 0 < number < math.inf:  # math.isfinite cannot be traced with a symbolic number

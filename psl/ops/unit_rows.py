@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.library import custom_op
 
 from psl.kernels.dispatch import cpu_kernels, gpu_kernels
-from psl.ops.precision import contiguous, full_precision, upcast_half
+from psl.ops.precision import check_no_tangent, contiguous, full_precision, upcast_half
 
 __all__ = ["half_cosine", "unit_rows"]
 
@@ -20,10 +20,12 @@ def unit_rows(x: Tensor) -> Tensor:
     """Return the rows of ``x`` (M, d) divided by their lengths, held above 1e-12.
 
     Half precision becomes float32: a length must be right to more than three digits.  There is a
-    first derivative only.  Raises ValueError for another number of dimensions, or integers.
+    first derivative only.  Raises ValueError for another number of dimensions, or integers, and
+    RuntimeError for a derivative in forward mode.
     """
     if x.ndim != 2:
         raise ValueError(f"expected rows (M, d), got {tuple(x.shape)}")
+    check_no_tangent(x)
     out: Tensor = _unit(upcast_half(x))[0]
     return out
 
@@ -38,7 +40,7 @@ def half_cosine(users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
     ----------
     users : Tensor, shape (B, d)
     items : Tensor, shape (I, d)
-        Embeddings of any length.
+        Embeddings of any length; in float32 one above 1e19 overflows and becomes 0.
 
     Returns
     -------

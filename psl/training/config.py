@@ -155,7 +155,7 @@ class RunConfig:
             raise TrainingError(f"form must be 'inside' or not given, got {self.form!r}")
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if "above" in field.metadata and value is not None:
+            if "above" in field.metadata and (value is not None or "None" not in str(field.type)):
                 # One number, one run id: 0 and 0.0, and NumPy's, become what the field declares.
                 object.__setattr__(self, field.name, _within(field, value))
 

@@ -386,28 +386,26 @@ def test_an_entry_longer_than_the_line_counter_takes(tmp_path: Path) -> None:
         splits.read_table(tmp_path / "t.csv")
 
 
-def test_dates_and_durations_are_no_ratings(tmp_path: Path) -> None:
+def test_dates_and_durations_are_no_ratings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Taken as numbers they would be nanoseconds, and every row above any threshold."""
-    pytest.importorskip("pyarrow")
-    path, pairs = tmp_path / "a.parquet", pd.DataFrame({"user": ["a", "b"], "item": ["x", "y"]})
+    rows = pd.DataFrame({"user": ["a", "b"], "item": ["x", "y"], "timestamp": 0})
     for odd in (pd.date_range("2020", periods=2), pd.to_timedelta([1, 2], unit="s")):
-        pairs.assign(stars=odd).to_parquet(path)
-        with pytest.raises(DataError, match=r"'stars' \(rating\) must hold numbers"):
-            splits.read_table(path, rating="stars")
+        with pytest.raises(DataError, match=r"'rating' \(rating\) must hold numbers"):
+            parquet(rows.assign(rating=odd), tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize(("kind", "largest"), [("float32", 2**24), ("float64", 2**53)])
-def test_names_that_a_number_cannot_tell_apart(kind: str, largest: int, tmp_path: Path) -> None:
-    pytest.importorskip("pyarrow")
-    path = tmp_path / "a.parquet"
-    for least, fits in ((largest - 2, True), (largest - 1, False)):
-        users = np.array([least, least + 1]).astype(kind)
-        pd.DataFrame({"user": users, "item": ["x", "y"]}).to_parquet(path)
-        if fits:
-            assert splits.read_table(path)["user"].tolist() == [str(least), str(least + 1)]
-        else:
-            with pytest.raises(DataError, match="must hold names or whole numbers"):
-                splits.read_table(path)
+def test_names_that_a_number_cannot_tell_apart(
+    kind: str, largest: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = pd.DataFrame({"user": ["a", "b"], "item": ["x", "y"], "rating": 4, "timestamp": 0})
+    fit, too_large = (np.array([n, n + 1]).astype(kind) for n in (largest - 2, largest - 1))
+    names = parquet(rows.assign(user=fit), tmp_path, monkeypatch)["user"].tolist()
+    assert names == [str(largest - 2), str(largest - 1)]
+    with pytest.raises(DataError, match="must hold names or whole numbers"):
+        parquet(rows.assign(user=too_large), tmp_path, monkeypatch)
 
 
 def test_a_dot_is_no_decimal_where_a_comma_is(tmp_path: Path) -> None:

@@ -38,6 +38,8 @@ def test_one_number_is_one_run() -> None:
         ({"epochs": 1.5}, "epochs must be a whole number"),
         ({"seed": True}, "seed must be a whole number"),
         ({"lr": "0.1"}, "lr must be a number"),
+        ({"lr": None}, "lr must be a number, got None"),
+        ({"negatives": None}, "negatives must be a whole number, got None"),
         ({"weight_decay": float("nan")}, "weight_decay must be finite"),
         ({"dim": -1}, "dim must be at least 1"),
         ({"weight_decay": -1.0}, "weight_decay must be at least 0"),
