@@ -22,11 +22,17 @@ from torch.library import custom_op
 
 from psl.ops import upcast_half
 from psl.ops.once_differentiable import once_differentiable
+from psl.ops.precision import check_no_tangent
 
 __all__ = [
-    "dual", "dual_value", "multiplier", "radius_for_temperature", "saturation_radius",
-    "temperature_for_radius", "worst_case",
-]  # fmt: skip
+    "dual",
+    "dual_value",
+    "multiplier",
+    "radius_for_temperature",
+    "saturation_radius",
+    "temperature_for_radius",
+    "worst_case",
+]
 
 
 def worst_case(losses: Tensor, tau: Tensor | float) -> Tensor:
@@ -127,8 +133,11 @@ def multiplier(losses: Tensor, eta: Tensor | float, iterations: int = 64) -> Ten
     common cases, 20 near saturation.  It stops when every row has settled, which on a GPU means
     waiting for the device at each step; a settled row does not move any more, so that its result
     does not depend on the rest of the batch.
+
+    Raises nothing but for a derivative in forward mode, which it has not: a RuntimeError.
     """
     losses = _floating(losses)
+    check_no_tangent(losses)
     eta = _like(eta, losses).expand(losses.shape[:-1])
     with torch.no_grad():
         saturated = eta >= saturation_radius(losses)

@@ -142,8 +142,9 @@ def evaluate(
     Raises
     ------
     ValueError
-        If the embeddings, or ``masked``, are of other users or items than ``target``, a score is
-        not a number, there is no cut-off, or ``rows`` or a cut-off is below 1.
+        If the embeddings, or ``masked``, are of other users or items than ``target``, or lie on
+        another device, a score is not a number, there is no cut-off, or ``rows`` or a cut-off is
+        below 1.
     """
     if masked is None:
         masked = Interactions(0 * target.indptr, target.items[:0], target.num_items)
@@ -169,6 +170,8 @@ def evaluate(
             raise ValueError(
                 f"embed gave {len(u)} users and {len(v)} items, wanted were {len(users)} and {size}"
             )
+        if {u.device, v.device} != {users.device}:
+            raise ValueError(f"the embeddings are on {u.device} and {v.device}, not on {device}")
         scores = _scores(u, v)
         known = slice(*masked.indptr[[first, last]])  # the masked pairs of these users
         scores[mask.users[known] - first, mask.items[known]] = -torch.inf

@@ -37,8 +37,6 @@ def check_writable(path: Path | str) -> None:
         for folder in made:
             with suppress(OSError):  # not made, or in use by now
                 folder.rmdir()
-    if path.is_dir():
-        raise PSLError(f"{path} cannot be written: it is a folder")
 
 
 def _followed(path: Path | str) -> Path:
@@ -46,6 +44,8 @@ def _followed(path: Path | str) -> Path:
     real = Path(os.path.realpath(path))
     if any(part.is_symlink() for part in (real, *real.parents)):
         raise PSLError(f"{path} cannot be written: its links lead round in a circle")
+    if real.exists() and not real.is_file():  # a device would be replaced, a pipe waited for
+        raise PSLError(f"{path} cannot be written: it is no file, but a folder, pipe or device")
     return real
 
 

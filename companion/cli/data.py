@@ -41,6 +41,11 @@ def data_list() -> None:
     out.print(table)
     for licence, names in notes.items():
         out.print(f"{', '.join(names)}: {licence}.")  # prose: wrapped
+    unseen = [f"{s.name} ({s.setting})" for s in datasets.DATASETS.values() if not s.fingerprint]
+    out.print(
+        f"{', '.join(unseen)}: never read on a machine of this project. A fetch compares the "
+        "archive with its git blob id; of its content the counts alone are known, no fingerprint."
+    )
 
 
 @app.command("fetch")

@@ -84,7 +84,10 @@ def read_delimited(
                     raise DataError(f"{where}: {first.count(name)} columns {name!r}; rename one")
             if any("\0" in str(name) for name in first):
                 raise DataError(f"{where}: not text in {encoding}; try --encoding utf-16-le")
-            return pd.read_csv(source, **form, **options)
+            table = pd.read_csv(source, **form, **options)
+            # As they stand: pandas would call the second of two columns x "x.1".
+            table.columns = pd.Index(first)
+            return table
     except UnicodeError as error:
         utf16 = getattr(error, "object", b"")[:2] in (b"\xff\xfe", b"\xfe\xff")
         remedy = "utf-16" if utf16 else "latin-1 or cp1252, as programs of Windows write"

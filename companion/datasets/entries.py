@@ -11,18 +11,22 @@ import pandas as pd
 __all__ = ["COLUMNS", "as_names", "as_numbers"]
 
 COLUMNS = ("user", "item")
-# Beyond it a floating-point number is not every whole number, and times fall together.
-WHOLE = 2.0**53
 
 # Refuses a column if a mask is true somewhere: mask, what is wrong with the entry, what to do.
 RefuseIf = Callable[..., None]
 
 
+def _too_large(column: pd.Series) -> pd.Series:
+    """Where floating-point numbers are too large for the column's type to hold every whole one."""
+    kind = getattr(column.dtype, "numpy_dtype", column.dtype)
+    return column.abs() >= 2 / np.finfo(kind).eps  # in float64 2^53
+
+
 def as_names(column: pd.Series, called: str, refuse_if: RefuseIf) -> pd.Series:
     """Return the entries of a column without gaps as text."""
     if pd.api.types.is_float_dtype(column):
-        # Infinity too; and beyond 2^53 two names may have become one number.
-        broken = (column % 1 != 0) | (column.abs() >= WHOLE)
+        # Infinity too; and two names may have become one number.
+        broken = (column % 1 != 0) | _too_large(column)
         refuse_if(broken, f"{called} must hold names or whole numbers, got {{}}")
         column = column.map(int)
     if column.dtype == object and pd.api.types.infer_dtype(column) not in ("string", "integer"):
@@ -41,10 +45,10 @@ def as_numbers(
 ) -> pd.Series:
     """Return finite numbers; of a column of times, dates are seconds since 1970."""
     wanted = f"{called} must hold numbers" + ", or times as 2024-05-31T18:00:00Z" * times
-    if pd.api.types.is_bool_dtype(column):
-        refuse_if(np.ones(len(column), bool), f"{wanted}, got {{}}", "; leave it unnamed")
     if times and pd.api.types.is_datetime64_any_dtype(column):
         return _seconds(column)
+    if column.dtype.kind in "bmM":  # pandas would make numbers of them
+        refuse_if(np.ones(len(column), bool), f"{wanted}, got {{}}", "; leave it unnamed")
     numbers = pd.to_numeric(column, errors="coerce")
     if times and numbers.isna().any():
         dates = _seconds(column)
@@ -60,7 +64,7 @@ def as_numbers(
     refuse_if(~np.isfinite(numbers.astype(float)), f"{called} must be finite, got {{}}")
     if times and pd.api.types.is_float_dtype(numbers):
         words = f"{called} holds a floating-point number, {{}}, too large to tell times apart"
-        refuse_if(numbers.abs() >= WHOLE, words, "; write whole numbers")
+        refuse_if(_too_large(numbers), words, "; write whole numbers")
     return numbers
 
 

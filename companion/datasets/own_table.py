@@ -83,7 +83,7 @@ def read_table(
             raise DataError(f"{path}: give a .csv, .tsv, .txt or .parquet file, or a separator")
     elif not separator or set(separator) & set('"\r\n\0'):
         raise DataError(f"{path}: {separator!r} separates no entries")
-    if len(decimal) != 1 or decimal == separator or not decimal.isascii() or decimal.isalnum():
+    if decimal not in (".", ",") or decimal == separator:
         raise DataError(f"{path}: {decimal!r} is no mark of decimals, or separates the entries")
     if not path.is_file():
         raise DataError(f"{path}: {'a folder' if path.is_dir() else 'no such file'}")
@@ -138,6 +138,9 @@ def read_table(
         if key in COLUMNS:
             rows[key] = as_names(column, called, refuse_if)
         else:
+            if separator and decimal == "," and key == "rating" and column.dtype.kind not in "iuf":
+                dotted = column.astype(str).str.contains(".", regex=False)
+                refuse_if(dotted, f"{called} has a dot where decimals follow a comma, in {{!r}}")
             rows[key] = as_numbers(column, called, refuse_if, times=key == "timestamp")
     return rows
 

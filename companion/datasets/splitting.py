@@ -44,7 +44,7 @@ class Cleaned(NamedTuple):
     left_out : dict
         How many rows each step took; with ``rows`` they add up to the rows that came in.
     notes : tuple of str
-        What looks like a slip: names that differ by blanks alone.
+        What looks like a slip: names that differ by blanks alone, or go over several lines.
     """
 
     rows: pd.DataFrame
@@ -110,6 +110,11 @@ def prepare(rows: pd.DataFrame, *, min_rating: float | None = 3, core: int = 10)
             notes.append(
                 f"{len(alike):,} {column}s have the name of another but for blanks around it, as "
                 f"{alike[0]!r} and {alike[0].strip()!r}; they count as two"
+            )
+        if several := [n for n in names[column] if "\n" in n]:
+            notes.append(
+                f"{len(several):,} names of {column}s go over several lines, as "
+                f"{several[0][:60]!r}: was a quote left open? Rows within it are not read"
             )
     out = out.sort_values(list(COLUMNS)).reset_index(drop=True)
     return Cleaned(out, names, left_out, tuple(notes))

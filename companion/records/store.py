@@ -107,7 +107,9 @@ def merge(sources: Iterable[Path | str], into: Path | str) -> dict[Path, int]:
     for source in map(Path, sources):
         if not source.exists():
             raise RecordError(f"{source}: there is no such file or folder")
-        arriving += _entries(source)
+        if not (found := _entries(source)):
+            raise RecordError(f"{source}: there is no record in it")
+        arriving += found
     targets = {file_of(into, record["experiment"]).resolve() for _, record in arriving}
     with ExitStack() as locks:
         for path in sorted(targets):
@@ -154,6 +156,9 @@ def _survey(path: Path) -> tuple[list[tuple[str, dict[str, Any]]], list[str]]:
     seen: dict[tuple[Any, ...], str] = {}
     files = [path] if path.is_file() else sorted(path.glob("*.jsonl"))
     for file in {file.resolve(): file for file in files}.values():  # two links to one are one
+        if not file.is_file():  # a pipe would be waited for
+            wrong.append(f"{file}: it is no file")
+            continue
         for number, line in enumerate(file.read_bytes().splitlines(), start=1):
             where = f"{file}:{number}"
             try:

@@ -32,11 +32,32 @@ from psl.losses.slatk import SLatKLoss, slatk_loss
 from psl.losses.stateful import Batch, EmbedFn, StatefulLoss, TrainingSetup, UpdateTarget
 
 __all__ = [
-    "LOSSES", "AdvInfoNCELoss", "BPRLoss", "BSLLoss", "Batch", "EmbedFn", "LLPAUCLoss", "LossSpec",
-    "PairwiseSoftmaxLoss", "Reduction", "SLatKLoss", "SoftmaxLoss", "StatefulLoss", "TrainingSetup",
-    "UpdateTarget", "adv_infonce_loss", "bpr_loss", "bsl_loss", "check_positive", "check_scores",
-    "get_loss", "pairwise_softmax_loss", "reduce", "slatk_loss", "softmax_loss",
-]  # fmt: skip
+    "LOSSES",
+    "AdvInfoNCELoss",
+    "BPRLoss",
+    "BSLLoss",
+    "Batch",
+    "EmbedFn",
+    "LLPAUCLoss",
+    "LossSpec",
+    "PairwiseSoftmaxLoss",
+    "Reduction",
+    "SLatKLoss",
+    "SoftmaxLoss",
+    "StatefulLoss",
+    "TrainingSetup",
+    "UpdateTarget",
+    "adv_infonce_loss",
+    "bpr_loss",
+    "bsl_loss",
+    "check_positive",
+    "check_scores",
+    "get_loss",
+    "pairwise_softmax_loss",
+    "reduce",
+    "slatk_loss",
+    "softmax_loss",
+]
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,16 @@ from psl.ops import upcast_half
 from psl.ops.reduction import Reduction, check_reduction, reduce
 
 __all__ = [
-    "Loss", "Reduction", "as_scalar", "check_at_least", "check_positive", "check_scores",
-    "format_extra_repr", "has_builtin_forward", "reduce",
-]  # fmt: skip
+    "Loss",
+    "Reduction",
+    "as_scalar",
+    "check_at_least",
+    "check_positive",
+    "check_scores",
+    "format_extra_repr",
+    "has_builtin_forward",
+    "reduce",
+]
 
 
 class Loss(nn.Module):
@@ -54,7 +61,7 @@ def check_positive(*, sync: bool = False, **values: float | Tensor) -> None:
             near = value.device.type == "cpu" or (sync and not value.is_meta)
             if torch.compiler.is_compiling() or not near:
                 continue
-        if isinstance(value, str) or value is None:
+        if value is None or isinstance(value, (str, list, tuple, complex)):
             raise ValueError(f"{name} must be a number, got {value!r}")
         number = float(value.detach()) if isinstance(value, Tensor) else value
         if not 0 < number < math.inf:  # math.isfinite cannot be traced with a symbolic number

@@ -120,10 +120,11 @@ def _fitting(log_weight: Tensor, term: Tensor) -> Tensor:
             f"log_weight must broadcast to negative, {tuple(term.shape)}, "
             f"got {tuple(log_weight.shape)}"
         )
+    log_weight = log_weight.to(term.dtype)
     read = log_weight.device.type == "cpu" and not torch.compiler.is_compiling()
     if read and not bool((log_weight < math.inf).all()):
         raise ValueError("log_weight must be a number or -inf, got NaN or inf")
-    return log_weight.to(term.dtype).expand_as(term)
+    return log_weight.expand_as(term)
 
 
 def _check_settings(tau: float | Tensor, form: str, correction: str, *, sync: bool = False) -> None:

@@ -17,9 +17,14 @@ from psl.ops import half_cosine, lookup
 from psl.streams import stream_key
 
 __all__ = [
-    "BACKBONES", "SCORES", "BackboneSpec", "LightGCN", "MatrixFactorization", "XSimGCL",
+    "BACKBONES",
+    "SCORES",
+    "BackboneSpec",
+    "LightGCN",
+    "MatrixFactorization",
+    "XSimGCL",
     "get_backbone",
-]  # fmt: skip
+]
 
 SCORES = ("cosine", "inner")
 

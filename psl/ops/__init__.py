@@ -12,6 +12,13 @@ from psl.ops.sampled_scores import sampled_scores
 from psl.ops.unit_rows import half_cosine, unit_rows
 
 __all__ = [
-    "FusedSpec", "catalogue_loss", "fused_spec", "half_cosine", "lookup", "sampled_loss",
-    "sampled_scores", "unit_rows", "upcast_half",
-]  # fmt: skip
+    "FusedSpec",
+    "catalogue_loss",
+    "fused_spec",
+    "half_cosine",
+    "lookup",
+    "sampled_loss",
+    "sampled_scores",
+    "unit_rows",
+    "upcast_half",
+]

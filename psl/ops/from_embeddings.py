@@ -63,14 +63,15 @@ def sampled_loss(
     Raises
     ------
     ValueError
-        If shapes do not fit, the ids are not int64, no item was sampled, ``rows`` is below 1,
-        ``reduction`` or ``impl`` is no name, no kernel serves where one is asked for, or the loss
-        gives neither one value a row nor what it says is their mean: a sum would not be the mean.
+        If shapes or devices do not fit, the ids are not int64, no item was sampled, ``rows`` is
+        below 1, ``reduction`` or ``impl`` is no name, no kernel serves where one is asked for, or
+        the loss gives neither one value a row nor what it says is their mean: a sum would not be
+        the mean.
     IndexError
         For an id outside the catalogue, on a CPU.  A GPU is not waited for: with its kernels the
         loss is NaN, and without them torch's own assertion fails on the device.
     RuntimeError
-        If a second derivative is asked for.
+        If a second derivative is asked for, or one in forward mode.
 
     Notes
     -----

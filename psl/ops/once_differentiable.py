@@ -22,25 +22,32 @@ def register_gradients(operator: CustomOpDef, words: str) -> None:
     """
 
     def keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        ctx.save_for_backward(*output[1:])
+        ctx.count = len(output) - 1
+        ctx.others = len(inputs) - ctx.count
+        differentiated = (x for x in inputs[: ctx.count] if x.requires_grad)
+        ctx.save_for_backward(*output[1:], *differentiated)
         ctx.mark_non_differentiable(*output[1:])
-        ctx.others = len(inputs) - len(output) + 1
 
     def scale(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         # Times 1 too: what goes out may be changed in place, and what was saved asked for again.
-        out = tuple(saved * grad for saved in ctx.saved_tensors)
+        saved = ctx.saved_tensors
+        out = tuple(part * grad for part in saved[: ctx.count])
         if torch.is_grad_enabled() and type(grad) is Tensor:  # create_graph=True, nobody traces
-            out = _raise_on_double_backward(words, *out)
+            out = _raise_on_double_backward(words, out, saved[ctx.count :])
         return *out, *(None,) * ctx.others
 
     operator.register_autograd(scale, setup_context=keep)
 
 
-def _raise_on_double_backward(words: str, *gradients: Tensor) -> tuple[Tensor, ...]:
-    """Return gradients, in a backward pass, that raise a RuntimeError if they are gone back."""
-    # Where no anchor wants a derivative nobody would ask for one, and nothing would be raised.
-    anchor = gradients[0].new_zeros((), requires_grad=True)
-    out: tuple[Tensor, ...] = _End.apply(words, anchor, *gradients)
+def _raise_on_double_backward(
+    words: str, gradients: tuple[Tensor, ...], inputs: tuple[Tensor, ...]
+) -> tuple[Tensor, ...]:
+    """Return gradients, in a backward pass, that raise a RuntimeError if they are gone back.
+
+    They lead to the inputs: ``torch.autograd.grad`` goes only where it leads to what it was asked
+    about, and would go round an end that stands aside.
+    """
+    out: tuple[Tensor, ...] = _End.apply(words, len(gradients), *gradients, *inputs)
     return out
 
 
@@ -62,12 +69,13 @@ class _Once(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, value: Tensor, words: str) -> Tensor:
         ctx.words = words
+        ctx.save_for_backward(value)
         return value.view_as(value)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         if torch.is_grad_enabled():  # create_graph=True
-            (grad,) = _raise_on_double_backward(ctx.words, grad)
+            (grad,) = _raise_on_double_backward(ctx.words, (grad,), ctx.saved_tensors)
         return grad, None
 
 
@@ -75,9 +83,9 @@ class _End(torch.autograd.Function):
     """The identity, without a derivative."""
 
     @staticmethod
-    def forward(ctx: Any, words: str, anchor: Tensor, *gradients: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, words: str, count: int, *tensors: Tensor) -> tuple[Tensor, ...]:
         ctx.words = words
-        return tuple(g.view_as(g) for g in gradients)
+        return tuple(g.view_as(g) for g in tensors[:count])
 
     @staticmethod
     def backward(ctx: Any, *_: Tensor) -> None:

@@ -17,12 +17,19 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.forward_ad import unpack_dual
 from torch.library import CustomOpDef, custom_op
 
 __all__ = [
-    "check_batch", "check_ids", "check_range", "full_precision", "operator", "promote_embeddings",
+    "check_batch",
+    "check_ids",
+    "check_no_tangent",
+    "check_range",
+    "full_precision",
+    "operator",
+    "promote_embeddings",
     "upcast_half",
-]  # fmt: skip
+]
 
 HALF = (torch.bfloat16, torch.float16)
 
@@ -117,11 +124,22 @@ def upcast_half(x: Tensor) -> Tensor:
 def promote_embeddings(users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
     """Return both tables in the wider of their dtypes, at least float32.
 
-    Raises ValueError as :func:`upcast_half`.
+    Raises ValueError as :func:`upcast_half`, RuntimeError as :func:`check_no_tangent`.
     """
+    check_no_tangent(users, items)
     users, items = upcast_half(users), upcast_half(items)
     dtype = torch.promote_types(users.dtype, items.dtype)
     return users.to(dtype), items.to(dtype)
+
+
+def check_no_tangent(*tensors: Tensor) -> None:
+    """Refuse a derivative in forward mode, which torch drops at an operator without a word."""
+    if torch.compiler.is_compiling():
+        return
+    if any(unpack_dual(x).tangent is not None for x in tensors):
+        raise RuntimeError(
+            "there is no derivative in forward mode (jvp, jacfwd) here: take it in reverse mode"
+        )
 
 
 def check_batch(
@@ -148,6 +166,10 @@ def check_batch(
             raise ValueError(f"{words}, got {tuple(part.shape)}")
         if part.dtype != torch.int64:
             raise ValueError(f"item ids must be int64, got {part.dtype}")
+    found = {x.device for x in (users, items, positive, columns) if x is not None}
+    if len(found) > 1:
+        names = ", ".join(sorted(map(str, found)))
+        raise ValueError(f"embeddings and ids must lie on one device, got {names}")
 
 
 def check_range(*scores: Tensor) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from psl.kernels.dispatch import choose
-from psl.ops.precision import operator, upcast_half
+from psl.ops.precision import check_no_tangent, operator, upcast_half
 
 __all__ = ["half_cosine", "unit_rows"]
 
@@ -19,10 +19,12 @@ def unit_rows(x: Tensor) -> Tensor:
     """Return the rows of ``x`` (M, d) divided by their lengths, held above 1e-12.
 
     Half precision becomes float32: a length must be right to more than three digits.  There is a
-    first derivative only.  Raises ValueError for another number of dimensions, or integers.
+    first derivative only.  Raises ValueError for another number of dimensions, or integers, and
+    RuntimeError for a derivative in forward mode.
     """
     if x.ndim != 2:
         raise ValueError(f"expected rows (M, d), got {tuple(x.shape)}")
+    check_no_tangent(x)
     out: Tensor = _unit(upcast_half(x))[0]
     return out
 
@@ -37,7 +39,7 @@ def half_cosine(users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
     ----------
     users : Tensor, shape (B, d)
     items : Tensor, shape (I, d)
-        Embeddings of any length.
+        Embeddings of any length; in float32 one above 1e19 overflows and becomes 0.
 
     Returns
     -------

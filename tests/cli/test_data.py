@@ -49,3 +49,16 @@ def test_content_that_is_not_the_registered_one(psl, monkeypatch: pytest.MonkeyP
     found = dataclasses.replace(datasets.load(), name="gowalla")
     monkeypatch.setattr("companion.cli.data.datasets.load", lambda *_: found)
     assert_refused(psl("data", "check", "gowalla"), "not the registered one")
+
+
+def test_what_has_no_fingerprint_is_not_called_compared(
+    psl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = datasets.get_source("yelp2018", "ood")
+    assert source.fingerprint is None and source.sha256 is None and source.git_blob
+    found = dataclasses.replace(datasets.load(), name="yelp2018", setting="ood")
+    monkeypatch.setattr("companion.cli.data.datasets.load", lambda *_: found)
+    said = psl("data", "check", "yelp2018", "--setting", "ood").stdout
+    assert said.endswith("; none is registered to compare it with\n")
+    known = psl("data", "list", COLUMNS="1000").stdout.splitlines()[-1]
+    assert known.startswith("amazon-book (iid), yelp2018 (iid), yelp2018 (ood): never read on a")

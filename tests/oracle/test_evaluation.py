@@ -262,3 +262,10 @@ def test_a_cut_off_is_a_place_of_the_list(cutoffs: tuple[int, ...]) -> None:
 def test_the_usual_cut_offs() -> None:
     """Those that records hold."""
     assert CUTOFFS == (5, 10, 20, 50)
+
+
+def test_embeddings_elsewhere_are_told() -> None:
+    target = Interactions.from_pairs(np.arange(3), np.arange(3), 3, 5)
+    tables = torch.zeros(3, 2, device="meta"), torch.zeros(5, 2, device="meta")
+    with pytest.raises(ValueError, match="the embeddings are on meta and meta, not on cpu"):
+        evaluate(lambda users: tables, target, None)

@@ -115,3 +115,16 @@ def test_a_path_may_be_text(tmp_path: Path) -> None:
     check_writable(str(path))
     replace_file(str(path), b"one")
     assert path.read_bytes() == b"one"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes of POSIX")
+def test_a_pipe_or_a_device_is_not_replaced(tmp_path: Path) -> None:
+    """By root it would be, and no other program would have its /dev/null."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    (tmp_path / "link").symlink_to(path)
+    for write in (check_writable, lambda p: replace_file(p, b"a")):
+        for odd in (path, tmp_path / "link"):
+            with pytest.raises(PSLError, match="cannot be written: it is no file"):
+                write(odd)
+    assert path.is_fifo()

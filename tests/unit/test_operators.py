@@ -12,7 +12,7 @@ from torch._library.custom_ops import OPDEFS
 from torch.library import opcheck
 
 from companion.released import ReleasedBSLLoss
-from psl.dro import saturation_radius
+from psl.dro import saturation_radius, temperature_for_radius
 from psl.interactions import Interactions
 from psl.losses import PairwiseSoftmaxLoss, get_loss
 from psl.losses.robust import robust_bpr_loss
@@ -185,3 +185,42 @@ def test_a_second_derivative_is_refused_and_not_zero(road: str, dtype: torch.dty
     assert all(torch.equal(a, b) for a, b in zip(plain, first, strict=True))
     with pytest.raises(RuntimeError, match=r"first derivative only|no autograd formula"):
         (value + sum(g.square().sum() for g in first)).backward()
+
+
+@pytest.mark.parametrize("road", ROADS)
+def test_a_second_derivative_is_refused_by_name_too(road: str) -> None:
+    """Asked for in what lies before the operator: torch goes only where it leads there."""
+    x, v, positive, negative = tables(torch.float64)
+    for before in (lambda t: t * 1, torch.sin):
+        value = ROADS[road](before(x), v, positive, negative)
+        (first,) = torch.autograd.grad(value, x, create_graph=True)
+        with pytest.raises(RuntimeError, match=r"first derivative only|no autograd formula"):
+            torch.autograd.grad(first.square().sum(), x, allow_unused=True)
+
+
+FORWARD: dict[str, Callable[..., Tensor]] = {
+    name: ROADS[name] for name in ("fused", "catalogue", "scores", "psl::sampled_scores")
+} | {
+    "unit_rows": lambda u, *_: unit_rows(u),
+    "temperature": lambda u, *_: temperature_for_radius(u.detach() * 0 + u, 0.3),
+}
+
+
+@pytest.mark.parametrize("road", FORWARD)
+def test_a_derivative_in_forward_mode_is_refused_and_not_zero(road: str) -> None:
+    users, items, *ids = (x.detach() for x in tables(torch.float64))
+    with pytest.raises(RuntimeError, match="no derivative in forward mode"):
+        torch.func.jvp(lambda u: FORWARD[road](u, items, *ids), (users,), (users,))
+
+
+def test_embeddings_and_ids_on_two_devices_are_refused() -> None:
+    """With ids on meta the value was what lay in memory."""
+    users, items, positive, negative = tables(torch.float64)
+    loss = PairwiseSoftmaxLoss(0.3)
+    for call in (
+        lambda: sampled_loss(users, items, positive.to("meta"), negative, loss),
+        lambda: catalogue_loss(users, items.to("meta"), positive, loss),
+        lambda: sampled_scores(users, items, negative.to("meta")),
+    ):
+        with pytest.raises(ValueError, match="on one device, got cpu, meta"):
+            call()

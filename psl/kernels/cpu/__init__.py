@@ -14,6 +14,13 @@ from psl.kernels.cpu.rows import orthant_noise, unit_rows, unit_rows_backward
 from psl.kernels.cpu.sampled import pairwise_softmax, sampled_scores, sampled_scores_backward
 
 __all__ = [
-    "csr_product", "mix_in", "orthant_noise", "pairwise_softmax", "sampled_scores",
-    "sampled_scores_backward", "uniform_negatives", "unit_rows", "unit_rows_backward",
-]  # fmt: skip
+    "csr_product",
+    "mix_in",
+    "orthant_noise",
+    "pairwise_softmax",
+    "sampled_scores",
+    "sampled_scores_backward",
+    "uniform_negatives",
+    "unit_rows",
+    "unit_rows_backward",
+]

@@ -19,7 +19,14 @@ from psl.kernels.cuda.rows import lookup_backward, orthant_noise, unit_rows, uni
 from psl.kernels.cuda.sampled import pairwise_softmax, sampled_scores, sampled_scores_backward
 
 __all__ = [
-    "adam_step", "csr_product", "lookup_backward", "orthant_noise", "pairwise_softmax",
-    "sampled_scores", "sampled_scores_backward", "uniform_negatives", "unit_rows",
+    "adam_step",
+    "csr_product",
+    "lookup_backward",
+    "orthant_noise",
+    "pairwise_softmax",
+    "sampled_scores",
+    "sampled_scores_backward",
+    "uniform_negatives",
+    "unit_rows",
     "unit_rows_backward",
-]  # fmt: skip
+]

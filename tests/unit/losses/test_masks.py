@@ -113,6 +113,14 @@ def test_a_weight_that_is_no_number_is_refused(weight: float) -> None:
         pairwise_softmax_loss(p, n, log_weight=weights)
 
 
+def test_a_weight_beyond_the_scores_is_refused() -> None:
+    p, n, weights = in_batch(4, torch.float32)
+    weights = weights.double()
+    weights[1, 2] = 1e300
+    with pytest.raises(ValueError, match="log_weight must be a number or -inf"):
+        pairwise_softmax_loss(p, n, log_weight=weights)
+
+
 def test_a_mask_on_a_gpu_is_not_waited_for() -> None:
     """A tensor of the device meta has no numbers: whoever reads one fails."""
     p, n, weight = (torch.zeros(s, device="meta") for s in ((3,), (3, 4), (4,)))

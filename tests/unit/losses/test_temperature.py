@@ -111,7 +111,7 @@ def test_a_quantile_and_a_weight_in_float64_change_no_dtype() -> None:
     assert torch.allclose(value, slatk_loss(P, N, 0.1, 0.3, 0.3))
 
 
-@pytest.mark.parametrize("tau", ["0.1", None])
+@pytest.mark.parametrize("tau", ["0.1", None, [0.1], 0.1j])
 @pytest.mark.parametrize("loss", [pairwise_softmax_loss, softmax_loss, bsl_loss, slatk_loss])
 def test_what_is_no_number_is_refused_by_name(loss: Any, tau: Any) -> None:
     with pytest.raises(ValueError, match="tau must be a number, got"):

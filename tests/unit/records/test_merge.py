@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -85,3 +86,17 @@ def test_a_source_that_is_not_there_is_no_empty_one(tmp_path: Path) -> None:
     for name in ("none", "none.jsonl"):
         with pytest.raises(RecordError, match="there is no such file"):
             records.merge([tmp_path / name], tmp_path / "results")
+
+
+@pytest.mark.parametrize("kind", ["empty file", "empty folder", "pipe", "pipe in a folder"])
+def test_a_source_without_records_is_told(tmp_path: Path, kind: str) -> None:
+    """Not that every record is there already; and a pipe is not waited for."""
+    source = tmp_path / "source"
+    if "folder" in kind:
+        source.mkdir()
+    if kind == "empty file":
+        source.touch()
+    if "pipe" in kind:
+        os.mkfifo(source / "a.jsonl" if "folder" in kind else source)
+    with pytest.raises(RecordError, match=r"there is no record in it|a\.jsonl: it is no file"):
+        records.merge([source], tmp_path / "into")

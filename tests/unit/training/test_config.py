@@ -40,6 +40,7 @@ def test_one_number_is_one_run() -> None:
         ({"tau": None}, "tau must be a number"),
         ({"epochs": None}, "epochs must be a whole number"),
         ({"epochs": 10**400}, "epochs must be at most 2147483647"),
+        ({"lr": None}, "lr must be a number, got None"),
         ({"weight_decay": float("nan")}, "weight_decay must be finite"),
         ({"dim": -1}, "dim must be at least 1"),
         ({"weight_decay": -1.0}, "weight_decay must be at least 0"),
