@@ -12,6 +12,8 @@ from rich.text import Text
 from companion import claims
 from companion.cli.console import Results, err, key, out, print_json, say
 
+OF_RUNS = ("printed-value", "better-than", "gain-grows", "above-every")  # checks that wait for runs
+
 
 def claims_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
@@ -67,10 +69,9 @@ def claims_command(
         )
         return
     table = Table("claim and evidence", key("status"), show_lines=True)
-    of_runs = ("printed-value", "better-than", "gain-grows", "above-every")
     folded = 0
     for r in rows:
-        if not every and r["check"] in of_runs and r["status"] == "not yet run":
+        if not every and r["check"] in OF_RUNS and r["status"] == "not yet run":
             folded += 1
             continue
         table.add_row(Text(r["id"]).append(f"\n{r['evidence']}", style="dim"), r["status"])

@@ -12,6 +12,7 @@ import pytest
 
 from command import assert_refused
 from companion import claims
+from companion.cli.claims import OF_RUNS
 from psl import __version__
 
 
@@ -55,8 +56,7 @@ def test_narrow_terminals_cut_no_name(psl) -> None:
     assert "amazon-electronic" in listed and "movielens-100k" in listed
     assert "GroupLens: research use" in " ".join(listed.split())
     whole, short = (psl("claims", *words, COLUMNS="80").stdout for words in (("--all",), ()))
-    of_runs = ("printed-value", "better-than", "gain-grows")
-    waiting = [row["check"] in of_runs for row in claims.load_rows()]  # no record in this folder
+    waiting = [row["check"] in OF_RUNS for row in claims.load_rows()]  # no record in this folder
     for row, waits in zip(claims.load_rows(), waiting, strict=True):
         assert row["id"] in whole
         assert (row["id"] in short) != waits

@@ -88,12 +88,12 @@ def test_one_propagation_is_the_product_with_the_normalised_adjacency(
     assert not got[USERS - 1].any() and not got[-4:].any(), "no edge, no message"
 
 
-@pytest.mark.parametrize("road", ["on", "off"])
+@pytest.mark.parametrize("path", ["on", "off"])
 def test_a_second_derivative_passes_through_the_graph(
-    road: str, monkeypatch: pytest.MonkeyPatch
+    path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a penalty on the gradient asks for it."""
-    monkeypatch.setenv("PSL_KERNELS", road)
+    monkeypatch.setenv("PSL_KERNELS", path)
     graph, a, results = Graph(data()), adjacency(), []
     table = torch.randn(USERS + ITEMS, DIM, generator=torch.Generator().manual_seed(1))
     for dtype in (torch.float32, torch.float64):
@@ -116,12 +116,12 @@ def test_propagation_passes_gradgradcheck() -> None:
     assert torch.autograd.gradgradcheck(graph.propagate, tables, fast_mode=True)
 
 
-@pytest.mark.parametrize("road", ["on", "off"])
+@pytest.mark.parametrize("path", ["on", "off"])
 def test_the_graph_stays_on_its_device_and_in_its_dtype(
-    road: str, monkeypatch: pytest.MonkeyPatch
+    path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the process makes its tensors of by default."""
-    monkeypatch.setenv("PSL_KERNELS", road)
+    monkeypatch.setenv("PSL_KERNELS", path)
     x = torch.randn(USERS, DIM), torch.randn(ITEMS, DIM)
     expected = Graph(data()).propagate(*x)
     with other_defaults():
@@ -327,15 +327,15 @@ def test_uniform_noise_stays_in_the_orthant_and_gaussian_noise_does_not() -> Non
         assert torch.allclose(length, torch.full_like(length, 5.0), atol=1e-4)
 
 
-@pytest.mark.parametrize("road", ["on", "off"])
+@pytest.mark.parametrize("path", ["on", "off"])
 def test_noise_has_its_length_and_keeps_the_orthant(
-    road: str, monkeypatch: pytest.MonkeyPatch
+    path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     x = torch.randn(301, 24, generator=torch.Generator().manual_seed(4))
     x[0], x[1, 3] = 0, 0
     drawn = uniforms(5, (301, 24))
     expected = x.double().sign() * drawn / drawn.norm(dim=1, keepdim=True) * 0.3
-    monkeypatch.setenv("PSL_KERNELS", road)
+    monkeypatch.setenv("PSL_KERNELS", path)
     got = orthant_noise(x, 5, 0.3)
     assert torch.allclose(got.double(), expected, rtol=1e-6, atol=1e-9)
     assert not torch.equal(got, orthant_noise(x, 6, 0.3))

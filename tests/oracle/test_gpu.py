@@ -81,7 +81,7 @@ def test_the_papers_sizes_against_float64(items: int, activation: str, tau: floa
     users, table, positive, negative = tables(items)
     loss = PairwiseSoftmaxLoss(tau, activation)
     wide = [x.detach().double().requires_grad_() for x in (users, table)]
-    expected = step(loss, *wide, positive, negative)  # the plain road: not float32
+    expected = step(loss, *wide, positive, negative)  # the plain path: not float32
     assert close(step(loss, users, table, positive, negative), expected, 5e-7 / tau)
 
 
@@ -242,7 +242,7 @@ def beyond(inputs: list[Tensor], take) -> int:
     return torch.cuda.max_memory_allocated() - before
 
 
-def test_memory_of_the_sampled_road() -> None:
+def test_memory_of_the_sampled_path() -> None:
     """Some bytes a pair, far from the d floats of a gather."""
     inputs = tables(SPARSE)
     most = 100 * BATCH * (COUNT + 1) + 3 * 4 * DIM * SPARSE
@@ -250,7 +250,7 @@ def test_memory_of_the_sampled_road() -> None:
     assert beyond(inputs, lambda: step(PairwiseSoftmaxLoss(0.1), *inputs)) < most
 
 
-def test_memory_of_the_catalogue_road() -> None:
+def test_memory_of_the_catalogue_path() -> None:
     """512 MiB of scores and three gradients of the table, where all scores are 1.5 GiB."""
     users, items, positive, _ = inputs = tables(200_000, batch=2048, count=1)
     loss = PairwiseSoftmaxLoss(0.1)

@@ -32,12 +32,12 @@ def draw(key: int, count: int, users: list[int], of: Interactions | None = None)
     return UniformNegatives(of or data()).sample(torch.tensor(users), count, key)
 
 
-@pytest.mark.parametrize("road", PATHS)
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("items", [20, 200])  # 198 positives: beyond what is counted one by one
 def test_never_a_positive_and_uniform(
-    road: str, items: int, monkeypatch: pytest.MonkeyPatch
+    path: str, items: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PSL_KERNELS", road)
+    monkeypatch.setenv("PSL_KERNELS", path)
     users = [0, 1, 2, 3, 4] * 40
     drawn = draw(1, 100, users, data(items))
     assert drawn.shape == (200, 100) and drawn.dtype == torch.int64
@@ -52,11 +52,11 @@ def test_never_a_positive_and_uniform(
 @needs_kernels
 @pytest.mark.parametrize("items", [20, 200])
 @pytest.mark.parametrize("count", [3, 257])  # few: every positive asked, or bisected; many: listed
-def test_both_roads_draw_the_same(items: int, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_paths_draw_the_same(items: int, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     users = torch.randint(5, (64,), generator=torch.Generator().manual_seed(0)).tolist()
     results = []
-    for road in ("on", "off"):
-        monkeypatch.setenv("PSL_KERNELS", road)
+    for path in ("on", "off"):
+        monkeypatch.setenv("PSL_KERNELS", path)
         results.append(draw(stream_key(7, "negatives", 3, 2), count, users, data(items)))
     assert torch.equal(*results)
 
@@ -72,13 +72,13 @@ def test_the_key_decides() -> None:
     assert not torch.equal(draw(3, 50, [0, 1]), draw(4, 50, [0, 1]))
 
 
-@pytest.mark.parametrize("road", PATHS)
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("kind", ["uniform", "noisy"])
-def test_what_cannot_be_drawn_is_refused_on_both_roads(
-    road: str, kind: str, monkeypatch: pytest.MonkeyPatch
+def test_what_cannot_be_drawn_is_refused_on_both_paths(
+    path: str, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before anything is read: a kernel sees addresses, and -1 is not the last user."""
-    monkeypatch.setenv("PSL_KERNELS", road)
+    monkeypatch.setenv("PSL_KERNELS", path)
     noisy = NoisyNegatives(data(), 0.5, np.random.default_rng(0))
     sampler = UniformNegatives(data()) if kind == "uniform" else noisy
     for wrong in (-1, 5, 1 << 40):
@@ -113,17 +113,17 @@ class Draws(Dataset):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
-@pytest.mark.parametrize("road", PATHS)
-def test_a_forked_worker_draws_the_same(road: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("path", PATHS)
+def test_a_forked_worker_draws_the_same(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where kernels ran in threads of OpenMP, numba ends a child that runs one more."""
-    monkeypatch.setenv("PSL_KERNELS", road)
+    monkeypatch.setenv("PSL_KERNELS", path)
     draws = Draws()
     here = [draws[key] for key in range(4)]
     loader = DataLoader(
         draws, batch_size=None, num_workers=1, multiprocessing_context="fork", timeout=120
     )
     assert all(torch.equal(a, b) for a, b in zip(here, loader, strict=True))
-    assert (cpu_kernels(torch.zeros(1)) is not None) == (road == "on"), "the parent keeps them"
+    assert (cpu_kernels(torch.zeros(1)) is not None) == (path == "on"), "the parent keeps them"
 
 
 def test_a_user_of_everything() -> None:

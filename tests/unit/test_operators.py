@@ -118,7 +118,7 @@ KEYS = (0, 5, stream_key(7, "negatives", 3, 2), (1 << 63) - 1)
 
 
 def test_compiled_code_draws_the_same_negatives() -> None:
-    """torch.compile cannot follow a kernel; the road in torch it can, whatever the key."""
+    """torch.compile cannot follow a kernel; the path in torch it can, whatever the key."""
     train = Interactions.from_pairs(np.arange(9), np.arange(9), 9, 30)
     sampler, users = UniformNegatives(train), torch.arange(9)
 
@@ -140,7 +140,7 @@ def test_compiled_code_adds_the_same_noise() -> None:
 
 
 # Of every operator and every function of autograd that is the package's own, by its name.
-ROADS: dict[str, Callable[..., Tensor]] = {
+PATHS: dict[str, Callable[..., Tensor]] = {
     "fused": lambda u, v, p, n: sampled_loss(u, v, p, n, PairwiseSoftmaxLoss(0.3)),
     "catalogue": lambda u, v, p, _: catalogue_loss(u, v, p, PairwiseSoftmaxLoss(0.3)),
     "factor": lambda *a: sampled_loss(*a, ReleasedBSLLoss(0.3, 0.2)),
@@ -164,7 +164,7 @@ def test_every_operator_is_asked_for_a_second_derivative() -> None:
         for cls in torch.autograd.Function.__subclasses__()
         if cls.__module__.startswith("psl.")
     }
-    assert named | functions - LINEAR <= set(ROADS)
+    assert named | functions - LINEAR <= set(PATHS)
 
 
 def test_the_product_with_a_graph_may_be_derived_twice() -> None:
@@ -175,11 +175,11 @@ def test_the_product_with_a_graph_may_be_derived_twice() -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("road", ROADS)
-def test_a_second_derivative_is_refused_and_not_zero(road: str, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("path", PATHS)
+def test_a_second_derivative_is_refused_and_not_zero(path: str, dtype: torch.dtype) -> None:
     """A penalty on the gradient would be a constant, and drop out of the training unseen."""
     users, items, positive, negative = tables(dtype)
-    value = ROADS[road](users, items, positive, negative)
+    value = PATHS[path](users, items, positive, negative)
     plain = torch.autograd.grad(value, (users, items), retain_graph=True)
     first = torch.autograd.grad(value, (users, items), create_graph=True)
     assert all(torch.equal(a, b) for a, b in zip(plain, first, strict=True))
@@ -187,30 +187,30 @@ def test_a_second_derivative_is_refused_and_not_zero(road: str, dtype: torch.dty
         (value + sum(g.square().sum() for g in first)).backward()
 
 
-@pytest.mark.parametrize("road", ROADS)
-def test_a_second_derivative_is_refused_by_name_too(road: str) -> None:
+@pytest.mark.parametrize("path", PATHS)
+def test_a_second_derivative_is_refused_by_name_too(path: str) -> None:
     """Asked for in what lies before the operator: torch goes only where it leads there."""
     x, v, positive, negative = tables(torch.float64)
     for before in (lambda t: t * 1, torch.sin):
-        value = ROADS[road](before(x), v, positive, negative)
+        value = PATHS[path](before(x), v, positive, negative)
         (first,) = torch.autograd.grad(value, x, create_graph=True)
         with pytest.raises(RuntimeError, match=r"first derivative only|no autograd formula"):
             torch.autograd.grad(first.square().sum(), x, allow_unused=True)
 
 
 FORWARD: dict[str, Callable[..., Tensor]] = {
-    name: ROADS[name] for name in ("fused", "catalogue", "scores", "psl::sampled_scores")
+    name: PATHS[name] for name in ("fused", "catalogue", "scores", "psl::sampled_scores")
 } | {
     "unit_rows": lambda u, *_: unit_rows(u),
     "temperature": lambda u, *_: temperature_for_radius(u.detach() * 0 + u, 0.3),
 }
 
 
-@pytest.mark.parametrize("road", FORWARD)
-def test_a_derivative_in_forward_mode_is_refused_and_not_zero(road: str) -> None:
+@pytest.mark.parametrize("path", FORWARD)
+def test_a_derivative_in_forward_mode_is_refused_and_not_zero(path: str) -> None:
     users, items, *ids = (x.detach() for x in tables(torch.float64))
     with pytest.raises(RuntimeError, match="no derivative in forward mode"):
-        torch.func.jvp(lambda u: FORWARD[road](u, items, *ids), (users,), (users,))
+        torch.func.jvp(lambda u: FORWARD[path](u, items, *ids), (users,), (users,))
 
 
 def test_embeddings_and_ids_on_two_devices_are_refused() -> None:

@@ -34,8 +34,8 @@ def test_a_loss_compiles_to_one_graph(name: str) -> None:
     inputs = [x.requires_grad_() for x in (*scores, torch.tensor(0.2))]
     results = []
     loss = COMPILED[name]
-    for road in (loss, torch.compile(loss, backend="aot_eager", fullgraph=True)):
-        value = road(*inputs)
+    for path in (loss, torch.compile(loss, backend="aot_eager", fullgraph=True)):
+        value = path(*inputs)
         results.append((value, *torch.autograd.grad(value, inputs)))
     for eager, compiled in zip(*results, strict=True):
         assert torch.allclose(eager, compiled, rtol=1e-6)

@@ -66,7 +66,7 @@ def test_what_the_module_does_is_what_is_taken(loss, dtype: torch.dtype) -> None
 
 @pytest.mark.parametrize("tau", [-0.1, 0.0, math.nan, math.inf])
 def test_settings_that_were_changed_are_checked(tau: float) -> None:
-    """An annealed temperature is set on the loss; the fused road refuses what calling it does."""
+    """An annealed temperature is set on the loss; the fused path refuses what calling it does."""
     for loss in (SoftmaxLoss(0.2), ReleasedBSLLoss(0.1)):
         loss.tau = 0.3
         assert loss.fused is not None

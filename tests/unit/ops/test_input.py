@@ -23,7 +23,7 @@ def test_an_id_outside_the_catalogue_is_an_error(
     kernels: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """In every road; -1 is not the last item."""
+    """In every path; -1 is not the last item."""
     monkeypatch.setenv("PSL_KERNELS", kernels)
     words = rf"not in 0 \.\. {size[0] - 1}"
     for wrong in (size[0], -1):
@@ -86,7 +86,7 @@ def test_what_does_not_fit_is_refused_before_a_kernel_reads_it(
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("rows", [0, -1])
 def test_at_least_one_row_is_taken_at_once(rows: int, dtype: torch.dtype) -> None:
-    """With -1 the plain road would take none, and return what memory held."""
+    """With -1 the plain path would take none, and return what memory held."""
     users, items, positive, negative = problem(*PRODUCT, dtype=dtype)
     loss, words = get_loss("sl").build(0.1), "rows must be at least 1"
     with pytest.raises(ValueError, match=words):

@@ -22,7 +22,7 @@ HALF = [torch.bfloat16, torch.float16]
 
 
 def results(users: Tensor, items: Tensor, positive: Tensor, negative: Tensor) -> list[Tensor]:
-    """Every road into the operators, with its gradients."""
+    """Every path into the operators, with its gradients."""
     out, loss = [], get_loss("psl-relu").build(0.05)
     u, v = users.detach().clone().requires_grad_(), items.detach().clone().requires_grad_()
     for value in (
@@ -44,7 +44,7 @@ def results(users: Tensor, items: Tensor, positive: Tensor, negative: Tensor) ->
 def test_autocast_changes_nothing(
     size: tuple[int, int], dtype: torch.dtype, kernels: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A temperature divides the scores: three digits do not do, and no road loses any."""
+    """A temperature divides the scores: three digits do not do, and no path loses any."""
     monkeypatch.setenv("PSL_KERNELS", kernels)
     inputs = problem(*size, dtype=dtype)
     plain = results(*inputs)

@@ -53,8 +53,8 @@ def test_an_activation_without_a_kernel_is_taken_in_torch(
         loss = PairwiseSoftmaxLoss(0.2, name)
         assert loss.fused is not None
         results = []
-        for road in (sampled_loss, reference):
-            value = road(*inputs, positive, negative, loss)
+        for path in (sampled_loss, reference):
+            value = path(*inputs, positive, negative, loss)
             results.append((value, *torch.autograd.grad(value, inputs)))
         for got, expected in zip(*results, strict=True):
             assert torch.allclose(got, expected, rtol=1e-4, atol=1e-5)

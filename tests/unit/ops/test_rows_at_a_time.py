@@ -61,9 +61,9 @@ def test_values_gradients_and_those_of_the_losss_own(
     own = [*loss.parameters()] if isinstance(loss, torch.nn.Module) else []
     own = own or [TAU] * (name == "closure")
     results = []
-    for road, kind in ((reference, torch.float64), (partial(sampled_loss, rows=4), dtype)):
+    for path, kind in ((reference, torch.float64), (partial(sampled_loss, rows=4), dtype)):
         u, v = (x.detach().to(kind).requires_grad_() for x in tables[:2])
-        value = road(u, v, *tables[2:], loss)
+        value = path(u, v, *tables[2:], loss)
         results.append((value, *torch.autograd.grad(3 * value, (u, v, *own))))
     assert four_rows == [4, 4, 3]
     for expected, got in zip(*results, strict=True):

@@ -1,4 +1,4 @@
-"""Every road of ``sampled_loss`` against a gather and autograd, for every loss of the registry."""
+"""Every path of ``sampled_loss`` against a gather and autograd, for every loss of the registry."""
 
 from __future__ import annotations
 
