@@ -39,6 +39,8 @@ def read(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:
         If there is no such file, or not a bit of it is as it was written; the text says why.
     """
     try:
+        if Path(path).exists() and not Path(path).is_file():
+            raise OSError("it is no file, but a folder, pipe or device")  # a pipe is waited for
         with safe_open(path, framework="pt") as file:
             about = dict(file.metadata() or {})
             tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118

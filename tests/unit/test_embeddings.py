@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,11 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
 def test_a_path_may_be_text(tmp_path: Path) -> None:
     embeddings.save(str(tmp_path / "a.safetensors"), Untrained(), RECORD)
     assert embeddings.load(str(tmp_path / "a.safetensors")).user_ids is None
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes of POSIX")
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path):
+        with pytest.raises(DataError, match="it is no file, but a folder, pipe or device"):
+            embeddings.load(path)
