@@ -12,8 +12,8 @@ from rich.progress import Progress as Bars
 from rich.table import Column, Table
 
 from companion import datasets, records
+from companion.cli.config_options import takes
 from companion.cli.console import Device, Results, Several, err, key, out, print_json, say
-from companion.cli.fields import takes
 from companion.rerun import rerun
 from psl.errors import PSLError, RecordError
 from psl.losses import LOSSES

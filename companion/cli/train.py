@@ -11,8 +11,8 @@ import typer
 from rich.table import Table
 
 from companion import datasets, records
+from companion.cli.config_options import takes_fields
 from companion.cli.console import Device, Results, err, out, print_json, say
-from companion.cli.fields import takes_fields
 from companion.cli.progress import watching
 from companion.experiments import cell
 from companion.locks import exclusive

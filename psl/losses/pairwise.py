@@ -1,4 +1,7 @@
-"""Softmax loss and pairwise softmax loss: the log of a sum over the compared items."""
+"""Softmax loss and pairwise softmax loss: the log of a sum over the compared items.
+
+From embeddings :func:`psl.sampled_loss` takes the same value in one pass, by what ``fused`` says.
+"""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from companion.claims.comparison import compare
+from companion.claims.paired_runs import compare
 from companion.claims.subject import Subject, Verdict, check
 from companion.statistics import holm, paired_difference
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from companion.claims.comparison import Comparison, blind, compare, compare_slopes
 from companion.claims.ordering_rows import ordering_rows
+from companion.claims.paired_runs import Comparison, blind, compare, compare_slopes
 from companion.claims.subject import Subject, Verdict, check
 from companion.reference import printed_gains
 from companion.statistics import PairedDifference, holm, paired_difference, power, sign_flip

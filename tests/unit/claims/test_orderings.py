@@ -13,7 +13,7 @@ import pytest
 from scipy.stats import ttest_rel
 
 from companion import claims
-from companion.claims.comparison import blind
+from companion.claims.paired_runs import blind
 from companion.experiments import questions
 from companion.statistics import holm
 from ledger import WHERE, other_data, record, subject

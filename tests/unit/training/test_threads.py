@@ -13,7 +13,7 @@ from small_runs import SMALL, data, run
 
 
 @pytest.mark.parametrize(("backbone", "last"), [("mf", 6), ("xsimgcl", 7)])
-def test_a_last_batch_of_a_few_rows_has_the_bits_of_any_number_of_threads(
+def test_a_last_batch_of_a_few_rows_has_the_bits_of_one_thread_in_two(
     backbone: str, last: int
 ) -> None:
     pairs = len(_selection(SMALL, data())[0])

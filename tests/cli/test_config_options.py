@@ -11,7 +11,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from companion.cli import app
-from companion.cli.fields import takes_fields
+from companion.cli.config_options import takes_fields
 from companion.experiments.config import FROM_DATA, switch
 from companion.released import PaperConfig
 
