@@ -13,7 +13,7 @@ import pytest
 INTERPRET = {"TRITON_INTERPRET": "1", "PSL_TRITON_CPU": "1"}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # ended with its file: others look at what children there are
 def interpreter() -> Iterator[ProcessPoolExecutor]:
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         with pytest.MonkeyPatch.context() as patch:
