@@ -28,7 +28,7 @@ def adv_infonce_loss(
     .. math:: -\log \frac{e^{f_i/\tau}}{e^{f_i/\tau} + K \sum_j N p_j e^{f_j/\tau}},
               \quad p = \mathrm{softmax}(g)
 
-    Scores, ``tau``, ``reduction``, result and errors as :func:`pairwise_softmax_loss`.
+    Scores, ``tau``, ``reduction``, result and errors as :func:`psl.pairwise_softmax_loss`.
 
     Parameters
     ----------

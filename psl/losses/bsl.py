@@ -30,7 +30,7 @@ def bsl_loss(
     ``G(i)`` are the positives of the batch that share the row's group (its user).  Where every row
     is a group of its own the loss is ``tau2 / tau`` times the softmax loss at ``tau2``, exactly:
     ``tau`` is then a mere factor.  Scores, ``reduction``, result and errors as
-    :func:`pairwise_softmax_loss`.
+    :func:`psl.pairwise_softmax_loss`.
 
     Parameters
     ----------

@@ -39,7 +39,7 @@ def slatk_loss(
 
     ``beta_u`` is the score of the user's K-th best item: a positive far below the list weighs
     little, for moving it does not change the list's first K places.  Scores, ``tau``,
-    ``reduction``, result and errors as :func:`pairwise_softmax_loss`.
+    ``reduction``, result and errors as :func:`psl.pairwise_softmax_loss`.
 
     Parameters
     ----------
