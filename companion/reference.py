@@ -45,8 +45,10 @@ def reported(name: str, **where: str) -> float:
 
 
 @cache
-def printed_gains(setting: str, backbone: str, metric: str, better: str) -> pd.DataFrame:
-    """Return what a loss gains on SL in print, in parts of SL's value.
+def printed_gains(
+    setting: str, backbone: str, metric: str, better: str, worse: str = "sl"
+) -> pd.DataFrame:
+    """Return what a loss gains on another in print, in parts of the other's value.
 
     Returns
     -------
@@ -66,7 +68,8 @@ def printed_gains(setting: str, backbone: str, metric: str, better: str) -> pd.D
     by_loss = rows.assign(noise_ratio=rows.get("noise_ratio", 0.0)).pivot_table(
         index=place, columns="loss", values="value"
     )
-    gain = by_loss.reindex(columns=[better])[better] / by_loss["sl"] - 1
+    both = by_loss.reindex(columns=[better, worse])
+    gain = both[better] / both[worse] - 1
     return gain.dropna().rename("gain").reset_index()
 
 

@@ -15,7 +15,7 @@ from companion.statistics import PairedDifference, paired_difference
 from companion.tables import gain
 from psl.training import RunConfig
 
-__all__ = ["Matched", "best_temperature", "match", "over_temperatures"]
+__all__ = ["Matched", "best_temperature", "best_validation", "match", "over_temperatures"]
 
 CHOSEN_BY = "ndcg@20"  # of the validation set
 
@@ -32,6 +32,11 @@ class Matched:
     tuned: PairedDifference
     own: PairedDifference
     lost: tuple[float, float, float]
+
+
+def best_validation(run: dict[str, Any]) -> float:
+    """Return the best validation score of a run."""
+    return float(max(point[CHOSEN_BY] for point in run["validation_curve"]))
 
 
 def over_temperatures(
@@ -55,9 +60,8 @@ def over_temperatures(
     rows = []
     for place, config in _grid(losses, where):
         for seed, run in cell_runs(of_registered_data(records), config).items():
-            best = max(point[CHOSEN_BY] for point in run["validation_curve"])
-            row = {"loss": place["loss"], "tau": config.tau, "seed": seed, "validation": best}
-            rows.append(row | run["metrics"])
+            row = {"loss": place["loss"], "tau": config.tau, "seed": seed}
+            rows.append(row | {"validation": best_validation(run)} | run["metrics"])
     return pd.DataFrame(rows, columns=None if rows else ["loss", "tau", "seed", "validation"])
 
 

@@ -8,15 +8,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from companion.claims.subject import OTHER_DATA, Subject
 from companion.experiments import cell, cell_command
 from companion.records import of_registered_data
+from companion.temperatures import best_temperature, best_validation
 from psl.training import RunConfig
 
 __all__ = ["Comparison", "blind", "compare", "compare_slopes"]
 
-CHOSEN_BY = "ndcg@20"  # of the validation set
 Runs = dict[int, dict[str, Any]]
 
 
@@ -120,16 +121,16 @@ def _own_temperature(
     subject: Subject, config: RunConfig, taus: Sequence[float], seeds: Sequence[int]
 ) -> tuple[float | None, list[dict[str, Any]]]:
     """Return the temperature with the highest mean validation score, and the runs that say so."""
-    means, used = {}, []
-    for tau in taus:
-        runs = subject.runs(replace(config, tau=tau))
-        found = [runs[s] for s in seeds if s in runs]
-        used += found
-        if len(found) == len(seeds):
-            best = [max(p[CHOSEN_BY] for p in r["validation_curve"]) for r in found]
-            means[tau] = float(np.mean(best))
-    whole = len(means) == len(taus)
-    return (max(means, key=lambda tau: means[tau]) if whole else None), used
+    found = [
+        {"loss": config.loss, "tau": tau, "seed": seed, "run": run}
+        for tau in taus
+        for seed, run in subject.runs(replace(config, tau=tau)).items()
+        if seed in seeds
+    ]
+    table = pd.DataFrame(found, columns=["loss", "tau", "seed", "run"])
+    table["validation"] = table["run"].map(best_validation)
+    tau, count = best_temperature(table, config.loss, seeds)
+    return (tau if count == len(taus) else None), list(table["run"])
 
 
 def _unanswered(found: Comparison, complete: bool = False) -> Comparison:

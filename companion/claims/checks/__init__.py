@@ -1,7 +1,6 @@
 """Where a claim is decided: each check looks at a subject and returns a verdict."""
 
 from companion.claims.checks import (  # noqa: F401  # register
-    baselines,
     orderings,
     pairwise,
     printed,

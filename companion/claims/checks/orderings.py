@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -40,9 +41,44 @@ def gain_grows(subject: Subject, **asked: Any) -> Verdict:
     return _verdict(subject, asked, slope, f"the mean printed slope of {slope:+.2f}")
 
 
+@check
+def above_every(subject: Subject, *, baselines: Sequence[str], **asked: Any) -> Verdict:
+    """Compare a loss with each baseline, seed by seed, by two-sided paired t-tests.
+
+    It is above every one if it is above each at 5 %: all have to pass, so none needs a correction
+    (an intersection-union test).  One baseline that is ahead refutes it, also before the others
+    have their runs; any may be the one, so that is corrected for all of them, by Holm's method.
+    """
+    found = {b: _comparison(subject, {**asked, "worse": b}) for b in baselines}
+    ids = list(dict.fromkeys(run["run_id"] for c in found.values() for run in c.runs))
+    if any(c.waits == "differs" for c in found.values()):  # runs of other data
+        return Verdict("differs", next(c.note for c in found.values() if c.waits == "differs"), ids)
+    gaps = {b: _gap(c) for b, c in found.items() if not c.waits}
+    missing = [b for b in baselines if b not in gaps]
+    least = sorted(gaps, key=lambda b: gaps[b].mean)
+    told = "; ".join(f"{b} {gaps[b].relative:+.1%}, p {_p(gaps[b].p_value)}" for b in least)
+    corrected = holm([*(gaps[b].p_value for b in least), *[1.0] * len(missing)])
+    ahead = [b for b, p in zip(least, corrected, strict=False) if p < LEVEL and gaps[b].mean < 0]
+    if ahead:
+        evidence = f"behind {', '.join(ahead)} after correction; its gain on {told}"
+        return Verdict("differs", evidence, ids, gaps[ahead[0]].p_value)
+    if missing:
+        waits = f"no paired seeds with {', '.join(missing)} yet"
+        return Verdict("not yet run", "; ".join(filter(None, [told, waits, asked["command"]])), ids)
+    hardest = max(gaps, key=lambda b: gaps[b].p_value)
+    largest, evidence = gaps[hardest].p_value, f"its gain on {told}"
+    if all(gap.mean > 0 for gap in gaps.values()) and largest < LEVEL:
+        return Verdict("reproduced", evidence, ids, largest)
+    expected, words = _printed_gain(**{**asked, "worse": hardest})
+    chance = _power(found[hardest], expected * gaps[hardest].other, LEVEL)
+    evidence += f"; over {hardest} power {chance:.0%} for {words}"
+    return Verdict("cannot tell", evidence, ids, largest)
+
+
 def _printed_gain(
     metric: str,
     better: str,
+    worse: str,
     dataset: str,
     setting: str,
     backbone: str,
@@ -50,10 +86,10 @@ def _printed_gain(
     **_: Any,
 ) -> tuple[float, str]:
     """Return the gain to look for, and what it is: the nearest there is in print."""
-    gains = printed_gains(setting, backbone, metric, better)
+    gains = printed_gains(setting, backbone, metric, better, worse)
     of = ""
     if not len(gains):  # under noise only PSL-relu is drawn
-        gains, of = printed_gains(setting, backbone, metric, "psl-relu"), " of psl-relu"
+        gains, of = printed_gains(setting, backbone, metric, "psl-relu", worse), " of psl-relu"
     gains = gains[gains["noise_ratio"] == noise_ratio]
     own = gains[gains["dataset"] == dataset]
     rest = gains[gains["dataset"] != "amazon-health"]  # in the follow-up alone
@@ -79,10 +115,9 @@ def _verdict(
     corrected = holm([gap.p_value, *beside])[0]
     size = f"{gap.mean:+.4f} ({gap.relative:+.1%})" if relative else f"{gap.mean:+.3f}"
     flips = sign_flip([a - b for a, b in zip(mine.ours, mine.other, strict=True)])
-    small = f"{corrected:.3f}" if corrected >= 0.0005 else "< 0.001"
     evidence = [mine.note] if mine.note else []
     evidence += [
-        f"paired gap {size}, from {gap.low:+.4f} to {gap.high:+.4f}, p {small} "
+        f"paired gap {size}, from {gap.low:+.4f} to {gap.high:+.4f}, p {_p(corrected)} "
         f"corrected for {1 + len(beside)}, by sign flips {flips:.3f} not corrected, "
         f"{gap.count} seeds"
     ]
@@ -91,9 +126,8 @@ def _verdict(
         status = "reproduced" if gap.mean > 0 else "differs"
     else:
         effect = expected * (gap.other if relative else 1.0)
-        spread = float(np.std(np.subtract(mine.ours, mine.other), ddof=1))
-        found = power(effect, spread, gap.count, LEVEL / (1 + len(beside)))
-        evidence += [f"power {found:.0%} for {words}"]
+        chance = _power(mine, effect, LEVEL / (1 + len(beside)))
+        evidence += [f"power {chance:.0%} for {words}"]
     if unseen is not None:
         evidence += ["blind" if unseen else "not blind: a run is older than the question"]
     if asked.get("taus"):
@@ -113,6 +147,16 @@ def _comparison(subject: Subject, asked: dict[str, Any]) -> Comparison:
         subject.memo[key] = compute(subject, **about)
     found: Comparison = subject.memo[key]
     return found
+
+
+def _power(comparison: Comparison, effect: float, level: float) -> float:
+    """Return how often a test of so many seeds, that differ so much, finds an effect."""
+    differences = np.subtract(comparison.ours, comparison.other)
+    return power(effect, float(np.std(differences, ddof=1)), len(differences), level)
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.0005 else f"{value:.3f}"
 
 
 def _gap(comparison: Comparison) -> PairedDifference:
