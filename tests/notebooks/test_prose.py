@@ -19,8 +19,10 @@ from companion.experiments import cell, cell_runs, without_fresh
 from companion.records import METRICS
 from companion.statistics import PairedDifference
 from companion.tables import gain, gains, overview
+from companion.temperatures import best_temperature, match, over_temperatures
 
 RESULTS = Path(__file__).parents[2] / "results"
+PAPER = ("amazon-electronic", "amazon-movie", "gowalla", "amazon-cd", "amazon-book", "yelp2018")
 ELECTRONIC = {"dataset": ["amazon-electronic"]}
 PSLS = ("psl-tanh", "psl-atan", "psl-relu")
 
@@ -211,3 +213,40 @@ def test_more_than_half_of_the_gain_under_noise_is_not_the_temperature(
     assert gained(0.1, 0.1) == pytest.approx(tuned, abs=0.1)
     assert gained(0.07, 0.06) == pytest.approx(own, abs=0.1)
     assert 0.5 < own / tuned < 0.7
+
+
+@pytest.mark.parametrize(
+    ("ratio", "counts", "least", "most"), [(0.5, 7, 0.3, 0.5), (0.3, 4, 0, 0.1)]
+)
+def test_how_much_of_the_gain_a_temperature_takes(
+    ratio: float, counts: int, least: float, most: float
+) -> None:
+    """Chapter 13 and the first page: both losses choose among so many, and so much goes."""
+    where = {"dataset": "amazon-health", "setting": "noise", "noise_ratio": ratio}
+    losses = ("psl-relu", "sl")
+    runs = over_temperatures(recorded(), losses, **where)
+    chosen = [best_temperature(runs, loss) for loss in losses]
+    assert [count for _, count in chosen] == [counts, counts]
+    own = chosen[0][0], chosen[1][0]
+    found = match(recorded(), losses, 0.1, own, "ndcg@20", **where)
+    assert found and least < found.lost[0] < most
+    assert ratio != 0.5 or (found.lost[1] > 0 and found.own.low > 0)
+
+
+def test_the_answer_on_the_first_page() -> None:
+    rows = {r["id"]: r for r in claims.assess(claims.Subject.real(RESULTS))}
+    asked = rows["fresh-health-noise-0.5-psl-relu-ndcg"]
+    assert asked["blind"] and asked["status"] == "reproduced"
+    clean = [
+        row
+        for row in rows.values()
+        if row["check"] == "better-than" and row["p_value"] is not None
+        if (row["arguments"]["setting"], row["arguments"]["backbone"]) == ("iid", "mf")
+    ]
+    assert len(clean) >= 12 and {row["status"] for row in clean} == {"cannot tell"}
+    of_paper = [r for r in rows.values() if r.get("arguments", {}).get("dataset", "") in PAPER]
+    over_sl = [r for r in of_paper if r["check"] in ("better-than", "gain-grows")]
+    assert "reproduced" not in {row["status"] for row in over_sl}
+    several = gains("table1", recorded(), loss=["psl-relu"], metrics=["ndcg@20"], backbone=["mf"])
+    several = several[several["seeds"] > 1]
+    assert len(several) and (several["low"] < 0).all() and (several["high"] > 0).all()
