@@ -134,6 +134,19 @@ def test_other_operators(call: Call, operator: str, shape: Shape, dtype: torch.d
         assert bool(((one.double() - other).abs() <= 2e-6 * rows).all())
 
 
+@everywhere
+@paths
+def test_neither_tables_nor_ids_need_be_contiguous(call: Call, path: str) -> None:
+    inputs, how = softmax_inputs(path), {"tau": 0.1, "activation": "relu"}
+    users, items, positive, negative = inputs
+    apart = [users.T.contiguous().T, torch.cat([items, items], 1)[:, : items.shape[1]]]
+    apart += [torch.stack([positive, positive + 1], 1)[:, 0]]
+    apart += [None if negative is None else negative.T.contiguous().T]
+    assert not any(x.is_contiguous() for x in apart if x is not None)
+    got, same = (call(cases.call, path, "softmax", x, **how) for x in (apart, inputs))
+    assert all(torch.equal(a, b) for a, b in zip(got, same, strict=True))
+
+
 @kernels
 @pytest.mark.parametrize("path", ["sampled", "dense", "catalogue"])
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
