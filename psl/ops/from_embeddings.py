@@ -78,8 +78,8 @@ def sampled_loss(
     No ``(B, N, d)`` tensor is made.  Where a loss that is not fused has more than 32 MiB of scores
     (512 MiB on a GPU), a part of the rows is taken at once, and again in the backward pass: no
     ``(B, N)`` tensor is kept either.  The rows have to be independent of one another.  Whether they
-    are is tried on two of them, together and each alone; a loss whose coupling that cannot show
-    says ``coupled_rows = True``.
+    are is tried on two of them, together and each alone, and a GPU is waited for; a loss whose
+    coupling that cannot show says ``coupled_rows = True``, and ``False`` spares the trial.
     """
     check_reduction(reduction)
     declared = _declared_reduction(loss)
@@ -134,8 +134,9 @@ def _rows_are_independent(
     whole = torch.compiler.is_compiling() or (
         users.is_cuda and torch.cuda.is_current_stream_capturing()
     )
-    if whole or getattr(loss, "coupled_rows", False):
-        return False
+    declared: bool | None = getattr(loss, "coupled_rows", None)
+    if whole or declared is not None:
+        return not (whole or declared)
     ends = torch.tensor([0, len(users) - 1], device=users.device)
     try:
         both, first, last = (

@@ -108,6 +108,21 @@ def test_coupled_rows_stay_together(name: str, four_rows: list[int]) -> None:
     assert not four_rows and torch.allclose(value, reference(*inputs, COUPLED[name]))
 
 
+def test_who_says_that_rows_are_independent_is_believed(four_rows: list[int]) -> None:
+    seen: list[int] = []
+
+    class Said(BPRLoss):
+        coupled_rows = False
+
+        def forward(self, positive: Tensor, negative: Tensor) -> Tensor:
+            seen.append(len(positive))
+            return super().forward(positive, negative)
+
+    inputs, loss = problem(*PRODUCT), Said()
+    value = sampled_loss(*inputs, loss, rows=4)
+    assert four_rows and 2 not in seen and torch.allclose(value, reference(*inputs, loss))
+
+
 def test_a_second_derivative_is_refused(four_rows: list[int]) -> None:
     users, items, *ids = problem(*PRODUCT)
     users.requires_grad_()
