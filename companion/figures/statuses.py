@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from IPython.display import HTML
 from markupsafe import Markup
 
 from companion.pages import render
 
-__all__ = ["badge", "status_bar"]
+__all__ = ["StatusBar", "badge", "status_bar"]
 
 
-def status_bar(counts: Mapping[str, int], subject: str) -> HTML:
+@dataclass(frozen=True)
+class StatusBar:
+    """A piece of HTML that a notebook shows; IPython is no need of who only draws figures."""
+
+    html: str
+
+    def _repr_html_(self) -> str:
+        return self.html
+
+
+def status_bar(counts: Mapping[str, int], subject: str) -> StatusBar:
     """Return a bar with a part for each status, as wide as its share, and its number in it.
 
     Parameters
@@ -23,7 +33,7 @@ def status_bar(counts: Mapping[str, int], subject: str) -> HTML:
         What is counted, for those who hear the bar.
     """
     there = {status: count for status, count in counts.items() if count}
-    return HTML(render("statuses.html", counts=there, subject=subject))
+    return StatusBar(render("statuses.html", counts=there, subject=subject))
 
 
 def badge(status: str) -> Markup:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -102,17 +103,33 @@ EXTRAS = {
 }
 
 
+def foreign_to(file: str) -> set[str]:
+    """Return the packages of others that a file imports, wherever in it."""
+    tree = list(ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8"))))
+    names = {str(node.module) for node in tree if isinstance(node, ast.ImportFrom)}
+    names |= {alias.name for node in tree if isinstance(node, ast.Import) for alias in node.names}
+    return {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) - set(HOMES)
+
+
 def test_psl_needs_torch_and_numpy_and_reads_no_tables() -> None:
     """Pandas and pooch belong to the companion, which reads files; extras to where they serve."""
     for file in files(ROOT, "psl"):
-        tree = list(ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8"))))
-        names = {str(node.module) for node in tree if isinstance(node, ast.ImportFrom)}
-        names |= {
-            alias.name for node in tree if isinstance(node, ast.Import) for alias in node.names
-        }
         allowed = BASE.union(*(extra for room, extra in EXTRAS.items() if file.startswith(room)))
-        foreign = {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) - {"psl"}
-        assert foreign <= allowed, file
+        assert foreign_to(file) <= allowed, file
+
+
+def test_the_companion_needs_what_its_extra_brings() -> None:
+    """Not what only the book's does, as IPython; Ray where runs are spread over machines."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    listed = extras["project"]["optional-dependencies"]["companion"]
+    brought = {re.split(r"[^\w-]", line)[0] for line in listed} - {"psl", "pyyaml"}
+    brought |= {"yaml", "markupsafe", "pydantic_core"}  # of pyyaml, jinja2 and pydantic
+    # The latter in a notebook alone, which has it.
+    rooms = {"companion/sweep/": {"ray"}, "companion/figures/style.py": {"matplotlib_inline"}}
+    brought = brought.union(BASE, *EXTRAS.values())
+    for file in files(ROOT, "companion"):
+        own = (extra for room, extra in rooms.items() if file.startswith(room))
+        assert foreign_to(file) <= brought.union(*own), file
 
 
 @pytest.mark.parametrize("home", HOMES)

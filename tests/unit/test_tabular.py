@@ -59,7 +59,7 @@ def test_a_status_is_named_and_counted() -> None:
     assert (
         figures.badge("not <run>") == '<span class="status-not-&lt;run&gt;">not &lt;run&gt;</span>'
     )
-    page = BeautifulSoup(figures.status_bar({"a b": 2, "c": 0, "d": 1}, "rows").data, "html.parser")
+    page = BeautifulSoup(figures.status_bar({"a b": 2, "c": 0, "d": 1}, "rows").html, "html.parser")
     assert [x.text for x in page.select(".status-bar span")] == ["2", "1"]
     assert page.select_one("[role=img]")["aria-label"] == "rows: 2 a b, 1 d"
     assert page.select_one(".status-key").text == "a b 2 d 1"
