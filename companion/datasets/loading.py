@@ -11,6 +11,7 @@ from companion.datasets.registry import DATASETS, get_source
 from psl.dataset import Dataset, stored_setting, synthetic_dataset
 from psl.errors import DataError
 from psl.interactions import Interactions
+from psl.training.config import SETTINGS
 
 __all__ = ["id_lists", "load", "read_archive"]
 
@@ -30,6 +31,8 @@ def load(
     """
     name, setting = os.fspath(name), stored_setting(setting)
     if _is_own(name):
+        if setting not in SETTINGS:
+            raise DataError(f"setting must be one of {SETTINGS}, got {setting!r}")
         return read_archive(Path(name), Path(name).name, setting)
     if name == "synthetic":
         if setting != "iid":

@@ -73,16 +73,17 @@ def save(
     Raises
     ------
     DataError
-        If an embedding is not finite, or there are more names or fewer than rows.
+        If an embedding is not finite, there are more names or fewer than rows, or one is no text
+        that UTF-8 can hold.
     """
     with torch.no_grad():
         users, items = model.scale(*model.tables())
     tensors = {"user_embeddings": users, "item_embeddings": items}
-    for side, ids in (names or {}).items():
-        # A tensor of bytes: the metadata of a file may not hold millions of names.
-        text = bytearray(json.dumps(ids, ensure_ascii=False).encode())
-        tensors[f"{side}_ids"] = torch.frombuffer(text, dtype=torch.uint8)
     try:
+        for side, ids in (names or {}).items():
+            # A tensor of bytes: the metadata of a file may not hold millions of names.
+            text = bytearray(json.dumps(ids, ensure_ascii=False).encode())
+            tensors[f"{side}_ids"] = torch.frombuffer(text, dtype=torch.uint8)
         _embeddings(tensors, {})
     except ValueError as error:
         raise DataError(f"{path}: not written ({error})") from error

@@ -76,6 +76,13 @@ def test_names_stand_beside_their_rows(tmp_path: Path) -> None:
     assert embeddings.load(path).user_ids is None
 
 
+def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    names, record = NAMES | {"user": ["a", "b", "\ud800"]}, {}
+    with pytest.raises(DataError, match=r"not written .*surrogates not allowed"):
+        embeddings.save(tmp_path / "best.safetensors", Untrained(), record, names)
+    assert not list(tmp_path.iterdir())
+
+
 def test_another_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     for content in (None, b"no", b"\x02\0\0\0\0\0\0\0{}"):

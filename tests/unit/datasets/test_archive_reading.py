@@ -32,6 +32,8 @@ def test_an_archive_of_ones_own_has_the_name_of_its_file(tmp_path: Path) -> None
     for setting, stored in (("iid", "iid"), ("noise", "iid"), ("ood", "ood")):
         data = datasets.load(str(path), setting)
         assert (data.name, data.setting) == ("mine.zip", stored)
+    with pytest.raises(DataError, match=r"setting must be one of .*, got 'nonsense'"):
+        datasets.load(path, "nonsense")
     assert datasets.load(path).fingerprint == data.fingerprint
     assert datasets.load(path.rename(tmp_path / "MINE.ZIP")).name == "MINE.ZIP"
 
