@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -13,7 +13,7 @@ from companion.records import METRICS, of_registered_data
 from companion.statistics import PairedDifference, interval, paired_difference
 from psl.training import RunConfig
 
-__all__ = ["forest", "gain", "gains", "overview"]
+__all__ = ["contrasts", "forest", "gain", "gains", "overview"]
 
 NUMBERS = ("noise_ratio", "tau", "negatives")
 SETTINGS = {"iid": "", "ood": " OOD", "noise": " noise"}
@@ -79,6 +79,40 @@ def gain(
         return None
     mine, base = ([r[seed]["metrics"][metric] for seed in shared] for r in (ours, other))
     return paired_difference(mine, base)
+
+
+def contrasts(
+    records: list[dict[str, Any]],
+    pairs: Mapping[str, tuple[RunConfig, RunConfig]],
+    metric: str = "ndcg@20",
+) -> pd.DataFrame:
+    """Return what each change of a configuration gains, in percent.
+
+    Parameters
+    ----------
+    records : list of dict
+        Run records; one of other data than the registered does not count.
+    pairs : mapping of str to (RunConfig, RunConfig)
+        What a change is called, the cell with it and the cell without.
+    metric : str
+
+    Returns
+    -------
+    DataFrame
+        For :func:`companion.figures.differences`: ``label``, with the number of seeds that both
+        cells have in brackets, the ``loss`` of the first cell, ``ours`` with its 95 % interval
+        ``low`` to ``high``, in percent of the second cell, and ``seeds``.  A pair without a shared
+        seed has no row.
+    """
+    rows, records = [], of_registered_data(records)
+    for name, (config, over) in pairs.items():
+        found = gain(records, config, over, metric)
+        if found is None:
+            continue
+        row = {"label": f"{name} ({found.count})", "loss": config.loss, "seeds": found.count}
+        ends = {end: 100 * getattr(found, end) / found.other for end in ("low", "high")}
+        rows.append(row | {"ours": 100 * found.relative, **ends, "paper": math.nan})
+    return pd.DataFrame(rows, columns=None if rows else ["label", "loss", "seeds", "ours"])
 
 
 def gains(

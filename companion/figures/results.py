@@ -68,15 +68,19 @@ def differences(table: pd.DataFrame, xlabel: str) -> Figure:
     ----------
     table : DataFrame
         Columns ``label``, ``loss`` (decides the colour), ``ours``, ``low``, ``high``, and
-        ``paper`` (may be missing, NaN).  Rows are drawn from the top.
+        ``paper`` (may be missing, NaN).  Rows are drawn from the top; one without any number is
+        the heading of those below it.
     xlabel : str
     """
-    figure = Figure(figsize=(6.4, 1.3 + 0.34 * max(len(table), 1)))
+    figure = Figure(figsize=(6.4, 1.2 + 0.29 * max(len(table), 1)))
     axes = figure.subplots()
     axes.axvline(0, color="#bbbbbb", linewidth=1)
     for y, row in enumerate(table.itertuples()):
         _draw_result(axes, y, row)
     axes.set_yticks(range(len(table)), list(table["label"]))
+    headings = table[["ours", "paper"]].isna().all(axis=1)
+    for name, heading in zip(axes.get_yticklabels(), headings, strict=True):
+        name.set_fontweight("bold" if heading else "normal")
     axes.set_ylim(len(table) - 0.4, -0.6)
     axes.set_xlabel(xlabel)
     return figure

@@ -258,3 +258,37 @@ def test_the_answer_on_the_first_page() -> None:
     several = gains("table1", recorded(), loss=["psl-relu"], metrics=["ndcg@20"], backbone=["mf"])
     several = several[several["seeds"] > 1]
     assert len(several) and (several["low"] < 0).all() and (several["high"] > 0).all()
+
+
+def test_what_the_chapter_of_decisions_says() -> None:
+    """Its short answer, its three observations and what it says of softplus."""
+    health = {"dataset": "amazon-health"}
+
+    def change(loss: str, over: str = "sl", **where: Any) -> PairedDifference:
+        found = gain(recorded(), *(cell(**where, loss=x) for x in (loss, over)), "ndcg@20")
+        assert found is not None
+        return found
+
+    def moved(tau: float, **where: Any) -> PairedDifference:
+        tuned = cell(**health, **where, loss="sl")
+        found = gain(recorded(), dataclasses.replace(tuned, tau=tau), tuned, "ndcg@20")
+        assert found is not None and found.count == 5
+        return found
+
+    clean = [change(loss, **health) for loss in (*PSLS, "psl-softplus")]
+    assert all(found.low < 0 < found.high for found in clean[:3])
+    assert moved(0.07).high / moved(0.07).other < -3 * max(found.relative for found in clean)
+    of_backbones = {b: change("sl@20", **health, backbone=b) for b in ("mf", "lightgcn", "xsimgcl")}
+    assert [b for b, found in of_backbones.items() if found.low > 0] == ["mf", "lightgcn"]
+    heavy = {"setting": "noise", "noise_ratio": 0.5}
+    relu, colder = change("psl-relu", **health, **heavy), moved(0.06, **heavy)
+    assert relu.low > 0 and colder.low < relu.mean < colder.high
+    signs = [change("psl-relu", **health, backbone=b).low > 0 for b in ("lightgcn", "xsimgcl")]
+    assert signs == [False, True]
+    for ratio in (0.2, 0.3, 0.5):
+        noisy = {**health, "setting": "noise", "noise_ratio": ratio}
+        falls = change("psl-softplus", **noisy)
+        assert falls.high / falls.other < -0.04 and change("psl-relu", "psl-atan", **noisy).mean > 0
+    shifted = gains("table2", recorded(), loss=["psl-relu"], metrics=["ndcg@20"])
+    shifted = shifted[shifted["seeds"] > 0]
+    assert len(shifted) >= 2 and (shifted["ours"] > 0).all() and shifted["seeds"].max() <= 3

@@ -228,6 +228,12 @@ def test_differences_draw_interval_mark_and_paper() -> None:
     band, paper = (c.get_segments()[0] for c in axes.collections)
     assert band[:, 0].tolist() == [0.01, 0.04] and paper[:, 0].tolist() == [0.03, 0.03]
     assert axes.lines[1].get_xdata()[0] == 0.02
+    grouped = pd.concat([pd.DataFrame([("here", "")], columns=columns[:2]), table])
+    names = figures.differences(grouped, "gap").axes[0].get_yticklabels()
+    assert [(n.get_text(), n.get_fontweight()) for n in names] == [
+        ("here", "bold"),
+        ("a", "normal"),
+    ]
 
 
 def test_a_band_lies_between_its_ends() -> None:

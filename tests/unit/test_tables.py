@@ -8,7 +8,7 @@ import pytest
 
 from companion import datasets, records, reference
 from companion.experiments import cell
-from companion.tables import gains, overview
+from companion.tables import contrasts, gains, overview
 
 
 def record(loss: str, seed: int, ndcg: float, **changes) -> dict:
@@ -99,3 +99,16 @@ def test_a_gain_of_other_data_does_not_count() -> None:
     runs = [record("sl", 0, 0.05), {**record("psl-relu", 0, 0.9), "dataset_fingerprint": "f" * 64}]
     table = gains("table1", runs, dataset=["amazon-electronic"], backbone=["mf"])
     assert (table["seeds"] == 0).all()
+
+
+def test_a_change_of_a_setting_is_worth_its_paired_gain() -> None:
+    warm, cold = (cell("amazon-electronic", loss="sl", tau=tau) for tau in (0.1, 0.05))
+    runs = [record("sl", s, v) for s, v in enumerate((0.05, 0.06, 0.04))]
+    runs += [record("sl", s, v, tau=0.05) for s, v in enumerate((0.055, 0.068))]
+    runs += [{**runs[3], "dataset_fingerprint": "f" * 64}]
+    table = contrasts(runs, {"colder": (cold, warm), "not run": (warm, cell("gowalla"))})
+    row = one(table, label="colder (2)")
+    assert len(table) == 1 and (row["loss"], row["seeds"]) == ("sl", 2)
+    assert row["ours"] == pytest.approx(100 * 0.0065 / 0.055)
+    assert row["low"] < row["ours"] < row["high"] and math.isnan(row["paper"])
+    assert contrasts([], {"colder": (cold, warm)}).empty
