@@ -258,3 +258,31 @@ def test_the_explorer_moves_and_says_what_the_module_computes(browser, bases) ->
     assert all(len(paths) == 4 and all(paths) for paths in seen)
     assert not faults
     context.close()
+
+
+def test_the_ledger_is_searched_and_a_row_has_an_address(browser, bases) -> None:
+    """Offline; rows of the same statement in other lists of the page stay as they are."""
+    context = browser.new_context(offline=True)
+    page = context.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.goto(bases["file"] + "notebooks/05-status.html#row-eq-2.1")
+    rows = page.locator("table.ledger tr:has([id^='row-'])")
+    box, every = page.locator(".ledger-filter"), rows.count()
+    assert every > 900 and page.locator("[id='row-eq-2.1']").is_visible()
+    box.locator("input").fill("ndcg@20 GOWALLA mf")
+    shown = rows.filter(visible=True)
+    some = shown.count()
+    assert 0 < some < every and box.locator("output").inner_text() == f"{some} of {every} rows"
+    assert all("gowalla" in text.lower() for text in shown.all_inner_texts())
+    box.get_by_role("button", name="reproduced").click()
+    badges = shown.locator("[class^='status-']").all_inner_texts()
+    assert 0 < len(badges) < some and set(badges) == {"reproduced"}
+    box.locator("input").fill("")
+    box.get_by_role("button", name="reproduced").click()
+    assert not rows.evaluate_all("rows => rows.some(row => row.hidden)") and not faults
+    context.close()
+    plain = browser.new_context(java_script_enabled=False).new_page()
+    plain.goto(bases["file"] + "notebooks/05-status.html")
+    assert not plain.locator(".ledger-filter").is_visible()
+    plain.context.close()
