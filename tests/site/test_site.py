@@ -173,9 +173,10 @@ DARK = """() => {
     theme: document.documentElement.dataset.theme,
     faint: [...document.querySelectorAll(texts)].filter(e => e.innerText.trim())
       .filter(e => contrast(e) < 4.5).map(e => e.innerText.slice(0, 40)),
-    dimmed: [...document.querySelectorAll('.cell_output img, .psl-explorer svg')].filter(e => {
+    light: [...document.querySelectorAll('.cell_output img, .psl-explorer svg')].filter(e => {
       const style = getComputedStyle(e);
-      return style.filter !== 'none' || style.backgroundColor !== 'rgb(255, 255, 255)';
+      return style.filter !== 'invert(0.93) hue-rotate(180deg)'
+        || style.backgroundColor !== 'rgb(255, 255, 255)';
     }).length,
   };
 }"""
@@ -190,7 +191,7 @@ def test_page_in_the_dark(browser, bases: dict[str, str], name: str) -> None:
         seen = page.evaluate(DARK)
     finally:
         page.close()
-    assert seen == {"theme": "dark", "faint": [], "dimmed": 0}
+    assert seen == {"theme": "dark", "faint": [], "light": 0}
 
 
 def test_pages_name_the_licence_and_write_to_nobody() -> None:
