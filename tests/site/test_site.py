@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import functools
 import http.server
+import json
 import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+import psl
 
 SITE = Path(__file__).parents[2] / "book" / "_build" / "html"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -287,3 +290,16 @@ def test_the_ledger_is_searched_and_a_row_has_an_address(browser, bases) -> None
     plain.goto(bases["file"] + "notebooks/05-status.html")
     assert not plain.locator(".ledger-filter").is_visible()
     plain.context.close()
+
+
+def test_the_site_brings_its_data_and_names_its_commit() -> None:
+    ledger = json.loads((SITE / "data" / "ledger.json").read_text("utf-8"))
+    assert len(ledger) > 900 and {"id", "status", "evidence", "runs"} <= ledger[0].keys()
+    runs = (SITE / "data" / "runs.jsonl").read_text("utf-8").splitlines()
+    known = {json.loads(line)["run_id"] for line in runs}
+    assert {run for row in ledger for run in row["runs"]} <= known
+    assert "cff-version" in (SITE / "data" / "CITATION.cff").read_text("utf-8")
+    for name in PAGES:
+        text = (SITE / name).read_text("utf-8")
+        if name.startswith(("book/", "notebooks/")):
+            assert f"psl {psl.__version__}" in text and '<meta name="description"' in text, name
