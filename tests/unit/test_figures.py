@@ -226,8 +226,9 @@ def test_a_chain_names_the_links_between_its_curves() -> None:
 
 
 def test_ways_have_a_bar_each_with_its_milliseconds() -> None:
-    ways = ("gather", "product, then gather", "ours")
-    rows = [(m, w, s * f) for m, f in (("cpu", 1), ("gpu", 0.1)) for w, s in zip(ways, (2, 1, 0.01))]
+    ways = {"gather": 2.0, "product, then gather": 1.0, "ours": 0.01}
+    machines = {"cpu": 1.0, "gpu": 0.1}
+    rows = [(m, way, s * f) for m, f in machines.items() for way, s in ways.items()]
     figure = figures.ways(pd.DataFrame(rows, columns=["machine", "way", "seconds"]))
     drawn(figure)
     left, right = figure.axes
