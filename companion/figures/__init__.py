@@ -5,13 +5,14 @@ carry their names at their ends, so no figure needs colour alone to be read.
 """
 
 from companion.figures.results import by_seed, compare, differences, over
-from companion.figures.speed import scaling
+from companion.figures.speed import scaling, ways
 from companion.figures.statuses import badge, ledger_filter, ledger_row, status_bar
 from companion.figures.style import COLOURS, LABELS, use_style
-from companion.figures.tabular import Tabular, gain_table, tabular, value_table
+from companion.figures.tabular import Tabular, checked, gain_table, tabular, value_table
 from companion.figures.theory import (
     activations,
     budget,
+    chain,
     gaps,
     lines,
     pair_weights,
@@ -30,6 +31,8 @@ __all__ = [
     "badge",
     "budget",
     "by_seed",
+    "chain",
+    "checked",
     "compare",
     "differences",
     "gain_table",
@@ -50,5 +53,6 @@ __all__ = [
     "tilts",
     "use_style",
     "value_table",
+    "ways",
     "weights",
 ]

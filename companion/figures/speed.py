@@ -1,4 +1,4 @@
-"""Figures of speed: how a cost grows, against a plain reference and the machine's limit."""
+"""Figures of speed: what a way costs, and how it grows towards the machine's limit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from matplotlib.ticker import NullFormatter
 from companion.figures.labels import name_ends
 from companion.figures.style import NEUTRALS
 
-__all__ = ["scaling"]
+__all__ = ["scaling", "ways"]
 
 _TITLES = {
     "negatives": "negatives N",
@@ -61,3 +61,35 @@ def scaling(table: pd.DataFrame) -> Figure:
         ends += [(name, x, 1e3 * y, shade) for x, y in zip(line["size"], line[column], strict=True)]
     name_ends(panels[1], ends, "right")
     return figure
+
+
+def ways(table: pd.DataFrame) -> Figure:
+    """Draw what each way to one result takes, a bar each with its milliseconds, a panel a machine.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns ``machine``, ``way`` and ``seconds``; the ways stand from the top in the order of
+        the rows, and the one called *ours* has its colour.
+    """
+    machines = list(dict.fromkeys(table["machine"]))
+    figure = Figure(figsize=(6.4, 2.6))
+    if not machines:
+        figure.text(0.5, 0.5, "no record to show", ha="center", va="center")
+        return figure
+    panels = figure.subplots(1, len(machines), sharey=True, squeeze=False)[0]
+    for axes, machine in zip(panels, machines, strict=True):
+        rows = table[table["machine"] == machine]
+        shades = [_OURS if way == "ours" else _PLAIN for way in rows["way"]]
+        bars = axes.barh(rows["way"], 1e3 * rows["seconds"], color=shades)
+        axes.bar_label(bars, [_three_digits(1e3 * s) for s in rows["seconds"]], padding=3)
+        axes.set(title=machine, xlabel="milliseconds")
+        axes.margins(x=0.2)
+        axes.grid(visible=False, axis="y")
+        axes.locator_params(axis="x", nbins=4)
+    panels[0].invert_yaxis()
+    return figure
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:#.3g}"

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from companion.pages import render
 
-__all__ = ["Tabular", "gain_table", "tabular", "value_table"]
+__all__ = ["Tabular", "checked", "gain_table", "tabular", "value_table"]
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,30 @@ def _text(value: Any, form: str, missing: str) -> str:
     if isinstance(value, str):
         return value
     return missing if pd.isna(value) else format(value, form)
+
+
+def checked(gaps: Mapping[str, tuple[float, float]], caption: str = "") -> Tabular:
+    """Refuse a gap that is too large, and show what was checked and how closely.
+
+    The bound is shown and not the gap: rounding differs between machines.
+
+    Parameters
+    ----------
+    gaps : mapping of str to (float, float)
+        By what is checked: the largest gap found, and what it must stay below.
+    caption : str
+
+    Raises
+    ------
+    AssertionError
+        If a gap is not below its bound; NaN is not.
+    """
+    for what, (gap, bound) in gaps.items():
+        if not gap < bound:
+            raise AssertionError(f"{what}: {gap:g} is not below {bound:g}")
+    heads = ["what is checked", "largest gap below"]
+    rows = [(what, f"{bound:g}") for what, (_, bound) in gaps.items()]
+    return tabular(pd.DataFrame(rows, columns=heads), caption, {heads[1]: ""})
 
 
 def value_table(table: pd.DataFrame, caption: str) -> Tabular:

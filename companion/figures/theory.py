@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import cycle
+from itertools import cycle, pairwise
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -14,6 +14,7 @@ from companion.figures.style import COLOURS, LABELS, NEUTRALS, line_of, looks, o
 __all__ = [
     "activations",
     "budget",
+    "chain",
     "gaps",
     "lines",
     "pair_weights",
@@ -35,6 +36,36 @@ def activations(d: np.ndarray, curves: Mapping[str, np.ndarray]) -> Figure:
         Values by loss name; the name ``"step"`` is the function they bound.
     """
     return _over_difference(d, curves, "activation σ(d)")
+
+
+def chain(d: np.ndarray, curves: Mapping[str, np.ndarray], links: Sequence[str]) -> Figure:
+    """Draw three curves that bound one another, the lowest first, and name what lies between.
+
+    Parameters
+    ----------
+    d, curves
+        As :func:`activations`.
+    links : sequence of str
+        Names of the two bands.
+    """
+    figure = _over_difference(d, curves, "how much a pair counts")
+    (axes,) = figure.axes
+    inner = slice(len(d) // 10, -len(d) // 10)
+    free = (0.62, 0.14), (0.08, 0.85)  # corners without a curve, in parts of the axes
+    bands = zip(pairwise(curves.values()), links, NEUTRALS, free, strict=False)
+    for (low, high), link, ink, place in bands:
+        axes.fill_between(d, low, high, color=ink, alpha=0.25, linewidth=0)
+        widest = inner.start + int((high - low)[inner].argmax())
+        axes.annotate(
+            link,
+            (d[widest], (low + high)[widest] / 2),
+            place,
+            textcoords="axes fraction",
+            color=ink,
+            va="center",
+            arrowprops={"arrowstyle": "-", "color": ink, "linewidth": 0.7},
+        )
+    return figure
 
 
 def weights(d: np.ndarray, curves: Mapping[str, np.ndarray]) -> Figure:

@@ -126,7 +126,13 @@ def test_by_seed_draws_every_run_and_joins_those_of_a_seed() -> None:
 
 
 @pytest.mark.parametrize(
-    "draw", [figures.compare, figures.by_seed, lambda t: figures.over(t, "ratio", "p")]
+    "draw",
+    [
+        figures.compare,
+        figures.by_seed,
+        lambda t: figures.over(t, "ratio", "p"),
+        lambda t: figures.ways(t.assign(machine="", way="", seconds=0.0)),
+    ],
 )
 def test_no_record_is_said(draw) -> None:
     figure = draw(TABLE.iloc[:0])
@@ -202,6 +208,35 @@ def test_compare_draws_an_interval_where_there_is_one() -> None:
     assert "95 % interval" in figure.get_supxlabel()
     bare = figures.compare(table.drop(columns=["low", "high"]).assign(metric="ndcg@20"))
     assert "interval" not in bare.get_supxlabel()
+
+
+def test_a_chain_names_the_links_between_its_curves() -> None:
+    d = np.linspace(-1, 1, 41)
+    curves = {"step": (d >= 0) * 1.0, "psl-relu": 1 + d, "sl": np.exp(d)}
+    figure = figures.chain(d, curves, ("step to σ", "σ to exp"))
+    drawn(figure)
+    axes = figure.axes[0]
+    links = [t for t in axes.texts if t.get_text() in ("step to σ", "σ to exp")]
+    assert len(links) == 2 and len(axes.collections) == 2
+    for link, (low, high) in zip(links, pairwise(curves.values()), strict=True):
+        at = int(np.abs(d - link.xy[0]).argmin())
+        assert low[at] < link.xy[1] < high[at], "it points into its band"
+        assert to_hex(link.get_color()) in NEUTRALS
+    assert {t.get_text() for t in axes.texts} >= {"step", "PSL-relu", "SL"}
+
+
+def test_ways_have_a_bar_each_with_its_milliseconds() -> None:
+    ways = {"gather": 2.0, "product, then gather": 1.0, "ours": 0.01}
+    machines = {"cpu": 1.0, "gpu": 0.1}
+    rows = [(m, way, s * f) for m, f in machines.items() for way, s in ways.items()]
+    figure = figures.ways(pd.DataFrame(rows, columns=["machine", "way", "seconds"]))
+    drawn(figure)
+    left, right = figure.axes
+    assert [axes.get_title() for axes in (left, right)] == ["cpu", "gpu"]
+    assert [bar.get_width() for bar in left.patches] == [2000, 1000, 10]
+    assert [t.get_text() for t in right.texts] == ["200", "100", "1.00"]
+    top, *others, ours = [to_hex(bar.get_facecolor()) for bar in left.patches]
+    assert others == [top] and ours != top and not {top, ours} & {*COLOURS.values()}
 
 
 def test_scaling_names_its_lines_and_marks_sizes() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import nan
 
 import pandas as pd
+import pytest
 from bs4 import BeautifulSoup
 from markupsafe import Markup
 
@@ -53,6 +54,15 @@ def test_a_frame_becomes_a_table() -> None:
     assert table.rows == (("<a>", "+1.0", "x"), ("b", "-20.0", "y")) and table.numbers == {1}
     empty = figures.tabular(frame[:0])
     assert repr(empty) == "what  n  text" and "caption" not in empty._repr_html_()
+
+
+def test_a_gap_is_shown_by_its_bound_and_refused_above_it() -> None:
+    table = figures.checked({"two formulas": (3e-13, 1e-12), "module": (0.0, 1e-5)}, "gaps")
+    assert table.rows == (("two formulas", "1e-12"), ("module", "1e-05"))
+    assert table.caption == "gaps" and table.numbers == {1}
+    for gap in (1e-12, nan):
+        with pytest.raises(AssertionError, match="two formulas"):
+            figures.checked({"two formulas": (gap, 1e-12)})
 
 
 def test_a_status_is_named_and_counted() -> None:
