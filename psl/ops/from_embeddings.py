@@ -1,4 +1,7 @@
-"""The loss of a batch, from embeddings and item ids."""
+"""The loss of a batch, from embeddings and item ids: the scores are taken here, or in one pass.
+
+A loss of scores is defined in :mod:`psl.losses`, (4.1) in :func:`psl.pairwise_softmax_loss`.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 from psl.activations import get_activation
 from psl.kernels.dispatch import Impl
 from psl.ops.fused_softmax import FusedSpec, fused_softmax, fused_spec
-from psl.ops.precision import check_batch, check_ids, check_range, promote_embeddings
+from psl.ops.precision import check_batch, check_ids, check_range
 from psl.ops.reduction import Reduction, check_reduction, reduce
 from psl.ops.sampled_scores import sampled_scores
 
@@ -71,7 +74,8 @@ def sampled_loss(
         For an id outside the catalogue, on a CPU.  A GPU is not waited for: with its kernels the
         loss is NaN, and without them torch's own assertion fails on the device.
     RuntimeError
-        If a second derivative is asked for, or one in forward mode.
+        If a second derivative is asked for, one in forward mode, or one by ``torch.func.grad``,
+        which torch refuses for its own operators: ``torch.autograd.grad`` gives it.
 
     Notes
     -----
@@ -92,7 +96,7 @@ def sampled_loss(
             with torch.no_grad():
                 ids = torch.stack([positive, negative[:, 0]], 1)
                 check_range(sampled_scores(users, items, ids, rows=rows))
-        return _fused_loss(users, items, positive, negative, spec, reduction, rows, impl)
+        return fused_softmax(users, items, positive, negative, spec, reduction, rows, impl)
 
     def of_rows(u: Tensor, v: Tensor, pos: Tensor, neg: Tensor) -> Tensor:
         columns = torch.cat([pos[:, None], neg], 1)
@@ -185,25 +189,15 @@ def catalogue_loss(
             "temperature and as this package defines them"
         )
     if reduction != "none":
-        return _fused_loss(users, items, positive, None, spec, reduction, rows, impl)
+        return fused_softmax(users, items, positive, None, spec, reduction, rows, impl)
     every = torch.arange(len(items), device=positive.device).expand(len(users), -1)
     check_ids(items, positive)
     scores = sampled_scores(users, items, every, rows=rows, impl=impl)
     return _rows_of(scores.gather(1, positive[:, None]).squeeze(1), scores, spec)
 
 
-def _fused_loss(
-    users: Tensor, items: Tensor, positive: Tensor, negative: Tensor | None, spec: FusedSpec,
-    reduction: Reduction, rows: int, impl: Impl,
-) -> Tensor:  # fmt: skip
-    tables = promote_embeddings(users, items)
-    value = fused_softmax(*tables, positive, negative, spec, rows=rows, impl=impl)
-    factor = spec.factor if reduction == "mean" else spec.factor * len(users)
-    return value if factor == 1 else factor * value
-
-
 def _rows_of(positive: Tensor, negative: Tensor, spec: FusedSpec) -> Tensor:
-    """Return one value a row, from scores."""
+    """Return (4.1) of each row, as :func:`psl.pairwise_softmax_loss` defines it."""
     term = get_activation(spec.activation).log(negative - positive.unsqueeze(1)) / spec.tau
     return spec.factor * torch.logsumexp(term, dim=1)
 
