@@ -1,7 +1,4 @@
-"""The loss of a batch, from embeddings and item ids: the scores are taken here, or in one pass.
-
-A loss of scores is defined in :mod:`psl.losses`, (4.1) in :func:`psl.pairwise_softmax_loss`.
-"""
+"""A loss of scores, as :mod:`psl.losses` defines it, from embeddings and item ids."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
 """Training: a frozen configuration in, a trained model, its learning curve and a record out.
 
 In reading order: ``config`` (what decides a run), ``loop`` (epochs, validation, test), ``epoch``,
-``step`` (one training step), ``state`` (what it changes), ``cuda_graph`` and ``adam`` (the step on
-a GPU), ``divergence``, ``refit``; ``checkpoint``, ``export`` (embeddings), ``tensor_file`` (both in
-a file); ``device``, ``provenance``.
+``step`` (one training step), ``state`` (what it changes), ``cuda_graph`` and ``adam`` (on a GPU),
+``divergence``, ``refit``, ``checkpoint``, ``export``, ``tensor_file``, ``device``, ``provenance``.
 """
 
 from psl.training.config import PROTOCOLS, SETTINGS, RunConfig

@@ -108,8 +108,8 @@ def run_epochs(
             epoch = state.epoch + 1
             loss, score = train_epoch(config, state, pairs, sampler, epoch, progress), None
             if valid is not None and (epoch % config.validate_every == 0 or epoch == config.epochs):
-                embed = state.model.inference_embeddings()
-                score = evaluate(embed, valid, fit, cutoffs=(20,), device=device)["ndcg@20"]
+                encode = state.model.inference_embeddings  # its tables are not kept meanwhile
+                score = evaluate(encode(), valid, fit, cutoffs=(20,), device=device)["ndcg@20"]
                 state.offer(score, epoch)
                 history.curve.append({"epoch": epoch, "loss": loss, "ndcg@20": score})
             progress(Progress(epoch, 0, 0, loss, score))

@@ -121,7 +121,7 @@ def test_what_was_compiled_is_not_used_after_its_mathematics_changed(tmp_path: P
     code = (
         "import torch, psl.kernels.cpu as k;"
         "print(float(k.catalogue_softmax(torch.ones(1, 2), torch.ones(2, 2), torch.tensor([0]),"
-        "torch.tensor([[1]]), 1.0, 'exp', True)[0]))"
+        "torch.tensor([[1]]), 1.0, 'exp')[0]))"
     )
 
     def value() -> float:

@@ -88,7 +88,7 @@ def catalogue_softmax(
     negative: Tensor | None,
     tau: float,
     activation: str,
-    wanted: bool,
+    wanted: bool = True,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return what :func:`.sampled.sampled_softmax` returns, here of three dense products.
 

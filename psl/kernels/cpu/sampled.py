@@ -1,4 +1,4 @@
-"""Scores of sampled items, their softmax losses (4.1), and the gradients of both.
+"""Scores of sampled items, :func:`psl.pairwise_softmax_loss` of them, and the gradients of both.
 
 One thread owns a run of the batch's rows.  A row's scores, their logarithms and its sum stay in the
 first-level cache; the gradient of the items is taken in a second visit, see :mod:`.buckets`.

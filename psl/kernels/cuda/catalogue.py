@@ -72,7 +72,7 @@ def _weights(
 
 def catalogue_softmax(
     users: Tensor, items: Tensor, positive: Tensor, negative: Tensor | None, tau: float,
-    activation: str, wanted: bool,
+    activation: str, wanted: bool = True,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Return what :func:`.sampled.sampled_softmax` returns, here of three dense products.
 

@@ -1,4 +1,4 @@
-"""Scores of sampled items, their softmax losses (4.1), and the gradients of both, on a GPU.
+"""Scores of sampled items, :func:`psl.pairwise_softmax_loss` of them, and the gradients, on a GPU.
 
 One program owns a row of the batch.  It visits its items once, a block at a time: a block's scores
 are taken, added to a running sum under a running maximum, and its rows, still in registers, go into
