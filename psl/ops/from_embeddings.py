@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from psl.activations import get_activation
 from psl.kernels.dispatch import Impl
 from psl.ops.fused_softmax import FusedSpec, fused_softmax, fused_spec
-from psl.ops.precision import check_batch, check_ids, check_range
+from psl.ops.precision import check_batch, check_ids, check_range, promote_embeddings
 from psl.ops.reduction import Reduction, check_reduction, reduce
 from psl.ops.sampled_scores import sampled_scores
 
@@ -89,11 +89,11 @@ def sampled_loss(
     if spec is not None and negative.shape[1] == 0:
         raise ValueError("no item was sampled (N = 0); catalogue_loss takes all of them")
     if spec is not None and reduction != "none":
+        value = fused_softmax(users, items, positive, negative, spec, reduction, rows, impl)
         if getattr(loss, "check_range", False) and users.device.type == "cpu":
-            with torch.no_grad():
-                ids = torch.stack([positive, negative[:, 0]], 1)
-                check_range(sampled_scores(users, items, ids, rows=rows))
-        return fused_softmax(users, items, positive, negative, spec, reduction, rows, impl)
+            u, v = promote_embeddings(users.detach(), items.detach())
+            check_range(*((u * v[ids]).sum(1) for ids in (positive, negative[:, 0])))
+        return value
 
     def of_rows(u: Tensor, v: Tensor, pos: Tensor, neg: Tensor) -> Tensor:
         columns = torch.cat([pos[:, None], neg], 1)
