@@ -71,8 +71,8 @@ class _Place:
     @property
     def chapter(self) -> str:
         if self.setting == "iid":
-            return "09-iid#" + ("loss-against-loss" if self.backbone == "mf" else "through-a-graph")
-        return "10-tables#" + ("out-of-distribution" if self.setting == "ood" else "noise")
+            return "06-iid#" + ("loss-against-loss" if self.backbone == "mf" else "through-a-graph")
+        return "07-noise#" + ("out-of-distribution" if self.setting == "ood" else "noise")
 
 
 def _places() -> list[_Place]:

@@ -207,7 +207,7 @@ def test_sl_on_gowalla_out_of_distribution() -> None:
 def test_more_than_half_of_the_gain_under_noise_is_not_the_temperature(
     metric: str, tuned: float, own: float
 ) -> None:
-    """Chapter 13: on the seeds that were seen, each loss at the best temperature recorded."""
+    """Chapter 8: on the seeds that were seen, each loss at the best temperature recorded."""
     where = {"setting": "noise", "noise_ratio": 0.5}
 
     def gained(relu: float, sl: float) -> float:
@@ -230,7 +230,7 @@ def test_more_than_half_of_the_gain_under_noise_is_not_the_temperature(
 def test_how_much_of_the_gain_a_temperature_takes(
     ratio: float, counts: int, least: float, most: float
 ) -> None:
-    """Chapter 13 and the first page: both losses choose among so many, and so much goes."""
+    """Chapter 8 and the first page: both losses choose among so many, and so much goes."""
     where = {"dataset": "amazon-health", "setting": "noise", "noise_ratio": ratio}
     losses = ("psl-relu", "sl")
     runs = over_temperatures(recorded(), losses, **where)

@@ -270,7 +270,7 @@ def test_the_ledger_is_searched_and_a_row_has_an_address(browser, bases) -> None
     page = context.new_page()
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
-    page.goto(bases["file"] + "notebooks/05-status.html#row-eq-2.1")
+    page.goto(bases["file"] + "notebooks/15-status.html#row-eq-2.1")
     rows = page.locator("table.ledger tr:has([id^='row-'])")
     box, every = page.locator(".ledger-filter"), rows.count()
     assert every > 900 and page.locator("[id='row-eq-2.1']").is_visible()
@@ -287,7 +287,7 @@ def test_the_ledger_is_searched_and_a_row_has_an_address(browser, bases) -> None
     assert not rows.evaluate_all("rows => rows.some(row => row.hidden)") and not faults
     context.close()
     plain = browser.new_context(java_script_enabled=False).new_page()
-    plain.goto(bases["file"] + "notebooks/05-status.html")
+    plain.goto(bases["file"] + "notebooks/15-status.html")
     assert not plain.locator(".ledger-filter").is_visible()
     plain.context.close()
 

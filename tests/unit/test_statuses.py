@@ -10,7 +10,7 @@ ROW = {
     "id": "a-row",
     "statement": "x < y",
     "kind": "value",
-    "chapter": "09-iid#through-a-graph",
+    "chapter": "06-iid#through-a-graph",
     "status": "not yet run",
     "evidence": "0 of 3 seeds; psl run table1 --seeds 0-2",
 }
@@ -18,7 +18,7 @@ ROW = {
 
 def test_a_row_is_escaped_and_leads_to_its_chapter() -> None:
     what, status, evidence = ledger_row(ROW)
-    assert 'href="09-iid.html#through-a-graph"><code>a-row</code></a> value' in what
+    assert 'href="06-iid.html#through-a-graph"><code>a-row</code></a> value' in what
     assert "x &lt; y<br>" in what and "id=" not in what
     assert status == '<span class="status-not-yet-run">not yet run</span>'
     assert evidence == "0 of 3 seeds; <code>psl run table1 --seeds 0-2</code>"

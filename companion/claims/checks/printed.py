@@ -17,7 +17,7 @@ __all__: list[str] = []
 
 ENOUGH = 4  # degrees of freedom; with fewer, Student's interval is wider than 5 % of most values
 OUTLIER = 8.0  # standard deviations from its cell's median: twice the farthest of the first 154
-# SL's curve on this dataset chose how the paper's words on noise are read (chapter 10).
+# SL's curve on this dataset chose how the paper's words on noise are read (chapter 7).
 READ_BY = ("amazon-electronic", "noise", "sl")
 
 
