@@ -1,7 +1,20 @@
-"""Pairwise softmax losses for recommendation, and the experiments of the PSL paper.
+"""Pairwise softmax losses for recommendation, their kernels, and a trainer.
 
 The paper: *PSL: Rethinking and Improving Softmax Loss from Pairwise Perspective for
-Recommendation*, NeurIPS 2024, arXiv 2411.00163.
+Recommendation*, NeurIPS 2024, arXiv 2411.00163.  In its order:
+
+- :mod:`psl.losses`: losses of scores.  ``losses/pairwise.py`` defines the loss (4.1).
+- :mod:`psl.activations`: the surrogates of the step function (4.2).
+- :mod:`psl.dro`: the worst case over a KL ball, and its dual (Lemma A.3).
+- :mod:`psl.interactions`, :mod:`psl.holdout`, :mod:`psl.dataset`: data in memory.
+- :mod:`psl.negatives`: the negative samplers.
+- :mod:`psl.ops`: a loss from embeddings and item ids, without a (B, N, d) tensor.
+- :mod:`psl.kernels`: compiled code below that.  ``kernels/cpu/sampled.py`` and
+  ``kernels/cuda/sampled.py`` are the sampled loss.
+- :mod:`psl.models`: matrix factorisation, LightGCN, XSimGCL.
+- :mod:`psl.training`: from a configuration to a model.  ``training/step.py`` is one step.
+- :mod:`psl.evaluation`: Recall, NDCG and MRR of the whole ranking.
+- :mod:`psl.errors`, :mod:`psl.files`, :mod:`psl.streams`: what all of them use.
 """
 
 from psl.losses import (

@@ -3,6 +3,7 @@
 The ranking metric counts pairs with the Heaviside step ``delta(d) = 1[d >= 0]`` of the score
 difference ``d = f(u, j) - f(u, i)``.  The softmax loss replaces it by ``exp(d)``; PSL by a tighter
 ``sigma(d)`` (equation 4.2).  Losses only ever need ``log sigma(d)``, so that is what lives here.
+The kernels have it in their own languages, as ``log_sigma_and_slope`` in their ``maths.py``.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -17,7 +19,7 @@ from torch.nn import functional
 
 from psl.errors import UnknownNameError
 
-__all__ = ["ACTIVATIONS", "Activation", "get_activation", "softplus"]
+__all__ = ["ACTIVATIONS", "Activation", "get_activation", "log1p_exp"]
 
 
 @dataclass(frozen=True)
@@ -67,22 +69,18 @@ def _slope_atan(d: Tensor) -> Tensor:
     return _inverse_one_plus(torch.atan(d)) / (1 + d * d)
 
 
-def softplus(x: Tensor, *, single: float = 20) -> Tensor:
+def log1p_exp(x: Tensor, *, single: float = 20) -> Tensor:
     """Return ``log(1 + exp(x))`` to the last digit, elementwise; ``x`` is floating point.
 
-    Above a threshold torch takes ``x`` itself.  At 20 that leaves out 2e-9: more than float64 may
-    lose, and nothing to float32, whose threshold is ``single``.
+    It is torch's ``softplus``, which above a threshold takes ``x`` itself.  At 20 that leaves out
+    2e-9: more than float64 may lose, and nothing to float32, whose threshold is ``single``.
     """
     return functional.softplus(x, threshold=40 if x.dtype == torch.float64 else single)
 
 
-def _log_softplus(d: Tensor) -> Tensor:
-    """Return ``log(1 + exp(d))`` as an activation takes it.
-
-    Between 20 and 40 the value is the same in float32, but the gradient differs in its last bit
-    from that of a loss: a run of either kind must come out again to the bit.
-    """
-    return softplus(d, single=40)
+# As an activation.  Between 20 and 40 the value is the same in float32, but the gradient differs in
+# its last bit from that of a loss: a run of either kind must come out again to the bit.
+_log_softplus = partial(log1p_exp, single=40)
 
 
 def _log_tanh(d: Tensor) -> Tensor:
@@ -100,7 +98,7 @@ ACTIVATIONS: dict[str, Activation] = {
         Activation("tanh", _log_tanh, lambda d: 2 * torch.sigmoid(-2 * d), kernels=True),
         Activation("atan", lambda d: _log_one_plus(d.atan()), _slope_atan, -math.tan(1), True),
         Activation("relu", _log_one_plus, _inverse_one_plus, -1.0, True),
-        # Appendix C.2: sigma = exp(d) + 1, hence log sigma is what is called softplus elsewhere.
+        # Appendix C.2: sigma = exp(d) + 1.  Its logarithm, log1p_exp, is torch's softplus.
         Activation("softplus", _log_softplus, torch.sigmoid, kernels=True),
     )
 }

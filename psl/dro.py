@@ -25,9 +25,7 @@ from psl.ops.once_differentiable import once_differentiable
 from psl.ops.precision import check_no_tangent
 
 __all__ = [
-    "dual",
     "dual_value",
-    "multiplier",
     "radius_for_temperature",
     "saturation_radius",
     "temperature_for_radius",
@@ -45,23 +43,17 @@ def worst_case(losses: Tensor, tau: Tensor | float) -> Tensor:
     return torch.softmax(_tilt(losses, _temperature(tau, losses)), dim=-1)
 
 
-def dual_value(losses: Tensor, eta: Tensor | float, tau: Tensor | float) -> Tensor:
-    """Return ``tau log mean exp(l / tau) + tau eta`` (Lemma A.3), shape (...).
+def dual_value(
+    losses: Tensor, eta: Tensor | float, tau: Tensor | float, *, check: bool = True
+) -> Tensor:
+    """Return ``tau log mean exp(l / tau) + tau eta``, the dual of Lemma A.3, shape (...).
 
     An upper bound of the constrained problem for every ``tau >= 0``, exact at the minimiser; at
-    ``tau = 0`` it is ``max l``.  Raises ValueError if a temperature is negative.
+    ``tau = 0`` it is ``max l``.  Raises ValueError if a temperature is negative; without ``check``
+    no GPU is waited for, and one that is negative counts as the limit at 0.
     """
     losses = _floating(losses)
-    return dual(losses, eta, _temperature(tau, losses))
-
-
-def dual(losses: Tensor, eta: Tensor | float, tau: Tensor | float) -> Tensor:
-    """Return what :func:`dual_value` returns, and ask nothing of the temperature.
-
-    A GPU is not waited for, then; one that is negative counts as the limit at 0.
-    """
-    losses = _floating(losses)
-    t = _like(tau, losses)
+    t = _temperature(tau, losses) if check else _like(tau, losses)
     x = _tilt(losses, t)
     log_mean = torch.logsumexp(x, dim=-1) - math.log(losses.shape[-1])
     # At a high temperature every exp(x) is near 1, and the digits are in the difference.
@@ -89,7 +81,9 @@ def saturation_radius(losses: Tensor) -> Tensor:
     return math.log(losses.shape[-1]) - at_max.to(losses.dtype).log()
 
 
-def temperature_for_radius(losses: Tensor, eta: Tensor | float, iterations: int = 64) -> Tensor:
+def temperature_for_radius(
+    losses: Tensor, eta: Tensor | float, iterations: int = 64, *, check: bool = True
+) -> Tensor:
     """Return the optimal multiplier ``tau*(eta)``, shape (...).
 
     ``KL(q_tau || uniform)`` decreases in ``tau``, so the root is unique.  At and beyond the
@@ -106,7 +100,10 @@ def temperature_for_radius(losses: Tensor, eta: Tensor | float, iterations: int 
     eta : Tensor of shape (...), or float
         Radii in nats, positive.
     iterations : int
-        Most steps of the solver, see :func:`multiplier`.
+        Most steps of the solver.
+    check : bool
+        Whether the ValueErrors below are looked for.  Without it a row with a loss that is not a
+        number gets a temperature that is not a number: a diverging run shows.
 
     Raises
     ------
@@ -114,31 +111,22 @@ def temperature_for_radius(losses: Tensor, eta: Tensor | float, iterations: int 
         If a radius is not positive and finite, or a loss is not finite: a small ball then holds no
         distribution of finite expectation, and no multiplier is optimal.
     RuntimeError
-        If a second derivative is asked for.
-    """
-    losses = _floating(losses)
-    radius = _like(eta, losses)
-    _check((radius > 0) & torch.isfinite(radius), "the radius eta must be positive and finite")
-    _check(torch.isfinite(losses), "the losses must be finite")
-    return multiplier(losses, radius, iterations)
+        If a second derivative is asked for, or one in forward mode.
 
-
-def multiplier(losses: Tensor, eta: Tensor | float, iterations: int = 64) -> Tensor:
-    """Return what :func:`temperature_for_radius` returns, and ask nothing of its arguments.
-
-    A row with a loss that is not a number gets one that is not a number: a diverging run shows.
-
+    Notes
+    -----
     The root is found by Newton's method on ``log KL`` as a function of ``log tau``, which is nearly
     a straight line, kept in an interval that is halved where a step would leave it: 4 to 8 steps in
     common cases, 20 near saturation.  It stops when every row has settled, which on a GPU means
     waiting for the device at each step; a settled row does not move any more, so that its result
     does not depend on the rest of the batch.
-
-    Raises nothing but for a derivative in forward mode, which it has not: a RuntimeError.
     """
     losses = _floating(losses)
-    check_no_tangent(losses)
     eta = _like(eta, losses).expand(losses.shape[:-1])
+    if check:
+        _check((eta > 0) & torch.isfinite(eta), "the radius eta must be positive and finite")
+        _check(torch.isfinite(losses), "the losses must be finite")
+    check_no_tangent(losses)
     with torch.no_grad():
         saturated = eta >= saturation_radius(losses)
         tau = _solve(losses - losses.amax(dim=-1, keepdim=True), eta, saturated, iterations).exp()

@@ -179,8 +179,8 @@ def evaluate(
         broken |= best[:, 0].isnan().any()  # NaN comes first; a GPU is asked once, below
         lowest, beyond = best[:, depth - 1 : depth], best[:, depth:]
         best, top = best[:, :depth], users.unsqueeze(1) * size + index[:, :depth]
-        place = torch.searchsorted(wanted, top).clamp(max=max(len(wanted) - 1, 0))
-        hits = wanted[place] == top if len(wanted) else torch.zeros_like(top, dtype=torch.bool)
+        nearest = torch.searchsorted(wanted, top).clamp(max=max(len(wanted) - 1, 0))
+        hits = wanted[nearest] == top if len(wanted) else torch.zeros_like(top, dtype=torch.bool)
         tied = None
         if best.is_cuda or bool((beyond == lowest).any()):
             own = slice(*target.indptr[[first, last]])

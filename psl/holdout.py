@@ -54,7 +54,7 @@ def holdout(
             "with a larger --core keeps users with more)"
         )
     order = np.lexsort((rng.random(len(data)), data.users))
-    place = np.arange(len(data)) - np.repeat(data.indptr[:-1], degrees)
+    number = np.arange(len(data)) - np.repeat(data.indptr[:-1], degrees)  # 0, 1, ... of each user
     held = np.zeros(len(data), dtype=bool)
-    held[order] = place < np.repeat(count, degrees)
+    held[order] = number < np.repeat(count, degrees)
     return data.where(~held), data.where(held)

@@ -12,7 +12,7 @@ from psl.interactions import Interactions
 from psl.kernels.dispatch import choose
 from psl.streams import stream_key, uniforms
 
-__all__ = ["NoisyNegatives", "UniformNegatives"]
+__all__ = ["NoisyNegatives", "Sampler", "UniformNegatives"]
 
 
 def _check(users: Tensor, num_users: int, key: int) -> None:
@@ -59,8 +59,8 @@ class UniformNegatives:
         view = train.to(device)
         self.indptr, self.items, users = view.indptr, view.items, view.users
         # For each positive, how many non-positives stand before it; users follow one another.
-        place = torch.arange(len(train), device=device) - self.indptr[users]
-        self.below = self.items - place + users * self.num_items
+        number = torch.arange(len(train), device=device) - self.indptr[users]  # 0, 1, ... of each
+        self.below = self.items - number + users * self.num_items
 
     def sample(self, users: Tensor, count: int, key: int) -> Tensor:
         """Draw ``count`` negatives for each user, shape (B, count), int64.
@@ -92,8 +92,8 @@ class UniformNegatives:
         first = self.indptr[users].unsqueeze(1)
         free = self.num_items - (self.indptr[users + 1].unsqueeze(1) - first)
         rank = (uniforms(key, (len(users), count), users.device) * free).long()
-        place = rank + users.unsqueeze(1) * self.num_items
-        return rank + torch.searchsorted(self.below, place, right=True) - first
+        key_of_rank = rank + users.unsqueeze(1) * self.num_items
+        return rank + torch.searchsorted(self.below, key_of_rank, right=True) - first
 
 
 class NoisyNegatives:
@@ -168,3 +168,6 @@ class NoisyNegatives:
         which = (uniforms(which_key, shape, users.device) * number).long()
         false = self.items[(first + which).clamp(max=len(self.items) - 1)]
         return torch.where(coin & (number > 0), false, drawn)
+
+
+Sampler = UniformNegatives | NoisyNegatives

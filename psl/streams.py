@@ -34,7 +34,7 @@ def uniforms(
 
     Number ``n`` is SplitMix64's output for the state ``key + n * 0x9E3779B97F4A7C15``, the ``n``-th
     from ``key``: no state is carried, so the same numbers come out on every device, in any number
-    of threads, and after a resumed run.
+    of threads, and after a resumed run.  The kernels have it again, as ``uniform`` in ``maths.py``.
     """
 
     def mix(h: Tensor, shift: int) -> Tensor:

@@ -28,6 +28,7 @@ INGREDIENTS = (
     "companion/**/*.csv",
     "companion/**/*.yml",
     "companion/**/*.mplstyle",
+    "companion/templates/*",
     "results/**/*.jsonl",
     "results/**/*.csv",
     "book/**/*.mplstyle",

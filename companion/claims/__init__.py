@@ -35,6 +35,7 @@ __all__ = [
     "history",
     "kill_matrix",
     "load_rows",
+    "published",
     "read_statuses",
     "save_statuses",
     "swap_test",
@@ -62,6 +63,20 @@ def assess(subject: Subject) -> list[dict[str, Any]]:
         verdict = CHECKS[row["check"]](subject, **row.get("arguments", {}))
         out.append({**row, **dataclasses.asdict(verdict)})
     return out
+
+
+def published(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what of each row is for others to read: a list for JSON."""
+    about = ("id", "section", "kind", "statement", "status", "check")
+    wanted = (*about, "evidence", "runs", "p_value", "blind")
+    return [
+        {k: row[k] for k in wanted}
+        | {
+            "tolerance": row.get("arguments", {}).get("tolerance"),
+            "from": row["tolerance_source"],
+        }
+        for row in rows
+    ]
 
 
 def kill_matrix(subject: Subject) -> list[dict[str, Any]]:

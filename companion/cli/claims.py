@@ -55,18 +55,7 @@ def claims_command(
     if save:
         say(f"psl: the statuses are in {claims.save_statuses(rows, results)}", err)
     if as_json:
-        about = ("id", "section", "kind", "statement", "status", "check")
-        wanted = (*about, "evidence", "runs", "p_value", "blind")
-        print_json(
-            [
-                {k: r[k] for k in wanted}
-                | {
-                    "tolerance": r.get("arguments", {}).get("tolerance"),
-                    "from": r["tolerance_source"],
-                }
-                for r in rows
-            ]
-        )
+        print_json(claims.published(rows))
         return
     table = Table("claim and evidence", key("status"), show_lines=True)
     folded = 0

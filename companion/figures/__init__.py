@@ -6,7 +6,7 @@ carry their names at their ends, so no figure needs colour alone to be read.
 
 from companion.figures.results import by_seed, compare, differences, over
 from companion.figures.speed import scaling, ways
-from companion.figures.statuses import badge, status_bar
+from companion.figures.statuses import badge, ledger_filter, ledger_row, status_bar
 from companion.figures.style import COLOURS, LABELS, use_style
 from companion.figures.tabular import Tabular, checked, gain_table, tabular, value_table
 from companion.figures.theory import (
@@ -38,6 +38,8 @@ __all__ = [
     "gain_table",
     "gaps",
     "learning_curves",
+    "ledger_filter",
+    "ledger_row",
     "lines",
     "over",
     "pair_weights",

@@ -1,19 +1,20 @@
-"""The ledger in one bar: how many statements stand how."""
+"""The ledger in one bar, a row of it as cells, and a search over its rows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from markupsafe import Markup
 
 from companion.pages import render
 
-__all__ = ["StatusBar", "badge", "status_bar"]
+__all__ = ["Html", "badge", "ledger_filter", "ledger_row", "status_bar"]
 
 
 @dataclass(frozen=True)
-class StatusBar:
+class Html:
     """A piece of HTML that a notebook shows; IPython is no need of who only draws figures."""
 
     html: str
@@ -22,7 +23,7 @@ class StatusBar:
         return self.html
 
 
-def status_bar(counts: Mapping[str, int], subject: str) -> StatusBar:
+def status_bar(counts: Mapping[str, int], subject: str) -> Html:
     """Return a bar with a part for each status, as wide as its share, and its number in it.
 
     Parameters
@@ -33,9 +34,39 @@ def status_bar(counts: Mapping[str, int], subject: str) -> StatusBar:
         What is counted, for those who hear the bar.
     """
     there = {status: count for status, count in counts.items() if count}
-    return StatusBar(render("statuses.html", counts=there, subject=subject))
+    return Html(render("statuses.html", counts=there, subject=subject))
 
 
 def badge(status: str) -> Markup:
     """Return a status in its colour, for a cell of a table."""
     return Markup('<span class="status-{}">{}</span>').format(status.replace(" ", "-"), status)
+
+
+def ledger_filter(statuses: Sequence[str]) -> Html:
+    """Return a search field and a button for each status, for the rows that have an address.
+
+    Without JavaScript it stays hidden, and every row is there.
+    """
+    return Html(render("filter.html", statuses=statuses))
+
+
+def ledger_row(row: Mapping[str, Any], *, address: bool = False) -> tuple[Markup, Markup, Markup]:
+    """Return statement, status and evidence of a row of the ledger.
+
+    Parameters
+    ----------
+    row : mapping
+        As :func:`companion.claims.assess` returns it.
+    address : bool
+        Whether links to the row come here: of all the lists of a page, one may say so.
+    """
+    page, mark, anchor = row["chapter"].partition("#")
+    place = "" if address is False else Markup(' id="row-{}"').format(row["id"])
+    what = Markup('{}<br><a href="{}.html{}{}"><code{}>{}</code></a> {}').format(
+        row["statement"], page, mark, anchor, place, row["id"], row["kind"]
+    )
+    text, found, command = row["evidence"].rpartition("psl ")
+    evidence = Markup("{}").format(row["evidence"])
+    if row["status"].startswith("not ") and found:
+        evidence = Markup("{}<code>psl {}</code>").format(text, command)
+    return what, badge(row["status"]), evidence

@@ -46,7 +46,7 @@ class Tabular:
             ).rstrip()
             for row in rows
         )
-        return "\n".join([self.caption, *lines] if self.caption else lines)
+        return "\n".join([_plain(self.caption), *lines] if self.caption else lines)
 
 
 def tabular(

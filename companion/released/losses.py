@@ -14,9 +14,8 @@ from psl.losses import (
     LossSpec,
     TrainingSetup,
     UpdateTarget,
-    check_positive,
 )
-from psl.losses.base import Reduction, has_builtin_forward
+from psl.losses.base import Reduction, check_positive, has_builtin_forward
 from psl.losses.llpauc import scalar
 from psl.ops import FusedSpec
 

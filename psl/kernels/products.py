@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-__all__ = ["matmul", "product_items", "same_bits"]
+__all__ = ["matmul", "same_bits"]
 
 FEW = 16  # rows or columns
 
@@ -36,14 +36,6 @@ def same_bits(rows: int, columns: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-
-
-def product_items(count: int, *, gpu: bool) -> int:
-    """Return up to how many items three products with all cost less than ``count`` draws a row.
-
-    Measured: on an H200 from 64 to 4096 draws and 1024 to 8192 rows, on a CPU at 1000 draws.
-    """
-    return 8 * count + 2000 if gpu else 2 * count
 
 
 def matmul(a: Tensor, b: Tensor, *, out: Tensor | None = None) -> Tensor:

@@ -6,19 +6,22 @@ one positive and the items it is compared with.  For the cosine losses the score
 temperature as printed there; :func:`psl.half_cosine` makes such scores of embeddings.  A loss is
 float32, or float64 where the scores are: half-precision scores are raised before anything is
 subtracted.
+
+In reading order: ``base``; ``pairwise``, which defines SL and PSL (4.1); ``robust``; ``bpr``,
+``bsl``, ``advinfonce``, ``llpauc``, ``slatk``; ``stateful``, for ids and a loss's own parameters.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from torch import nn
 
 from psl.errors import UnknownNameError
 from psl.losses.advinfonce import AdvInfoNCELoss, adv_infonce_loss
-from psl.losses.base import Reduction, check_positive, check_scores, reduce
 from psl.losses.bpr import BPRLoss, bpr_loss
 from psl.losses.bsl import BSLLoss, bsl_loss
 from psl.losses.llpauc import LLPAUCLoss
@@ -41,7 +44,6 @@ __all__ = [
     "LLPAUCLoss",
     "LossSpec",
     "PairwiseSoftmaxLoss",
-    "Reduction",
     "SLatKLoss",
     "SoftmaxLoss",
     "StatefulLoss",
@@ -50,11 +52,8 @@ __all__ = [
     "adv_infonce_loss",
     "bpr_loss",
     "bsl_loss",
-    "check_positive",
-    "check_scores",
     "get_loss",
     "pairwise_softmax_loss",
-    "reduce",
     "slatk_loss",
     "softmax_loss",
 ]
@@ -90,10 +89,7 @@ class LossSpec:
 
 
 def _psl(activation: str) -> LossSpec:
-    def build(tau: float, form: Literal["outside", "inside"] = "outside") -> nn.Module:
-        return PairwiseSoftmaxLoss(tau, activation, form=form)
-
-    return LossSpec(build, options=("form",))
+    return LossSpec(partial(PairwiseSoftmaxLoss, activation=activation), options=("form",))
 
 
 LOSSES: dict[str, LossSpec] = {

@@ -121,6 +121,8 @@ class AdvInfoNCELoss(StatefulLoss):
         """Return the loss; without ids all negatives weigh the same."""
         hardness = None
         if batch is not None:
+            if batch.negative is None:
+                raise ValueError("AdvInfoNCELoss weighs sampled items: it needs their ids")
             hardness = sampled_scores(*self.adversary(batch.users), batch.negative)
         return adv_infonce_loss(positive, negative, self.tau, hardness, reduction=self.reduction)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from psl.activations import softplus
+from psl.activations import log1p_exp
 from psl.losses.base import Loss, Reduction, check_scores, reduce
 
 __all__ = ["BPRLoss", "bpr_loss"]
@@ -16,7 +16,7 @@ def bpr_loss(positive: Tensor, negative: Tensor, *, reduction: Reduction = "mean
     Scores are inner products, not cosines.  Shapes and errors as :func:`pairwise_softmax_loss`.
     """
     positive, negative = check_scores(positive, negative)
-    return reduce(softplus(negative - positive.unsqueeze(-1)).mean(dim=-1), reduction)
+    return reduce(log1p_exp(negative - positive.unsqueeze(-1)).mean(dim=-1), reduction)
 
 
 class BPRLoss(Loss):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from psl.activations import softplus
+from psl.activations import log1p_exp
 from psl.losses.base import Reduction, check_positive, check_scores, reduce
 from psl.losses.stateful import StatefulLoss, TrainingSetup
 
 __all__ = ["LLPAUCLoss", "scalar"]
 
-SHARPNESS = 5.0  # of the smooth hinge r(x) = softplus(5 x) / 5
+SHARPNESS = 5.0  # of the smooth hinge r(x) = log(1 + exp(5 x)) / 5
 
 
 def scalar(value: float) -> nn.Parameter:
@@ -97,7 +97,7 @@ class LLPAUCLoss(StatefulLoss):
         positive, negative = check_scores(positive, negative)
 
         def hinge(x: Tensor) -> Tensor:
-            return softplus(SHARPNESS * x) / SHARPNESS
+            return log1p_exp(SHARPNESS * x) / SHARPNESS
 
         p, n = torch.sigmoid(2 * positive), torch.sigmoid(2 * negative)
         above, below = (p - self.a) ** 2, (n - self.b) ** 2

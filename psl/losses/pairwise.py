@@ -1,6 +1,8 @@
-"""Softmax loss and pairwise softmax loss: the log of a sum over the compared items.
+"""Softmax loss (3.1) and pairwise softmax loss (4.1): the log of a sum over the compared items.
 
-From embeddings :func:`psl.sampled_loss` takes the same value in one pass, by what ``fused`` says.
+Here they are defined, as :func:`pairwise_softmax_loss`.  From embeddings :func:`psl.sampled_loss`
+takes the same value in one pass, by what ``fused`` says: :mod:`psl.ops.fused_softmax` in torch, and
+the kernels ``sampled`` and ``catalogue`` of :mod:`psl.kernels`.
 """
 
 from __future__ import annotations
@@ -147,7 +149,7 @@ def softmax_loss(
     log_weight: Tensor | None = None,
     reduction: Reduction = "mean",
 ) -> Tensor:
-    """Softmax loss in its pairwise form, ``log sum_j exp(d_j / tau)`` (equation 3.1).
+    """Softmax loss in its pairwise form (equation 3.1).
 
     It is :func:`pairwise_softmax_loss` with ``activation="exp"``; arguments as there.
     """

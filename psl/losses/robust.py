@@ -10,7 +10,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from psl.activations import get_activation
-from psl.dro import dual, multiplier
+from psl.dro import dual_value, temperature_for_radius
 from psl.losses.base import Loss, Reduction, check_positive, check_scores, reduce
 from psl.ops.once_differentiable import once_differentiable
 
@@ -35,7 +35,7 @@ def robust_bpr_loss(
     The temperature is solved for each positive and held fixed in the gradient, which the envelope
     theorem allows.  Solving takes 3 to 6 steps as a rule, and the whole five to ten times as long
     as :func:`pairwise_softmax_loss`, which documents the other arguments, result and errors; see
-    :func:`psl.dro.multiplier`.  A row with a score that is not a number is NaN.
+    :func:`psl.dro.temperature_for_radius`.  A row with a score that is not a number is NaN.
 
     Parameters
     ----------
@@ -50,8 +50,9 @@ def robust_bpr_loss(
     positive, negative = check_scores(positive, negative)
     check_positive(eta=eta)
     losses = get_activation(activation).log(negative - positive.unsqueeze(-1))
-    tau = multiplier(losses.detach(), eta)
-    return reduce(once_differentiable(dual(losses, eta, tau), FIRST_ONLY), reduction)
+    tau = temperature_for_radius(losses.detach(), eta, check=False)
+    value = dual_value(losses, eta, tau, check=False)
+    return reduce(once_differentiable(value, FIRST_ONLY), reduction)
 
 
 class RobustBPRLoss(Loss):

@@ -22,13 +22,14 @@ EmbedFn = Callable[[Tensor], tuple[Tensor, Tensor]]
 class Batch:
     """Who the scores belong to: ``users (B,)``, ``positive (B,)``, ``negative (B, N)``, int64.
 
+    ``negative`` is ``None`` where every item of the catalogue is compared with the positive.
     The trainer passes it to a loss that says ``needs_ids = True``, any ``nn.Module``, as
     ``forward(positive, negative, batch)``.
     """
 
     users: Tensor
     positive: Tensor
-    negative: Tensor
+    negative: Tensor | None
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""The backbones: what turns users and items into embeddings."""
+"""Recommenders: ``backbones`` on ``graph`` (propagation) and ``contrast`` (of two layers)."""

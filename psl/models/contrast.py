@@ -7,8 +7,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from psl.kernels.dispatch import choose
-from psl.ops.fused_softmax import FusedSpec, fused_softmax
-from psl.ops.once_differentiable import register_gradients
+from psl.ops.fused_softmax import FusedSpec, fused_softmax, register_gradients
 from psl.ops.precision import operator
 from psl.ops.unit_rows import unit_rows
 from psl.streams import uniforms
@@ -55,7 +54,7 @@ def info_nce(one: Tensor, two: Tensor, tau: float, ids: Tensor | None = None) ->
 
 def _against_all(u: Tensor, v: Tensor, tau: float) -> Tensor:
     own = torch.arange(len(u), device=u.device)
-    return fused_softmax(u, v, own, None, FusedSpec(tau, "exp"), rows=ROWS)
+    return fused_softmax(u, v, own, None, FusedSpec(tau, "exp"), "mean", ROWS)
 
 
 @operator("masked_contrast")

@@ -1,7 +1,9 @@
 """Scores of a batch against sampled items without ever building the (B, N, d) block of embeddings.
 
-Everything here is a custom operator of torch, with a plain path in torch for every device and
-dtype, and a fast one where it serves: the numba kernels on a CPU, the Triton kernels on a GPU.
+``from_embeddings`` is the entry: any loss of scores, from embeddings and ids.  Below it are custom
+operators of torch, ``fused_softmax``, ``sampled_scores``, ``unit_rows`` and ``lookup``: each with a
+plain path in torch (``reference``) for every device and dtype, and a kernel where one serves.  They
+share ``precision`` (and checks), ``reduction``, ``once_differentiable``.
 """
 
 from psl.ops.from_embeddings import catalogue_loss, sampled_loss

@@ -1,4 +1,4 @@
-"""The loss of a batch, from embeddings and item ids."""
+"""A loss of scores, as :mod:`psl.losses` defines it, from embeddings and item ids."""
 
 from __future__ import annotations
 
@@ -71,7 +71,8 @@ def sampled_loss(
         For an id outside the catalogue, on a CPU.  A GPU is not waited for: with its kernels the
         loss is NaN, and without them torch's own assertion fails on the device.
     RuntimeError
-        If a second derivative is asked for, or one in forward mode.
+        If a second derivative is asked for, one in forward mode, or one by ``torch.func.grad``,
+        which torch refuses for its own operators: ``torch.autograd.grad`` gives it.
 
     Notes
     -----
@@ -88,11 +89,11 @@ def sampled_loss(
     if spec is not None and negative.shape[1] == 0:
         raise ValueError("no item was sampled (N = 0); catalogue_loss takes all of them")
     if spec is not None and reduction != "none":
+        value = fused_softmax(users, items, positive, negative, spec, reduction, rows, impl)
         if getattr(loss, "check_range", False) and users.device.type == "cpu":
-            with torch.no_grad():
-                ids = torch.stack([positive, negative[:, 0]], 1)
-                check_range(sampled_scores(users, items, ids, rows=rows))
-        return _fused_loss(users, items, positive, negative, spec, reduction, rows, impl)
+            u, v = promote_embeddings(users.detach(), items.detach())
+            check_range(*((u * v[ids]).sum(1) for ids in (positive, negative[:, 0])))
+        return value
 
     def of_rows(u: Tensor, v: Tensor, pos: Tensor, neg: Tensor) -> Tensor:
         columns = torch.cat([pos[:, None], neg], 1)
@@ -185,25 +186,15 @@ def catalogue_loss(
             "temperature and as this package defines them"
         )
     if reduction != "none":
-        return _fused_loss(users, items, positive, None, spec, reduction, rows, impl)
+        return fused_softmax(users, items, positive, None, spec, reduction, rows, impl)
     every = torch.arange(len(items), device=positive.device).expand(len(users), -1)
     check_ids(items, positive)
     scores = sampled_scores(users, items, every, rows=rows, impl=impl)
     return _rows_of(scores.gather(1, positive[:, None]).squeeze(1), scores, spec)
 
 
-def _fused_loss(
-    users: Tensor, items: Tensor, positive: Tensor, negative: Tensor | None, spec: FusedSpec,
-    reduction: Reduction, rows: int, impl: Impl,
-) -> Tensor:  # fmt: skip
-    tables = promote_embeddings(users, items)
-    value = fused_softmax(*tables, positive, negative, spec, rows=rows, impl=impl)
-    factor = spec.factor if reduction == "mean" else spec.factor * len(users)
-    return value if factor == 1 else factor * value
-
-
 def _rows_of(positive: Tensor, negative: Tensor, spec: FusedSpec) -> Tensor:
-    """Return one value a row, from scores."""
+    """Return (4.1) of each row, as :func:`psl.pairwise_softmax_loss` defines it."""
     term = get_activation(spec.activation).log(negative - positive.unsqueeze(1)) / spec.tau
     return spec.factor * torch.logsumexp(term, dim=1)
 

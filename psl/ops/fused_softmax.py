@@ -1,5 +1,6 @@
 """The softmax losses fused with their scores, as an operator of torch.
 
+The formula is that of :func:`psl.pairwise_softmax_loss`, of scores that are taken here.
 The gradient is taken in the forward pass, a few rows at a time: nothing of size ``B x N`` is kept
 for the backward pass.  So there is a first derivative only.  Where nobody can ask for it, as under
 ``no_grad``, it is not taken, and the value has the same bits.
@@ -8,17 +9,20 @@ for the backward pass.  So there is a first derivative only.  Where nobody can a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.library import CustomOpDef
 
 from psl.activations import get_activation
-from psl.kernels.dispatch import Impl, choose
-from psl.ops.once_differentiable import register_gradients
-from psl.ops.precision import check_ids, operator
+from psl.kernels.dispatch import Impl, catalogue_is_cheaper, choose
+from psl.ops.once_differentiable import raise_on_double_backward
+from psl.ops.precision import check_ids, operator, promote_embeddings
+from psl.ops.reduction import Reduction
 from psl.ops.reference import add_gradients, score_rows
 
-__all__ = ["FusedSpec", "fused_softmax", "fused_spec"]
+__all__ = ["FusedSpec", "fused_softmax", "fused_spec", "register_gradients"]
 
 FIRST_ONLY = (
     "a fused softmax loss has a first derivative only; for a second, take the loss of scores: "
@@ -28,7 +32,7 @@ FIRST_ONLY = (
 
 @dataclass(frozen=True)
 class FusedSpec:
-    """A loss that is ``factor * log sum_j sigma(d_j)^(1/tau)`` (4.1), and nothing else.
+    """A loss that is ``factor`` times (4.1), :func:`psl.pairwise_softmax_loss`, and nothing else.
 
     Attributes
     ----------
@@ -64,27 +68,30 @@ def fused_softmax(
     positive: Tensor,
     negative: Tensor | None,
     spec: FusedSpec,
-    *,
+    reduction: Reduction,
     rows: int,
     impl: Impl = "auto",
 ) -> Tensor:
-    """Return the mean of (4.1) over the batch, without its factor, of shape (); of none it is 0.
+    """Return the mean of a loss over the batch, or its sum, of shape (); of none it is 0.
 
     Parameters
     ----------
     users, items : Tensor, shapes (B, d) and (I, d)
-        Of one floating dtype, at least float32.
     positive : Tensor of int64, shape (B,)
         Item ids.
     negative : Tensor of int64, shape (B, N), or None
         Item ids; ``None`` for every item of the catalogue, once.
-    spec, rows, impl
+    spec : FusedSpec
+    reduction : {"mean", "sum"}
+    rows, impl
         As in :func:`psl.catalogue_loss`.
     """
+    users, items = promote_embeddings(users, items)
     wanted = torch.is_grad_enabled() and (users.requires_grad or items.requires_grad)
     settings = spec.tau, spec.activation, rows, wanted, impl
     value: Tensor = _fused_softmax(users, items, positive, negative, *settings)[0]
-    return value
+    factor = spec.factor if reduction == "mean" else spec.factor * len(users)
+    return value if factor == 1 else factor * value
 
 
 @operator("pairwise_softmax")
@@ -103,7 +110,10 @@ def _fused_softmax(
         return value.sum(), grad_users, grad_items
     if impl == "kernel" and not sigma.kernels:
         raise ValueError(f"impl='kernel': the kernels have no activation {activation!r}")
-    if kernel := choose("pairwise_softmax", users, impl if sigma.kernels else "torch"):
+    gpu = users.is_cuda
+    whole = negative is None or catalogue_is_cheaper(len(items), negative.shape[1], gpu=gpu)
+    name = "catalogue_softmax" if whole else "sampled_softmax"
+    if kernel := choose(name, users, impl if sigma.kernels else "torch"):
         value, u, v = kernel(users, items, positive, negative, tau, activation, wanted)
         return value.mean(), u, v
     check_ids(items, positive, *(() if negative is None else (negative,)))
@@ -125,6 +135,30 @@ def _fused_softmax(
             weight.scatter_add_(1, pos_id, pos_weight)
         grad_users[part] = add_gradients(u, items, columns, weight, grad_items)
     return value.mean(), grad_users, grad_items
+
+
+def register_gradients(operator: CustomOpDef, words: str) -> None:
+    """Let the results of an operator after its first, a scalar, be the gradients of that.
+
+    They are those in its first arguments; it has no others, and no second derivative.
+    """
+
+    def keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        ctx.count = len(output) - 1
+        ctx.others = len(inputs) - ctx.count
+        differentiated = (x for x in inputs[: ctx.count] if x.requires_grad)
+        ctx.save_for_backward(*output[1:], *differentiated)
+        ctx.mark_non_differentiable(*output[1:])
+
+    def scale(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        # Times 1 too: what goes out may be changed in place, and what was saved asked for again.
+        saved = ctx.saved_tensors
+        out = tuple(part * grad for part in saved[: ctx.count])
+        if torch.is_grad_enabled() and type(grad) is Tensor:  # create_graph=True, nobody traces
+            out = raise_on_double_backward(words, out, saved[ctx.count :])
+        return *out, *(None,) * ctx.others
+
+    operator.register_autograd(scale, setup_context=keep)
 
 
 _fused_softmax.register_fake(

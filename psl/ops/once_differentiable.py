@@ -10,36 +10,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.library import CustomOpDef
 
-__all__ = ["once_differentiable", "register_gradients"]
-
-
-def register_gradients(operator: CustomOpDef, words: str) -> None:
-    """Let the results of an operator after its first, a scalar, be the gradients of that.
-
-    They are those in its first arguments; it has no others, and no second derivative.
-    """
-
-    def keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        ctx.count = len(output) - 1
-        ctx.others = len(inputs) - ctx.count
-        differentiated = (x for x in inputs[: ctx.count] if x.requires_grad)
-        ctx.save_for_backward(*output[1:], *differentiated)
-        ctx.mark_non_differentiable(*output[1:])
-
-    def scale(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        # Times 1 too: what goes out may be changed in place, and what was saved asked for again.
-        saved = ctx.saved_tensors
-        out = tuple(part * grad for part in saved[: ctx.count])
-        if torch.is_grad_enabled() and type(grad) is Tensor:  # create_graph=True, nobody traces
-            out = _raise_on_double_backward(words, out, saved[ctx.count :])
-        return *out, *(None,) * ctx.others
-
-    operator.register_autograd(scale, setup_context=keep)
+__all__ = ["once_differentiable", "raise_on_double_backward"]
 
 
-def _raise_on_double_backward(
+def raise_on_double_backward(
     words: str, gradients: tuple[Tensor, ...], inputs: tuple[Tensor, ...]
 ) -> tuple[Tensor, ...]:
     """Return gradients, in a backward pass, that raise a RuntimeError if they are gone back.
@@ -75,7 +50,7 @@ class _Once(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         if torch.is_grad_enabled():  # create_graph=True
-            (grad,) = _raise_on_double_backward(ctx.words, (grad,), ctx.saved_tensors)
+            (grad,) = raise_on_double_backward(ctx.words, (grad,), ctx.saved_tensors)
         return grad, None
 
 

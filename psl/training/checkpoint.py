@@ -93,7 +93,7 @@ def save(
         "best_score": state.best_score,
         "best_epoch": state.best_epoch,
         "code": code_digest(),
-        "device": describe(state.place),
+        "device": describe(state.device),
         **asdict(history),
     }
     write(path, tensors, {"run": json.dumps(about)})
@@ -115,7 +115,7 @@ def restore(path: Path, state: TrainState, config: RunConfig, data: Dataset) -> 
         _fill(state, tensors)
         state.epoch, state.best_epoch = index(about["epoch"]), index(about["best_epoch"])
         state.best_score = float(about["best_score"])
-        here = {"continued_from": code_digest(), "continued_from_device": describe(state.place)}
+        here = {"continued_from": code_digest(), "continued_from_device": describe(state.device)}
         there = {"continued_from": about["code"], "continued_from_device": about["device"]}
         # What an earlier stop changed stays told.
         continued = about["continued"] | {k: there[k] for k in here if there[k] != here[k]}
@@ -136,7 +136,7 @@ def _fill(state: TrainState, tensors: dict[str, Tensor]) -> None:
         kinds = {k: v.dtype for k, v in module.state_dict().items()}
         if any(v.dtype != kinds.get(k, v.dtype) for k, v in part(prefix).items()):
             raise ValueError(f"numbers of another type in {prefix}")
-    state.best = {k: v.to(state.place) for k, v in part("best/").items()}
+    state.best = {k: v.to(state.device) for k, v in part("best/").items()}
     if state.best:  # not before the first validation
         state.load_best()
     state.model.load_state_dict(part("model/"))

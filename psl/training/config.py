@@ -169,6 +169,19 @@ class RunConfig:
         """The backbone that is trained."""
         return get_backbone(self.backbone)
 
+    @property
+    def draws(self) -> int | None:
+        """Items drawn for each positive; ``None``, which ``negatives=0`` says: all are compared."""
+        return self.loss_spec.negatives or self.negatives or None
+
+    def given(self, options: tuple[str, ...]) -> dict[str, Any]:
+        """Return the options that are set; for the others a module has its own defaults."""
+        return {k: getattr(self, k) for k in options if getattr(self, k) is not None}
+
+    def build_loss(self) -> Any:
+        """Return the module of the loss, with its temperature and the options that are set."""
+        return self.loss_spec.build(self.tau, **self.given(self.loss_spec.options))
+
     def ignored(self) -> set[str]:
         """Return the fields that change nothing of this run, whatever their value."""
         loss, backbone = self.loss_spec, self.backbone_spec

@@ -49,12 +49,12 @@ def find_device(name: str) -> torch.device:
         As :func:`check_device`; if there is no such device here.
     """
     check_device(name)
-    place = torch.device(name if name != "auto" else "cuda" if on_gpu(name) else "cpu")
-    if place.type == "cuda" and not torch.cuda.is_available():
+    device = torch.device(name if name != "auto" else "cuda" if on_gpu(name) else "cpu")
+    if device.type == "cuda" and not torch.cuda.is_available():
         raise TrainingError("no CUDA device is available; use --device cpu")
-    if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise TrainingError(f"{name}: this machine has {torch.cuda.device_count()} CUDA device(s)")
-    return place
+    return device
 
 
 def on_gpu(name: str) -> bool:
@@ -62,10 +62,10 @@ def on_gpu(name: str) -> bool:
     return torch.cuda.is_available() if name == "auto" else torch.device(name).type == "cuda"
 
 
-def describe(place: torch.device) -> str:
+def describe(device: torch.device) -> str:
     """Return the words a record names the device with."""
-    if place.type == "cuda":
-        return torch.cuda.get_device_name(place)
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
     return f"cpu, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"
 
 
@@ -80,22 +80,22 @@ def torch_threads(count: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def forget_peak(place: torch.device) -> None:
+def forget_peak(device: torch.device) -> None:
     """Let :func:`peak_memory` start from here, on a GPU; a process's own peak stays."""
-    if place.type == "cuda":
+    if device.type == "cuda":
         torch.cuda.init()
-        torch.cuda.reset_peak_memory_stats(place)
+        torch.cuda.reset_peak_memory_stats(device)
 
 
-def peak_memory(place: torch.device) -> int | None:
+def peak_memory(device: torch.device) -> int | None:
     """Return the most bytes held, or ``None`` where the system does not tell.
 
     On a GPU: by tensors since :func:`forget_peak`, what libraries keep for their streams included;
     of earlier runs in the process too.  On a CPU: by the whole process since it
     started, so of several runs in one process each has at least the number of those before it.
     """
-    if place.type == "cuda":
-        return torch.cuda.max_memory_allocated(place)
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
     try:
         import resource
     except ImportError:  # Windows

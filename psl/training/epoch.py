@@ -9,12 +9,14 @@ from dataclasses import dataclass
 import torch
 
 from psl.errors import TrainingError
-from psl.losses import Batch, StatefulLoss, UpdateTarget
-from psl.streams import stream_key, torch_stream
+from psl.interactions import Interactions
+from psl.losses import StatefulLoss, UpdateTarget
+from psl.negatives import Sampler
+from psl.streams import torch_stream
 from psl.training.config import RunConfig
 from psl.training.divergence import WORDS, divergence
 from psl.training.state import TrainState
-from psl.training.step import recorded_step
+from psl.training.step import train_batch
 
 __all__ = ["Progress", "train_epoch"]
 
@@ -33,6 +35,8 @@ class Progress:
 def train_epoch(
     config: RunConfig,
     state: TrainState,
+    pairs: Interactions,
+    sampler: Sampler,
     epoch: int,
     progress: Callable[[Progress], None],
 ) -> float:
@@ -43,8 +47,7 @@ def train_epoch(
     TrainingError
         If the loss is not finite, or what is left is no model any more: :mod:`.divergence`.
     """
-    place, loss_of, pairs = state.place, state.loss, state.pairs
-    count = config.loss_spec.negatives or config.negatives
+    loss_of, device = state.loss, state.device
     schedule: tuple[UpdateTarget, ...] = ("model",)
     if isinstance(loss_of, StatefulLoss):
         loss_of.on_epoch_start(epoch, state.model.inference_embeddings)
@@ -54,16 +57,14 @@ def train_epoch(
         # A first pass has the same streams whether or not another follows.
         name = (epoch, number) if number else (epoch,)
         order = torch.randperm(len(pairs), generator=torch_stream(config.seed, "order", *name))
-        users, items = (x[order].to(place) for x in (pairs.to("cpu").users, pairs.to("cpu").items))
+        users, items = (x[order].to(device) for x in (pairs.to("cpu").users, pairs.to("cpu").items))
         halves = users.split(config.batch_size), items.split(config.batch_size)
         batches = list(zip(*halves, strict=True))
-        total = torch.zeros((), dtype=torch.float64, device=place)
+        total = torch.zeros((), dtype=torch.float64, device=device)
         loss_of.requires_grad_(target != "model")
         for step, (user, positive) in enumerate(batches, start=1):
-            key = stream_key(config.seed, "negatives", *name, step)
-            batch = Batch(user, positive, state.sampler.sample(user, count, key))
-            own = stream_key(config.seed, "backbone", *name, step)
-            total += recorded_step(state, batch, target, own) * len(user)
+            loss = train_batch(config, state, sampler, user, positive, target, (*name, step))
+            total += loss * len(user)
             progress(Progress(epoch, step, len(batches), None, None))
         flags = divergence(state.model, state.optimizers())
         summed, *broken = torch.cat([total[None], flags.double()]).tolist()  # waits once for all

@@ -15,6 +15,7 @@ from psl.evaluation import evaluate
 from psl.holdout import holdout
 from psl.interactions import Interactions
 from psl.kernels.dispatch import serving
+from psl.negatives import NoisyNegatives, Sampler, UniformNegatives
 from psl.streams import numpy_stream
 from psl.training.checkpoint import CheckpointWriter, History, restore
 from psl.training.config import RunConfig
@@ -23,7 +24,7 @@ from psl.training.epoch import Progress, train_epoch
 from psl.training.provenance import provenance
 from psl.training.state import TrainState
 
-__all__ = ["Result", "run_epochs", "train"]
+__all__ = ["Result", "positives_and_sampler", "run_epochs", "train"]
 
 
 @dataclass
@@ -58,15 +59,15 @@ def train(
         belongs to another run.
     """
     config = config.for_data(data)
-    place = find_device(device)
-    kernels = serving(place)  # what is missing is said before the hours
-    forget_peak(place)
+    torch_device = find_device(device)
+    kernels = serving(torch_device)  # what is missing is said before the hours
+    forget_peak(torch_device)
     fit, valid = _selection(config, data)
-    state, history = run_epochs(config, data, fit, valid, place, checkpoint, progress)
+    state, history = run_epochs(config, data, fit, valid, torch_device, checkpoint, progress)
     state.load_best()
     masked = fit if config.protocol == "released" else data.known
     started = time.perf_counter()
-    metrics = evaluate(state.model.inference_embeddings(), data.test, masked, device=place)
+    metrics = evaluate(state.model.inference_embeddings(), data.test, masked, device=torch_device)
     record = {
         "run_id": config.run_id,
         "experiment": experiment,
@@ -76,8 +77,8 @@ def train(
         "validation_curve": history.curve,
         "best_epoch": state.best_epoch,
         "seconds": round(history.seconds + time.perf_counter() - started, 3),
-        "peak_memory_bytes": peak_memory(place),
-        "device": describe(place),
+        "peak_memory_bytes": peak_memory(torch_device),
+        "device": describe(torch_device),
         "kernels": kernels,
         **provenance(),
         **history.continued,
@@ -90,12 +91,13 @@ def run_epochs(
     data: Dataset,
     fit: Interactions,
     valid: Interactions | None,
-    place: torch.device,
+    device: torch.device,
     checkpoint: Path | str | None,
     progress: Callable[[Progress], None],
 ) -> tuple[TrainState, History]:
     """Train from the start or a checkpoint on; without ``valid`` no epoch is the best."""
-    state, history = TrainState.create(config, fit, place), History()
+    pairs, sampler = positives_and_sampler(config, fit, device)
+    state, history = TrainState.create(config, pairs, device), History()
     keep = CheckpointWriter(None if checkpoint is None else Path(checkpoint))
     started = time.perf_counter()
     if keep.path is not None and keep.path.exists():
@@ -104,9 +106,10 @@ def run_epochs(
     try:
         while not _finished(config, state):
             epoch = state.epoch + 1
-            loss, score = train_epoch(config, state, epoch, progress), None
+            loss, score = train_epoch(config, state, pairs, sampler, epoch, progress), None
             if valid is not None and (epoch % config.validate_every == 0 or epoch == config.epochs):
-                score = _validate(state, valid, fit)
+                encode = state.model.inference_embeddings  # its tables are not kept meanwhile
+                score = evaluate(encode(), valid, fit, cutoffs=(20,), device=device)["ndcg@20"]
                 state.offer(score, epoch)
                 history.curve.append({"epoch": epoch, "loss": loss, "ndcg@20": score})
             progress(Progress(epoch, 0, 0, loss, score))
@@ -116,12 +119,6 @@ def run_epochs(
     finally:
         state.graph_steps.clear()  # and what they hold of the device
     return state, history
-
-
-def _validate(state: TrainState, valid: Interactions, fit: Interactions) -> float:
-    """Return NDCG@20 on the validation part."""
-    embed = state.model.inference_embeddings()
-    return evaluate(embed, valid, fit, cutoffs=(20,), device=state.place)["ndcg@20"]
 
 
 def _finished(config: RunConfig, state: TrainState) -> bool:
@@ -136,3 +133,16 @@ def _selection(config: RunConfig, data: Dataset) -> tuple[Interactions, Interact
     if config.setting == "ood" and config.protocol == "released":
         return data.train, data.test
     return holdout(data.train, 0.1, numpy_stream(config.seed, "validation"))
+
+
+def positives_and_sampler(
+    config: RunConfig, fit: Interactions, device: torch.device
+) -> tuple[Interactions, Sampler]:
+    """Return the positives that are trained on, and where the negatives come from."""
+    if config.noise_ratio is None:
+        return fit, UniformNegatives(fit, device)
+    rng = numpy_stream(config.seed, "false negatives")
+    noisy = NoisyNegatives(
+        fit, config.noise_ratio, rng, per_user=config.mark_per_user, device=device
+    )
+    return (fit.difference(noisy.marked) if config.drop_marked else fit), noisy

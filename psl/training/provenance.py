@@ -25,8 +25,8 @@ def digest_of(folder: Path) -> str:
     """Return the SHA-256 over the Python files below a folder, names and content, 16 digits."""
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*.py")):
-        place = path.relative_to(folder).as_posix()
-        digest.update(f"{place} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+        name = path.relative_to(folder).as_posix()
+        digest.update(f"{name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return digest.hexdigest()[:16]
 
 

@@ -75,5 +75,5 @@ def refit(
     if epochs < 1:
         raise TrainingError(f"epochs must be at least 1, got {epochs}")
     config = replace(config.for_data(data), epochs=epochs)
-    data, place = all_pairs(data), find_device(device)
-    return run_epochs(config, data, data.train, None, place, checkpoint, progress)[0].model
+    data, torch_device = all_pairs(data), find_device(device)
+    return run_epochs(config, data, data.train, None, torch_device, checkpoint, progress)[0].model

@@ -12,9 +12,9 @@ from psl.errors import TrainingError
 from psl.interactions import Interactions
 from psl.kernels.dispatch import gpu_kernels
 from psl.losses import StatefulLoss, TrainingSetup, UpdateTarget
-from psl.negatives import NoisyNegatives, UniformNegatives
+from psl.models.backbones import MatrixFactorization
 from psl.ops import fused_spec
-from psl.streams import numpy_stream, torch_stream
+from psl.streams import torch_stream
 from psl.training.adam import table_adam
 from psl.training.config import RunConfig
 from psl.training.cuda_graph import CUDAGraphStep
@@ -26,12 +26,10 @@ __all__ = ["TrainState"]
 class TrainState:
     """The mutable part of a run; what a checkpoint holds."""
 
-    model: Any
+    model: MatrixFactorization
     loss: Any
     optimizer: torch.optim.Adam
-    sampler: UniformNegatives | NoisyNegatives
-    pairs: Interactions
-    place: torch.device
+    device: torch.device
     best: dict[str, Tensor]
     best_score: float = -1.0
     best_epoch: int = 0
@@ -40,9 +38,8 @@ class TrainState:
     graph_steps: dict[UpdateTarget, CUDAGraphStep] = field(default_factory=dict)
 
     @classmethod
-    def create(cls, config: RunConfig, fit: Interactions, place: torch.device) -> TrainState:
-        """Build model, loss, optimizer and sampler before the first epoch."""
-        sampler, pairs = _sampler(config, fit, place)
+    def create(cls, config: RunConfig, pairs: Interactions, device: torch.device) -> TrainState:
+        """Build model, loss and optimizer before the first epoch; ``pairs`` are trained on."""
         spec, shape = config.loss_spec, config.backbone_spec
         model = shape.build(
             pairs,
@@ -50,13 +47,12 @@ class TrainState:
             score=spec.score,
             init_std=spec.init_std or config.init_std,
             generator=torch_stream(config.seed, "init"),
-            **_given(config, shape.options),
-        ).to(place)
+            **config.given(shape.options),
+        ).to(device)
         adam = table_adam(list(model.parameters()), config.lr, config.weight_decay)
-        loss: Any = spec.build(config.tau, **_given(config, spec.options))
+        loss = config.build_loss()
         loss.reduction, loss.check_range = "none", True
-        sampled = config.setting == "noise" or fused_spec(loss) is None
-        if (spec.negatives or config.negatives) == 0 and sampled:
+        if config.draws is None and (config.setting == "noise" or fused_spec(loss) is None):
             raise TrainingError(
                 f"{config.loss} ({config.setting}) needs sampled negatives: negatives must be at "
                 "least 1; SL and PSL without noise can take the whole catalogue"
@@ -64,11 +60,11 @@ class TrainState:
         if isinstance(loss, StatefulLoss):
             # The stream keeps its first name: another would give every record other numbers.
             own = torch_stream(config.seed, "player")
-            sizes = fit.num_users, fit.num_items
+            sizes = pairs.num_users, pairs.num_items
             loss.setup(TrainingSetup(*sizes, config.lr, config.weight_decay, own))
-        loss.to(place)
-        state = cls(model, loss, adam, sampler, pairs, place, {})
-        if place.type == "cuda" and model.replayable and gpu_kernels(model.user) is not None:
+        loss.to(device)
+        state = cls(model, loss, adam, device, {})
+        if device.type == "cuda" and model.replayable and gpu_kernels(model.user) is not None:
             state.use_graphs = True
             for group in (g for o in state.optimizers()[1:] for g in o.param_groups):
                 group["capturable"] = True
@@ -87,21 +83,3 @@ class TrainState:
     def load_best(self) -> None:
         """Put the best parameters so far into the model."""
         self.model.load_state_dict(self.best)
-
-
-def _given(config: RunConfig, options: tuple[str, ...]) -> dict[str, Any]:
-    """Return the options that are set; for the others a module has its own defaults."""
-    return {k: getattr(config, k) for k in options if getattr(config, k) is not None}
-
-
-def _sampler(
-    config: RunConfig, fit: Interactions, place: torch.device
-) -> tuple[UniformNegatives | NoisyNegatives, Interactions]:
-    """Return where the negatives come from, and the positives that are trained on."""
-    if config.noise_ratio is None:
-        return UniformNegatives(fit, place), fit
-    rng = numpy_stream(config.seed, "false negatives")
-    noisy = NoisyNegatives(
-        fit, config.noise_ratio, rng, per_user=config.mark_per_user, device=place
-    )
-    return noisy, fit.difference(noisy.marked) if config.drop_marked else fit

@@ -116,11 +116,14 @@ def test_a_whole_training_step_does_not_wait_for_the_device(
     backbone: str, name: str, request: pytest.FixtureRequest
 ) -> None:
     fit, place = load("synthetic").train, torch.device(DEVICE)
-    state = TrainState.create(small(backbone=backbone, loss=name), fit, place)
+    state, sampler = (
+        TrainState.create(small(backbone=backbone, loss=name), fit, place),
+        UniformNegatives(fit, place),
+    )
     users, items = (torch.from_numpy(x[:64]).to(place) for x in (fit.users, fit.items))
 
     def train_step(key: int) -> None:
-        batch = Batch(users, items, state.sampler.sample(users, 16, key))
+        batch = Batch(users, items, sampler.sample(users, 16, key))
         recorded_step(
             state, batch, "both" if isinstance(state.loss, StatefulLoss) else "model", key
         )
@@ -142,7 +145,7 @@ def test_a_replayed_step_gives_the_bits_of_any_other(backbone: str, name: str) -
         TrainState.create(small(backbone=backbone, loss=name), fit, place) for _ in range(2)
     )
     assert one.use_graphs
-    other.use_graphs = False
+    other.use_graphs, sampler = False, UniformNegatives(fit, place)
     turns: tuple[str, ...] = ("model",)
     if isinstance(one.loss, StatefulLoss):
         turns = tuple(
@@ -152,7 +155,7 @@ def test_a_replayed_step_gives_the_bits_of_any_other(backbone: str, name: str) -
         users, items = (
             torch.from_numpy(x[100 * key :][:count]).to(place) for x in (fit.users, fit.items)
         )
-        batch = Batch(users, items, one.sampler.sample(users, 16, key))
+        batch = Batch(users, items, sampler.sample(users, 16, key))
         for turn in turns:
             values = []
             for state in (one, other):

@@ -130,8 +130,8 @@ def test_defaults_of_the_process_do_not_reach_the_kernels(call: Call) -> None:
 
     def outputs() -> list[Any]:
         return [
-            *call(cases.kernel, "sampled", "pairwise_softmax", *inputs, 0.1, "relu"),
-            *call(cases.kernel, "dense", "pairwise_softmax", *inputs, 0.1, "relu"),
+            *call(cases.kernel, "sampled", "softmax", *inputs, 0.1, "relu"),
+            *call(cases.kernel, "dense", "softmax", *inputs, 0.1, "relu"),
             call(cases.kernel, None, "sampled_scores", users, items, negative),
             *call(cases.kernel, None, "sampled_scores_backward", *inputs[:2], negative, weight),
             *call(cases.kernel, None, "unit_rows", items),

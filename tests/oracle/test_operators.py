@@ -159,7 +159,7 @@ def test_scores_that_are_not_numbers_show(
         users[3, 1] = bad
     else:
         items[positive[3] if where == "positive" or negative is None else negative[3, -1], 1] = bad
-    value, grad_users, _ = call(cases.kernel, path, "pairwise_softmax", *inputs, 0.1, "relu")
+    value, grad_users, _ = call(cases.kernel, path, "softmax", *inputs, 0.1, "relu")
     assert bool(value[3].isnan()) and (impl == "numba" or bool(grad_users[3].isnan().all()))
     if where == "user":
         assert bool(value[[0, 1, 2, 4, 5, 6]].isfinite().all())
@@ -179,7 +179,7 @@ def test_an_id_outside_the_table_shows(call: Call, impl: str, path: str, bad_id:
             with pytest.raises(IndexError, match=r"not in 0 \.\. 52"):
                 call(cases.call, path, "softmax", inputs, tau=0.1, activation="relu")
             continue
-        value, grad_users, _ = call(cases.kernel, path, "pairwise_softmax", *arguments)
+        value, grad_users, _ = call(cases.kernel, path, "softmax", *arguments)
         assert value.isnan().tolist() == [False] * 3 + [True] + [False] * 3
         assert bool(grad_users[3].isnan().all())
 

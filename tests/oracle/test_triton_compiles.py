@@ -62,7 +62,6 @@ def launches(
     monkeypatch.setenv("TRITON_DUMP_PTXAS_LOG", "1")
     driver = Absent(request.param)
     monkeypatch.setattr(triton.runtime.driver, "_active", driver)
-    monkeypatch.setattr(kernels.sampled, "product_items", lambda *_, **__: 0)  # no dense products
     run, out = JITFunction.run, []
 
     def compile_only(self, *args, grid, warmup, **kwargs):
@@ -108,8 +107,8 @@ def test_every_kernel_compiles(launches: list[Compiled]) -> None:
     """At the paper's d, with next to nothing kept in memory that should be in a register."""
     users, items, positive, negative = inputs = problem(64)
     for activation in ACTIVATIONS:
-        kernels.pairwise_softmax(*inputs, 0.1, activation)
-    dense = kernels.catalogue.catalogue_softmax
+        kernels.sampled_softmax(*inputs, 0.1, activation)
+    dense = kernels.catalogue_softmax
     dense(*inputs, 0.1, "atan", True)
     dense(users, items, positive, None, 0.1, "tanh", True)
     kernels.sampled_scores(users, items, negative)
@@ -143,7 +142,7 @@ def test_every_kernel_compiles(launches: list[Compiled]) -> None:
 def test_rows_that_are_not_aligned(launches: list[Compiled]) -> None:
     """At a d that is no multiple of 16 a number is loaded at a time: more registers for places."""
     users, items, _, negative = inputs = problem(50)
-    kernels.pairwise_softmax(*inputs, 0.1, "relu")
+    kernels.sampled_softmax(*inputs, 0.1, "relu")
     kernels.sampled_scores(users, items, negative)
     kernels.sampled_scores_backward(users, items, negative, torch.zeros(8, 160))
     assert {x.name for x in launches} >= {"_loss", "_item_gradient", "_scores", "_gather"}
@@ -151,5 +150,5 @@ def test_rows_that_are_not_aligned(launches: list[Compiled]) -> None:
 
 
 def test_wide_rows_stay_in_registers_too(launches: list[Compiled]) -> None:
-    kernels.pairwise_softmax(*problem(2048), 0.1, "relu")
+    kernels.sampled_softmax(*problem(2048), 0.1, "relu")
     assert [x.spilled for x in launches if x.name in ("_loss", "_item_gradient")] == [[0], [0]]

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import functools
 import http.server
+import json
 import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+import psl
 
 SITE = Path(__file__).parents[2] / "book" / "_build" / "html"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -173,9 +176,10 @@ DARK = """() => {
     theme: document.documentElement.dataset.theme,
     faint: [...document.querySelectorAll(texts)].filter(e => e.innerText.trim())
       .filter(e => contrast(e) < 4.5).map(e => e.innerText.slice(0, 40)),
-    dimmed: [...document.querySelectorAll('.cell_output img, .psl-explorer svg')].filter(e => {
+    light: [...document.querySelectorAll('.cell_output img, .psl-explorer svg')].filter(e => {
       const style = getComputedStyle(e);
-      return style.filter !== 'none' || style.backgroundColor !== 'rgb(255, 255, 255)';
+      return style.filter !== 'invert(0.93) hue-rotate(180deg)'
+        || style.backgroundColor !== 'rgb(255, 255, 255)';
     }).length,
   };
 }"""
@@ -190,7 +194,7 @@ def test_page_in_the_dark(browser, bases: dict[str, str], name: str) -> None:
         seen = page.evaluate(DARK)
     finally:
         page.close()
-    assert seen == {"theme": "dark", "faint": [], "dimmed": 0}
+    assert seen == {"theme": "dark", "faint": [], "light": 0}
 
 
 def test_pages_name_the_licence_and_write_to_nobody() -> None:
@@ -258,3 +262,44 @@ def test_the_explorer_moves_and_says_what_the_module_computes(browser, bases) ->
     assert all(len(paths) == 4 and all(paths) for paths in seen)
     assert not faults
     context.close()
+
+
+def test_the_ledger_is_searched_and_a_row_has_an_address(browser, bases) -> None:
+    """Offline; rows of the same statement in other lists of the page stay as they are."""
+    context = browser.new_context(offline=True)
+    page = context.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.goto(bases["file"] + "notebooks/05-status.html#row-eq-2.1")
+    rows = page.locator("table.ledger tr:has([id^='row-'])")
+    box, every = page.locator(".ledger-filter"), rows.count()
+    assert every > 900 and page.locator("[id='row-eq-2.1']").is_visible()
+    box.locator("input").fill("ndcg@20 GOWALLA mf")
+    shown = rows.filter(visible=True)
+    some = shown.count()
+    assert 0 < some < every and box.locator("output").inner_text() == f"{some} of {every} rows"
+    assert all("gowalla" in text.lower() for text in shown.all_inner_texts())
+    box.get_by_role("button", name="reproduced").click()
+    badges = shown.locator("[class^='status-']").all_inner_texts()
+    assert 0 < len(badges) < some and set(badges) == {"reproduced"}
+    box.locator("input").fill("")
+    box.get_by_role("button", name="reproduced").click()
+    assert not rows.evaluate_all("rows => rows.some(row => row.hidden)") and not faults
+    context.close()
+    plain = browser.new_context(java_script_enabled=False).new_page()
+    plain.goto(bases["file"] + "notebooks/05-status.html")
+    assert not plain.locator(".ledger-filter").is_visible()
+    plain.context.close()
+
+
+def test_the_site_brings_its_data_and_names_its_commit() -> None:
+    ledger = json.loads((SITE / "data" / "ledger.json").read_text("utf-8"))
+    assert len(ledger) > 900 and {"id", "status", "evidence", "runs"} <= ledger[0].keys()
+    runs = (SITE / "data" / "runs.jsonl").read_text("utf-8").splitlines()
+    known = {json.loads(line)["run_id"] for line in runs}
+    assert {run for row in ledger for run in row["runs"]} <= known
+    assert "cff-version" in (SITE / "data" / "CITATION.cff").read_text("utf-8")
+    for name in PAGES:
+        text = (SITE / name).read_text("utf-8")
+        if name.startswith(("book/", "notebooks/")):
+            assert f"psl {psl.__version__}" in text and '<meta name="description"' in text, name

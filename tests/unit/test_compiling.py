@@ -120,7 +120,7 @@ def test_what_was_compiled_is_not_used_after_its_mathematics_changed(tmp_path: P
     path = copied(tmp_path) / "maths.py"
     code = (
         "import torch, psl.kernels.cpu as k;"
-        "print(float(k.pairwise_softmax(torch.ones(1, 2), torch.ones(2, 2), torch.tensor([0]),"
+        "print(float(k.catalogue_softmax(torch.ones(1, 2), torch.ones(2, 2), torch.tensor([0]),"
         "torch.tensor([[1]]), 1.0, 'exp')[0]))"
     )
 
@@ -139,11 +139,11 @@ def test_the_process_that_compiles_gives_the_bits_of_those_that_load(tmp_path: P
     """Fails with numba's ``njit`` alone: it stores other machine code than it goes on with."""
     code = """
 import hashlib, torch
-from psl.kernels.cpu import pairwise_softmax, unit_rows
+from psl.kernels.cpu import sampled_softmax, unit_rows
 g = torch.Generator().manual_seed(0)
 u, v = (unit_rows(torch.randn(rows, 64, generator=g))[0] for rows in (64, 500))
 p, n = torch.randint(500, (64,), generator=g), torch.randint(500, (64, 200), generator=g)
-out = pairwise_softmax(u / 2, v, p, n, 0.1, "relu")
+out = sampled_softmax(u / 2, v, p, n, 0.1, "relu")
 print(hashlib.sha256(b"".join(x.numpy().tobytes() for x in out)).hexdigest())
 """
     env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}

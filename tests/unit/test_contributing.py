@@ -44,7 +44,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
     new = folder / "psl" / "losses" / "ccl.py"
     assert not new.exists()
     new.write_text(code, encoding="utf-8")
-    insert(losses, "from psl.losses.base import", "from psl.losses.ccl import CCLLoss\n")
+    insert(losses, "from psl.losses.llpauc import", "from psl.losses.ccl import CCLLoss\n")
     insert(losses, table_of_losses, line, after=True)
 
     entry, of_losses, definition = blocks("an activation", 3)

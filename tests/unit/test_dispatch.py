@@ -14,6 +14,7 @@ import torch
 
 from psl.errors import PSLError
 from psl.kernels import dispatch as fast
+from psl.ops import fused_softmax
 
 ROOT = Path(__file__).parents[2]
 UNCACHED = """
@@ -154,3 +155,24 @@ def test_what_is_missing_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
         assert [str(w.message).partition(":")[0] for w in said] == [
             "numba is not installed"
         ] * count
+
+
+@pytest.mark.parametrize(
+    ("items", "draws", "name"),
+    [
+        (500, 250, "catalogue_softmax"),
+        (501, 250, "sampled_softmax"),
+        (501, None, "catalogue_softmax"),
+    ],
+)
+def test_the_name_of_a_kernel_says_what_it_visits(
+    items: int, draws: int | None, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Up to two items a draw, products with all cost a CPU less than visits."""
+    asked: list[str] = []
+    monkeypatch.setattr(fused_softmax, "choose", lambda name, *_: asked.append(name))
+    u, v, ids = torch.rand(2, 3), torch.rand(items, 3), torch.zeros(2, dtype=torch.int64)
+    negative = None if draws is None else torch.zeros(2, draws, dtype=torch.int64)
+    spec = fused_softmax.FusedSpec(0.1, "relu")
+    fused_softmax.fused_softmax(u, v, ids, negative, spec, "mean", 128)
+    assert asked == [name]

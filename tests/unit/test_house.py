@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+import psl
+
 ROOT = Path(__file__).parents[2]
 HOMES = ("psl", "companion")
 DOORS = ("psl/__init__.py", "companion/__main__.py")  # they name what is inside
@@ -92,6 +94,36 @@ def test_what_contributing_points_to_is_there() -> None:
     paths = re.findall(r"`((?:psl|companion|tests|book|notebooks)/[\w./]*)`", text)
     gone = {path for path in paths if not (ROOT / path).exists()}
     assert len(paths) > 60 and gone == {"psl/losses/ccl.py"}, "the example's alone is not there yet"
+
+
+QUESTIONS = {
+    "the loss (4.1)": ("losses/pairwise.py", "def pairwise_softmax_loss("),
+    "its dual (Lemma A.3)": ("psl.dro", "def dual_value("),
+    "the negative samplers": ("psl.negatives", "class UniformNegatives"),
+    "is one step": ("training/step.py", "def training_step("),
+    "``kernels/cpu/sampled.py``": ("kernels/cpu/sampled.py", "def sampled_softmax("),
+    "``kernels/cuda/sampled.py``": ("kernels/cuda/sampled.py", "def sampled_softmax("),
+}
+
+
+@pytest.mark.parametrize("words", QUESTIONS)
+def test_who_asks_finds_the_file_in_one_guess(words: str) -> None:
+    """The module's own docstring names it, and what was asked for is defined there."""
+    place, definition = QUESTIONS[words]
+    (entry,) = (x for x in (psl.__doc__ or "").split("\n- ") if words in x)
+    assert place in entry
+    path = place if place.endswith(".py") else place.removeprefix("psl.") + ".py"
+    assert definition in (ROOT / "psl" / path).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("room", ["", "losses", "ops", "kernels", "models", "training"])
+def test_a_room_says_what_is_in_each_of_its_files(room: str) -> None:
+    folder = ROOT / "psl" / room
+    doc = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or ""
+    there = {path.stem for path in folder.rglob("*.py")} if room == "kernels" else set()
+    there |= {path.stem for path in folder.iterdir() if path.suffix == ".py" or path.is_dir()}
+    named = set(re.findall(r"``(\w+)``|:mod:`psl\.(\w+)`", doc))
+    assert there - {"__init__", "__pycache__"} <= {x for pair in named for x in pair}
 
 
 # What a plain install brings, and where else an extra is needed.

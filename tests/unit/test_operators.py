@@ -213,6 +213,15 @@ def test_a_derivative_in_forward_mode_is_refused_and_not_zero(path: str) -> None
         torch.func.jvp(lambda u: FORWARD[path](u, items, *ids), (users,), (users,))
 
 
+@pytest.mark.parametrize("path", ["fused", "catalogue", "scores"])
+def test_the_transforms_of_torch_func_are_refused_and_not_wrong(path: str) -> None:
+    """Torch has none for an operator that others register; the docstring says what serves."""
+    users, items, *ids = (x.detach() for x in tables(torch.float64))
+    with pytest.raises(RuntimeError):
+        torch.func.grad(lambda u: PATHS[path](u, items, *ids))(users)
+    assert "torch.func.grad" in (sampled_loss.__doc__ or "")
+
+
 def test_embeddings_and_ids_on_two_devices_are_refused() -> None:
     """With ids on meta the value was what lay in memory."""
     users, items, positive, negative = tables(torch.float64)

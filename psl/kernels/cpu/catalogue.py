@@ -16,8 +16,7 @@ import torch
 from numba import prange
 from torch import Tensor
 
-from psl.kernels.cpu.buckets import SPARE, raise_if_outside
-from psl.kernels.cpu.compiling import compiled, use_threads
+from psl.kernels.cpu.compiling import SPARE, compiled, raise_if_outside, use_threads
 from psl.kernels.cpu.maths import ACTIVATIONS, HUGE, exp, f4, i4, log_sigma_and_slope, u8
 from psl.kernels.products import matmul, same_bits
 
@@ -27,7 +26,7 @@ BLOCK_BYTES, ROWS, MOST_BYTES = 1 << 20, 128, 1 << 25
 
 @cache
 def _weights(name: str) -> Any:
-    """Compile scores -> loss, and in their place the weight of each item."""
+    """Compile scores -> loss, and in their place the weight of each item; no column: all items."""
     activation = ACTIVATIONS.index(name)
 
     @compiled
@@ -89,11 +88,15 @@ def catalogue_softmax(
     negative: Tensor | None,
     tau: float,
     activation: str,
-    wanted: bool,
+    wanted: bool = True,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Do what :func:`.sampled.pairwise_softmax` says; memory beyond in- and output: 1 to 32 MiB."""
+    """Return what :func:`.sampled.sampled_softmax` returns, here of three dense products.
+
+    ``negative`` may be ``None``: every item once, the positive too.  Memory beyond inputs and
+    outputs: 1 to 32 MiB.
+    """
     if negative is None:
-        negative = positive.new_empty(len(positive), 0)  # none drawn: the kernel takes them all
+        negative = positive.new_empty(len(positive), 0)  # to the compiled code
     threads, kernel = use_threads(), _weights(activation)
     value, bad_id = users.new_empty(len(users)), np.zeros(1, i4)
     grad_users, grad_items = (torch.zeros_like(x if wanted else x[:0]) for x in (users, items))

@@ -33,9 +33,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 import torch
 from numba import cloudpickle, get_num_threads, njit, set_num_threads
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
+from torch import Tensor
 
 OPTIONS: dict[str, Any] = {
     # Sums may be regrouped and fused; NaN and infinity keep their meaning: divergence must show.
@@ -43,6 +45,10 @@ OPTIONS: dict[str, Any] = {
     # No question whether a divisor is zero: the question keeps a loop from being vectorised.
     "error_model": "numpy",
 }
+# Scratch arrays are longer than needed.  Before a vectorised loop the compiled code checks that its
+# arrays are a vector's length apart, and if not adds up one by one, in another order: short
+# neighbours would give other bits from call to call.
+SPARE = 128
 _CHILD = """
 import pickle, sys
 sys.path[:] = pickle.load(sys.stdin.buffer)
@@ -64,6 +70,12 @@ def use_threads() -> int:
     count = min(torch.get_num_threads(), AVAILABLE)
     set_num_threads(count)
     return count
+
+
+def raise_if_outside(bad_id: np.ndarray, items: Tensor) -> None:
+    """Raise an IndexError if a kernel met an id outside the table."""
+    if bad_id[0]:
+        raise IndexError(f"an item id is not in 0 .. {len(items) - 1}")
 
 
 class _Impl(CompileResultCacheImpl):

@@ -1,4 +1,8 @@
-"""Logarithm, exponential, surrogate activations and random numbers, made to vectorise."""
+"""Logarithm, exponential, surrogate activations and random numbers, made to vectorise.
+
+numba cannot call torch: :mod:`psl.activations` and :func:`psl.streams.uniforms` stand here again,
+held to the first by ``test_softmax_losses`` and ``test_the_sampler_draws_what_torch_draws``.
+"""
 
 from __future__ import annotations
 
@@ -85,7 +89,7 @@ def atan(x):
 
 @inlined
 def log_sigma_and_slope(activation, d):
-    """Return log sigma(d) and its derivative (equation 4.2, Appendix C.2).
+    """Return log sigma(d) and its derivative, as :mod:`psl.activations` defines them.
 
     ``activation``, an index into ``ACTIVATIONS``, is known at compile time: one branch is left.
     """

@@ -1,4 +1,4 @@
-"""Scores of sampled items, their softmax losses, and the gradients of both.
+"""Scores of sampled items, :func:`psl.pairwise_softmax_loss` of them, and the gradients of both.
 
 One thread owns a run of the batch's rows.  A row's scores, their logarithms and its sum stay in the
 first-level cache; the gradient of the items is taken in a second visit, see :mod:`.buckets`.
@@ -15,21 +15,60 @@ import torch
 from numba import prange
 from torch import Tensor
 
-from psl.kernels.cpu.buckets import (
-    SPARE,
-    bucket_bits,
-    inside,
-    item_gradient,
-    pair_workspace,
-    products,
-    raise_if_outside,
-    sort,
-    weighted,
-)
-from psl.kernels.cpu.catalogue import catalogue_softmax
-from psl.kernels.cpu.compiling import compiled, use_threads
+from psl.kernels.cpu.buckets import bucket_bits, pair_workspace, sort
+from psl.kernels.cpu.compiling import SPARE, compiled, raise_if_outside, use_threads
 from psl.kernels.cpu.maths import ACTIVATIONS, HUGE, exp, f4, i4, inlined, log_sigma_and_slope, u8
-from psl.kernels.products import product_items
+
+
+@inlined
+def _inside(columns, b, num_items):
+    """Say whether every id of a row is one of the table's."""
+    outside = False
+    for j in range(columns.shape[1]):
+        outside |= columns[b, j] < 0 or columns[b, j] >= num_items
+    return not outside
+
+
+@inlined
+def _products(u, items, ids, count, out, dim):
+    """Take inner products, four items at a time; ``ids`` and ``out`` have room for more."""
+    for j in range(count, count + 3):
+        ids[j] = ids[count - 1]
+    for j in range(0, count, 4):
+        a0, a1, a2, a3 = u8(ids[j]), u8(ids[j + 1]), u8(ids[j + 2]), u8(ids[j + 3])
+        x0, x1, x2, x3 = f4(0), f4(0), f4(0), f4(0)
+        for k in range(dim):
+            x0 += u[k] * items[a0, k]
+            x1 += u[k] * items[a1, k]
+            x2 += u[k] * items[a2, k]
+            x3 += u[k] * items[a3, k]
+        out[j], out[j + 1], out[j + 2], out[j + 3] = x0, x1, x2, x3
+
+
+@inlined
+def _weighted(weight, items, ids, count, acc, dim):
+    """Set ``acc`` to the weighted sum of items, eight at a time."""
+    for k in range(dim):
+        acc[k] = f4(0)
+    for j in range(0, count - 7, 8):
+        a0, a1, a2, a3 = u8(ids[j]), u8(ids[j + 1]), u8(ids[j + 2]), u8(ids[j + 3])
+        a4, a5, a6, a7 = u8(ids[j + 4]), u8(ids[j + 5]), u8(ids[j + 6]), u8(ids[j + 7])
+        w0, w1, w2, w3 = weight[j], weight[j + 1], weight[j + 2], weight[j + 3]
+        w4, w5, w6, w7 = weight[j + 4], weight[j + 5], weight[j + 6], weight[j + 7]
+        for k in range(dim):
+            acc[k] += (
+                w0 * items[a0, k]
+                + w1 * items[a1, k]
+                + w2 * items[a2, k]
+                + w3 * items[a3, k]
+                + w4 * items[a4, k]
+                + w5 * items[a5, k]
+                + w6 * items[a6, k]
+                + w7 * items[a7, k]
+            )
+    for j in range(count - count % 8, count):
+        for k in range(dim):
+            acc[k] += weight[j] * items[u8(ids[j]), k]
 
 
 @inlined
@@ -58,22 +97,22 @@ def _loss(name: str, dim: int) -> Any:
         users, items, positive, negative, shift, scale, threads,
         ids, first, weight, pos_weight, grad_users, value, bad_id,
     ):  # fmt: skip
-        (rows, count), num_items = negative.shape, items.shape[0]
+        (batch, count), num_items = negative.shape, items.shape[0]
         for t in prange(threads):
-            at, row = np.empty(first.shape[1] + SPARE, i4), np.empty(count + SPARE, i4)
+            at, row_ids = np.empty(first.shape[1] + SPARE, i4), np.empty(count + SPARE, i4)
             score, w = np.empty(count + SPARE, f4), np.empty(count + SPARE, f4)
             u, acc = np.empty(dim + SPARE, f4), np.empty(dim + SPARE, f4)
-            for b in range(t * rows // threads, (t + 1) * rows // threads):
+            for b in range(t * batch // threads, (t + 1) * batch // threads):
                 pos_id = positive[b]
-                if pos_id < 0 or pos_id >= num_items or not inside(negative, b, num_items):
+                if pos_id < 0 or pos_id >= num_items or not _inside(negative, b, num_items):
                     bad_id[0] = 1
                     continue
                 pos_score = f4(0)
                 for k in range(dim):
                     u[k] = users[b, k]
                     pos_score += u[k] * items[u8(pos_id), k]
-                sort(negative, b, shift, at, row, first)
-                products(u, items, row, count, score, dim)
+                sort(negative, b, shift, at, row_ids, first)
+                _products(u, items, row_ids, count, score, dim)
                 # log sigma is increasing
                 largest = _largest(score, count)
                 top = log_sigma_and_slope(activation, largest - pos_score)[0] * scale
@@ -89,13 +128,13 @@ def _loss(name: str, dim: int) -> Any:
                 value[b] = top + f4(math.log(total)) if abs(score_sum) < HUGE else f4(np.nan)
                 if len(grad_users) == 0:  # only the value is asked for
                     continue
-                norm = scale / (total * f4(rows))
+                norm = scale / (total * f4(batch))
                 for j in range(count):
                     w[j] *= norm
                     weight[b, j] = w[j]
-                    ids[b, j] = row[j]
+                    ids[b, j] = row_ids[j]
                 pos_weight[b] = -grad_sum * norm
-                weighted(w, items, row, count, acc, dim)
+                _weighted(w, items, row_ids, count, acc, dim)
                 for k in range(dim):
                     grad_users[b, k] = acc[k] + pos_weight[b] * items[u8(pos_id), k]
 
@@ -106,19 +145,19 @@ def _loss(name: str, dim: int) -> Any:
 def _scores(dim: int) -> Any:
     @compiled
     def kernel(users, items, columns, threads, out, bad_id):
-        rows, count = columns.shape
+        batch, count = columns.shape
         for t in prange(threads):
-            row, score = np.empty(count + SPARE, i4), np.empty(count + SPARE, f4)
+            row_ids, score = np.empty(count + SPARE, i4), np.empty(count + SPARE, f4)
             u = np.empty(dim + SPARE, f4)
-            for b in range(t * rows // threads, (t + 1) * rows // threads):
-                if not inside(columns, b, items.shape[0]):
+            for b in range(t * batch // threads, (t + 1) * batch // threads):
+                if not _inside(columns, b, items.shape[0]):
                     bad_id[0] = 1
                     continue
                 for k in range(dim):
                     u[k] = users[b, k]
                 for j in range(count):
-                    row[j] = i4(columns[b, j])
-                products(u, items, row, count, score, dim)
+                    row_ids[j] = i4(columns[b, j])
+                _products(u, items, row_ids, count, score, dim)
                 for j in range(count):
                     out[b, j] = score[j]
 
@@ -131,10 +170,10 @@ def _gather(dim: int) -> Any:
 
     @compiled
     def kernel(items, columns, given, shift, threads, ids, first, weight, grad_users):
-        rows, count = columns.shape
+        batch, count = columns.shape
         for t in prange(threads):
             at, acc = np.empty(first.shape[1] + SPARE, i4), np.empty(dim + SPARE, f4)
-            for b in range(t * rows // threads, (t + 1) * rows // threads):
+            for b in range(t * batch // threads, (t + 1) * batch // threads):
                 sort(columns, b, shift, at, ids[b], first)
                 # Once more in the same order: each weight goes where its id went.
                 for c in range(first.shape[1]):
@@ -143,34 +182,56 @@ def _gather(dim: int) -> Any:
                     bucket = u8(columns[b, j] >> shift)
                     weight[b, u8(at[bucket])] = given[b, j]
                     at[bucket] += i4(1)
-                weighted(weight[b], items, ids[b], count, acc, dim)
+                _weighted(weight[b], items, ids[b], count, acc, dim)
                 for k in range(dim):
                     grad_users[b, k] = acc[k]
 
     return kernel
 
 
-def pairwise_softmax(
+@cache
+def _item_gradient(dim: int) -> Any:
+    """Compile the items' gradient: each thread takes whole buckets, and all rows of the batch."""
+
+    @compiled
+    def kernel(users, positive, pos_weight, ids, first, weight, shift, grad_items):
+        for c in prange(first.shape[1] - 1):
+            u = np.empty(dim, f4)
+            for i in range(c << shift, min((c + 1) << shift, grad_items.shape[0])):
+                for k in range(dim):
+                    grad_items[i, k] = f4(0)
+            for b in range(users.shape[0]):
+                for k in range(dim):
+                    u[k] = users[b, k]
+                for j in range(first[b, c], first[b, c + 1]):
+                    w, item = weight[b, u8(j)], u8(ids[b, u8(j)])
+                    for k in range(dim):
+                        grad_items[item, k] += w * u[k]
+                if positive.shape[0] > 0 and positive[b] >> shift == c:
+                    for k in range(dim):
+                        grad_items[u8(positive[b]), k] += pos_weight[b] * u[k]
+
+    return kernel
+
+
+def sampled_softmax(
     users: Tensor,
     items: Tensor,
     positive: Tensor,
-    negative: Tensor | None,
+    negative: Tensor,
     tau: float,
     activation: str,
     wanted: bool = True,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the loss of each row (B,) and the gradients of its mean, (B, d) and (I, d).
 
-    ``negative`` (B, N) are the sampled items; ``None`` means every item once, the positive too.
-    The gradients are empty if they are not ``wanted``.  Raises IndexError for an item id outside
-    the table.
+    ``negative`` (B, N) are the sampled items, each visited.  The gradients are empty if they are
+    not ``wanted``.  Raises IndexError for an item id outside the table.
     """
-    if negative is None or len(items) <= product_items(negative.shape[1], gpu=False):
-        return catalogue_softmax(users, items, positive, negative, tau, activation, wanted)
-    threads, shift, (rows, count) = use_threads(), bucket_bits(items), negative.shape
-    ids, weight, first = pair_workspace(rows, count, len(items), shift)
-    pos_weight, bad_id = np.empty(rows, f4), np.zeros(1, i4)
-    value, grad_users = users.new_empty(rows), torch.empty_like(users if wanted else users[:0])
+    threads, shift, (batch, count) = use_threads(), bucket_bits(items), negative.shape
+    ids, weight, first = pair_workspace(batch, count, len(items), shift)
+    pos_weight, bad_id = np.empty(batch, f4), np.zeros(1, i4)
+    value, grad_users = users.new_empty(batch), torch.empty_like(users if wanted else users[:0])
     u, p = users.numpy(), positive.numpy()
     _loss(activation, users.shape[1])(
         u, items.numpy(), p, negative.numpy(), shift, f4(1 / tau), threads,
@@ -179,7 +240,7 @@ def pairwise_softmax(
     raise_if_outside(bad_id, items)
     grad_items = torch.empty_like(items if wanted else items[:0])
     if wanted:
-        kernel = item_gradient(users.shape[1])
+        kernel = _item_gradient(users.shape[1])
         kernel(u, p, pos_weight, ids, first, weight, shift, grad_items.numpy())
     return value, grad_users, grad_items
 
@@ -201,14 +262,14 @@ def sampled_scores_backward(
 ) -> tuple[Tensor, Tensor]:
     """Return the gradients of ``(weight * scores).sum()`` in users (B, d) and items (I, d)."""
     threads, shift = use_threads(), bucket_bits(items)
-    rows, count = columns.shape
-    ids, sorted_weight, first = pair_workspace(rows, count, len(items), shift)
+    batch, count = columns.shape
+    ids, sorted_weight, first = pair_workspace(batch, count, len(items), shift)
     grad_users, grad_items = torch.empty_like(users), torch.empty_like(items)
     _gather(users.shape[1])(
         items.numpy(), columns.numpy(), weight.numpy(), shift, threads,
         ids, first, sorted_weight, grad_users.numpy(),
     )  # fmt: skip
     no_positive = np.empty(0, np.int64), np.empty(0, f4)
-    kernel = item_gradient(users.shape[1])
+    kernel = _item_gradient(users.shape[1])
     kernel(users.numpy(), *no_positive, ids, first, sorted_weight, shift, grad_items.numpy())
     return grad_users, grad_items

@@ -7,25 +7,24 @@ first: the same inputs give the same bits.
 An id outside the table is not an error here, for raising one would mean waiting for the device.
 Nothing is read there, and the row's loss and gradients are NaN, which a training run does not
 survive.
-
-Triton's interpreter runs these kernels on a CPU, slowly, which is how they are tested without a
-GPU; see :func:`psl.kernels.dispatch.gpu_kernels`.
 """
 
 from psl.kernels.cuda.adam import adam_step
+from psl.kernels.cuda.catalogue import catalogue_softmax
 from psl.kernels.cuda.graph import csr_product
 from psl.kernels.cuda.negatives import uniform_negatives
 from psl.kernels.cuda.rows import lookup_backward, orthant_noise, unit_rows, unit_rows_backward
-from psl.kernels.cuda.sampled import pairwise_softmax, sampled_scores, sampled_scores_backward
+from psl.kernels.cuda.sampled import sampled_scores, sampled_scores_backward, sampled_softmax
 
 __all__ = [
     "adam_step",
+    "catalogue_softmax",
     "csr_product",
     "lookup_backward",
     "orthant_noise",
-    "pairwise_softmax",
     "sampled_scores",
     "sampled_scores_backward",
+    "sampled_softmax",
     "uniform_negatives",
     "unit_rows",
     "unit_rows_backward",

@@ -72,14 +72,15 @@ def _weights(
 
 def catalogue_softmax(
     users: Tensor, items: Tensor, positive: Tensor, negative: Tensor | None, tau: float,
-    activation: str, wanted: bool,
+    activation: str, wanted: bool = True,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """Do what :func:`.sampled.pairwise_softmax` says.
+    """Return what :func:`.sampled.sampled_softmax` returns, here of three dense products.
 
-    Memory beyond inputs and outputs is at most 512 MiB, or one row of 8 bytes an item.
+    ``negative`` may be ``None``: every item once, the positive too.  Memory beyond inputs and
+    outputs is at most 512 MiB, or one row of 8 bytes an item.
     """
     if negative is None:
-        negative = positive.new_empty(len(positive), 0)  # none drawn: the kernel takes them all
+        negative = positive.new_empty(len(positive), 0)  # to the compiled code
     batch, num_items, count = len(users), len(items), negative.shape[1]
     value = users.new_empty(batch)
     grad_users, grad_items = (torch.zeros_like(x if wanted else x[:0]) for x in (users, items))

@@ -1,4 +1,8 @@
-"""The surrogate activations and random numbers on a GPU, and what every launch needs."""
+"""The surrogate activations and random numbers on a GPU, and what every launch needs.
+
+Triton cannot call torch: :mod:`psl.activations` and :func:`psl.streams.uniforms` stand here again,
+held to the first by ``test_softmax_losses`` and ``test_the_sampler_draws_what_torch_draws``.
+"""
 
 from __future__ import annotations
 
@@ -98,7 +102,7 @@ def _atan(x):
 
 
 @triton.jit
-def _softplus(x):
+def _log1p_exp(x):
     """Return ``log(1 + exp(x))`` and its derivative, without overflow."""
     e = tl.exp(-tl.abs(x))
     return tl.maximum(x, 0.0) + tl.log(1.0 + e), tl.where(x > 0.0, 1.0, e) / (1.0 + e)
@@ -106,14 +110,14 @@ def _softplus(x):
 
 @triton.jit
 def log_sigma_and_slope(d, ACTIVATION: tl.constexpr):
-    """Return log sigma(d) and its derivative (equation 4.2, Appendix C.2).
+    """Return log sigma(d) and its derivative, as :mod:`psl.activations` defines them.
 
     ``ACTIVATION``, a name, is known at compile time, and one branch is left.
     """
     if ACTIVATION == "exp":
         log_sigma, slope = d, tl.full(d.shape, 1.0, tl.float32)
     elif ACTIVATION == "tanh":
-        log_sigma, slope = _softplus(-2.0 * d)  # 1 + tanh d = 2 / (1 + exp(-2 d))
+        log_sigma, slope = _log1p_exp(-2.0 * d)  # 1 + tanh d = 2 / (1 + exp(-2 d))
         log_sigma, slope = -log_sigma + LN2, 2.0 * slope
     elif ACTIVATION == "atan":
         x = 1.0 + _atan(d)
@@ -125,5 +129,5 @@ def log_sigma_and_slope(d, ACTIVATION: tl.constexpr):
         log_sigma, slope = tl.log(held), tl.where(x > EPS, 1.0, 0.0) / held
     else:
         tl.static_assert(ACTIVATION == "softplus", "an activation without a kernel")
-        log_sigma, slope = _softplus(d)
+        log_sigma, slope = _log1p_exp(d)
     return log_sigma, slope

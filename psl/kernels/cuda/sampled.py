@@ -1,4 +1,4 @@
-"""Scores against sampled items, the softmax losses of them, and the gradients of both, on a GPU.
+"""Scores of sampled items, :func:`psl.pairwise_softmax_loss` of them, and the gradients, on a GPU.
 
 One program owns a row of the batch.  It visits its items once, a block at a time: a block's scores
 are taken, added to a running sum under a running maximum, and its rows, still in registers, go into
@@ -13,7 +13,6 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from psl.kernels.cuda.catalogue import catalogue_softmax
 from psl.kernels.cuda.maths import (
     HUGE,
     grid_of,
@@ -23,7 +22,6 @@ from psl.kernels.cuda.maths import (
     on,
     row_and_column,
 )
-from psl.kernels.products import product_items
 
 ITEMS = 32  # of a row, visited at once; they stay in registers while their scores are taken
 PAIRS = 8  # of one item, added up at once
@@ -166,18 +164,16 @@ def _gather(
     tl.store(grad_users + b * dim + k, acc, mask=real)
 
 
-def pairwise_softmax(
-    users: Tensor, items: Tensor, positive: Tensor, negative: Tensor | None, tau: float,
+def sampled_softmax(
+    users: Tensor, items: Tensor, positive: Tensor, negative: Tensor, tau: float,
     activation: str, wanted: bool = True,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Return the loss of each row (B,) and the gradients of its mean, (B, d) and (I, d).
 
-    ``negative`` (B, N) are the sampled items; ``None`` means every item once, the positive too.
-    The gradients are empty if they are not ``wanted``.  Memory beyond inputs and outputs is some
-    40 bytes a pair: ids, weights, and sorting them.
+    ``negative`` (B, N) are the sampled items, each visited.  The gradients are empty if they are
+    not ``wanted``.  Memory beyond inputs and outputs is some 40 bytes a pair: ids, weights, and
+    sorting them.
     """
-    if negative is None or len(items) <= product_items(negative.shape[1], gpu=True):
-        return catalogue_softmax(users, items, positive, negative, tau, activation, wanted)
     (batch, dim), count = users.shape, negative.shape[1]
     value, grad_users = users.new_empty(batch), torch.empty_like(users)
     weight = users.new_empty(batch, count + 1)

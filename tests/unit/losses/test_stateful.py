@@ -43,6 +43,13 @@ def test_groups_are_one_a_row(group: torch.Tensor) -> None:
         bsl_loss(P, torch.zeros(3, 4), group=group)
 
 
+def test_who_weighs_sampled_items_needs_their_ids() -> None:
+    ids, loss = torch.arange(3), AdvInfoNCELoss(dim=4)
+    loss.setup(TrainingSetup(5, 6, 0.1, 0.0, torch.Generator()))
+    with pytest.raises(ValueError, match="it needs their ids"):
+        loss(torch.zeros(3), torch.zeros(3, 4), Batch(ids, ids, None))
+
+
 def test_a_player_uses_its_gradients_up() -> None:
     """Two turns are two gradients and not their sum."""
     loss = LLPAUCLoss()

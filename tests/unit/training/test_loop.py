@@ -18,6 +18,7 @@ from psl.interactions import Interactions
 from psl.losses import LOSSES, AdvInfoNCELoss, SLatKLoss
 from psl.models.backbones import BACKBONES
 from psl.streams import numpy_stream
+from psl.training.loop import positives_and_sampler
 from psl.training.state import TrainState
 from psl.training.step import training_step
 from small_runs import SMALL, data, run, same
@@ -81,12 +82,12 @@ def test_a_run_that_diverges_has_no_result(far: dict[str, float], changes: dict[
 @pytest.mark.parametrize("side", ["user", "item"])
 def test_tied_scores_are_no_result(side: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def collapse(state: TrainState, *what: Any) -> torch.Tensor:
-        loss = training_step(state, *what)
+        loss = training_step(state.model, state.loss, state.optimizer, *what)
         with torch.no_grad():
             state.model.get_parameter(side).fill_(0.0 if side == "user" else 0.5)
         return loss
 
-    monkeypatch.setattr("psl.training.epoch.recorded_step", collapse)
+    monkeypatch.setattr("psl.training.step.recorded_step", collapse)
     with pytest.raises(TrainingError, match=r"all scores of a user are tied.* in epoch 1 .*lower"):
         run(dataclasses.replace(SMALL, loss="bpr"))
 
@@ -155,7 +156,7 @@ def test_every_stream_is_of_the_seed_and_used_once(monkeypatch: pytest.MonkeyPat
         asked.append((root, *name))
         return whole(root, *name)
 
-    for module in ("streams", "training.epoch", "negatives"):
+    for module in ("streams", "training.step", "negatives"):
         monkeypatch.setattr(f"psl.{module}.stream_key", spy)
     noisy = {"setting": "noise", "noise_ratio": 0.1, "backbone": "xsimgcl"}
     run(dataclasses.replace(SMALL, seed=5, loss="advinfonce", **noisy))
@@ -172,7 +173,7 @@ def test_every_stream_is_of_the_seed_and_used_once(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_loss_of_an_epoch_is_the_mean_over_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("psl.training.epoch.recorded_step", lambda *_: torch.tensor(1.0))
+    monkeypatch.setattr("psl.training.step.recorded_step", lambda *_: torch.tensor(1.0))
     config = dataclasses.replace(SMALL, epochs=1, batch_size=700)  # the last batch is shorter
     (point,) = run(config).record["validation_curve"]
     assert point["loss"] == 1
@@ -181,9 +182,10 @@ def test_the_loss_of_an_epoch_is_the_mean_over_pairs(monkeypatch: pytest.MonkeyP
 def test_a_graph_is_of_the_pairs_that_are_trained_on() -> None:
     noisy = {"setting": "noise", "noise_ratio": 0.1, "drop_marked": True}
     config = dataclasses.replace(SMALL, backbone="lightgcn", **noisy)
-    state = TrainState.create(config, data().train, torch.device("cpu"))
+    pairs, _ = positives_and_sampler(config, data().train, torch.device("cpu"))
+    state = TrainState.create(config, pairs, torch.device("cpu"))
     edges = state.model.graph.to_users.values().numel()
-    assert edges == len(state.pairs) < len(data().train)
+    assert edges == len(pairs) < len(data().train)
 
 
 def test_a_player_looks_before_each_epoch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,7 @@ def test_noise_puts_positives_among_the_negatives(monkeypatch: pytest.MonkeyPatc
             into.append(fit.mask(batch.users).gather(1, batch.negative))
             return torch.zeros(())
 
-        monkeypatch.setattr("psl.training.epoch.recorded_step", step)
+        monkeypatch.setattr("psl.training.step.recorded_step", step)
         run(dataclasses.replace(SMALL, setting="noise", noise_ratio=ratio, epochs=1))
         shares[ratio] = float(torch.cat(seen).double().mean())
     assert shares[0.0] == 0
@@ -53,7 +53,7 @@ def test_marked_pairs_can_be_dropped_from_the_positives(monkeypatch: pytest.Monk
             masks.append(masked.fingerprint())
             return evaluate(embed, target, masked, **options)
 
-        monkeypatch.setattr("psl.training.epoch.recorded_step", step)
+        monkeypatch.setattr("psl.training.step.recorded_step", step)
         monkeypatch.setattr("psl.training.loop.evaluate", spy)
         run(dataclasses.replace(noisy, drop_marked=drop))
         users, items = (
