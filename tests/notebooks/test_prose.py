@@ -313,3 +313,30 @@ def test_what_a_third_witness_says() -> None:
     ours = ours.set_index(["backbone", "loss"])["ours"]
     assert ours["xsimgcl", "sl@20"] < 0.9 * printed["amazon-health", "xsimgcl", "sl@20"]
     assert ours["lightgcn", "sl"] > 1.02 * printed["amazon-health", "lightgcn", "sl"]
+
+
+def test_what_a_difference_between_paper_and_code_is_worth() -> None:
+    """Chapter 6: its first figure and its short answer."""
+    planned = [r for r in recorded() if r["config"]["seed"] < 3]
+
+    def worth(place: dict[str, str], loss: str, over: str = "", **changes: Any) -> float:
+        tuned = cell(**place, loss=over or loss)
+        changed = cell(**place, loss=loss) if over else dataclasses.replace(tuned, **changes)
+        found = gain(planned, changed, tuned, "ndcg@20")
+        assert found is not None
+        return found.relative
+
+    health = {"dataset": "amazon-health"}
+    graph, contrast = ({**health, "backbone": b} for b in ("lightgcn", "xsimgcl"))
+    electronic = {"dataset": "amazon-electronic"}
+    lighter = {"contrast_weight": cell(**contrast, loss="sl").contrast_weight / 4}
+    clean = [worth(place, "psl-relu", "sl") for place in (health, graph, electronic)]
+    assert max(map(abs, clean)) < 0.015
+    for loss in ("sl", "sl@20"):
+        assert worth(contrast, loss, **lighter) > 4 * max(map(abs, clean)), "the most"
+    shifted = {**electronic, "setting": "ood"}
+    places = (health, graph, shifted)
+    scale = [worth(p, loss, init_std=1.0) for p in places for loss in ("sl", "psl-relu")]
+    assert 0.01 < max(map(abs, scale)) < 0.03
+    assert worth(electronic, "psl-relu", protocol="clean") == pytest.approx(0.01, abs=0.005)
+    assert all(abs(worth(place, "bsl", "sl")) < 0.001 for place in (health, graph)), "one loss"

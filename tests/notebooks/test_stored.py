@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import nbformat
@@ -55,3 +56,17 @@ def test_something_is_compared(path: Path) -> None:
     tagged = [c for c in code_cells(path) if "nbval-check-output" in c.metadata.get("tags", [])]
     assert tagged, "tag at least one cell nbval-check-output"
     assert all(cell.outputs for cell in tagged), "a compared cell shows something"
+
+
+def test_code_waits_until_it_is_asked_for(path: Path) -> None:
+    """Setup is folded, tables are no listings, and little open code precedes the first figure."""
+    cells, folded = code_cells(path), "hide-input"
+    for cell in cells:
+        if re.search(r"^(import|from) ", cell.source, flags=re.MULTILINE):
+            assert folded in cell.metadata["tags"], "imports"
+    printed = [output.text for c in cells for output in c.outputs if "text" in output]
+    assert sum(text.count("\n") for text in printed) <= 4, "a table, not a listing"
+    shown = [any("image/svg+xml" in o.get("data", {}) for o in cell.outputs) for cell in cells]
+    before = cells[: shown.index(True)] if any(shown) else []
+    opened = [cell.source for cell in before if folded not in cell.metadata.get("tags", [])]
+    assert sum(source.count("\n") + 1 for source in opened) <= 40
