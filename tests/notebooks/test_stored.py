@@ -70,3 +70,10 @@ def test_code_waits_until_it_is_asked_for(path: Path) -> None:
     before = cells[: shown.index(True)] if any(shown) else []
     opened = [cell.source for cell in before if folded not in cell.metadata.get("tags", [])]
     assert sum(source.count("\n") + 1 for source in opened) <= 40
+
+
+def test_the_short_answer_is_short(path: Path) -> None:
+    opening = nbformat.read(path, 4).cells[0].source
+    found = re.search(r":class: tip\n(.+?)```", opening, flags=re.DOTALL)
+    assert found, "a chapter opens with In short"
+    assert len(found[1].split()) <= 60, "sixty words at most"
