@@ -51,8 +51,8 @@ def test_the_verdict_in_short() -> None:
     stand_in = [r["id"] for r in borne_out if r["blind"] is None]
     assert len(stand_in) == 5 and all(i.startswith("noise-") for i in stand_in)
     blind = {r["id"]: r for r in borne_out if r["blind"]}
-    name = "fresh-health-noise-{}-psl-relu-{}"
-    assert blind.keys() == {name.format(p, m) for p in (0.2, 0.5) for m in ("ndcg", "recall")}
+    noisy = "fresh-health-noise-{}-psl-relu-{}"
+    assert blind.keys() == {noisy.format(p, m) for p in (0.2, 0.5) for m in ("ndcg", "recall")}
     answered = {r["id"]: r for r in orderings if r["blind"]}
     clean = {k: r for k, r in answered.items() if k.startswith("fresh-health-iid-psl-")}
     assert len(answered) == 10 and answered.keys() == blind.keys() | clean.keys()
@@ -62,7 +62,7 @@ def test_the_verdict_in_short() -> None:
         ends = re.search(r"from ([-+][\d.]+) to ([-+][\d.]+)", row["evidence"])
         assert ends and max(map(abs, map(float, ends.groups()))) < 0.02 * of_sl[name.split("-")[-1]]
     for ratio, metric, least, most in ((0.2, "ndcg", 2, 3), (0.5, "ndcg", 7.5, 8.6)):
-        found = re.search(r"\(\+([\d.]+)%\)", blind[name.format(ratio, metric)]["evidence"])
+        found = re.search(r"\(\+([\d.]+)%\)", blind[noisy.format(ratio, metric)]["evidence"])
         assert found and least < float(found[1]) < most
     assert {r["arguments"]["seen"] for r in borne_out if r["blind"] is None} == {
         "asked after the runs were seen"
