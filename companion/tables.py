@@ -13,7 +13,7 @@ from companion.records import METRICS, of_registered_data
 from companion.statistics import PairedDifference, interval, paired_difference
 from psl.training import RunConfig
 
-__all__ = ["contrasts", "forest", "gain", "gains", "overview"]
+__all__ = ["contrasts", "forest", "gain", "gains", "gains_everywhere", "overview"]
 
 NUMBERS = ("noise_ratio", "tau", "negatives")
 SETTINGS = {"iid": "", "ood": " OOD", "noise": " noise"}
@@ -165,6 +165,15 @@ def gains(
     return pd.DataFrame(rows)
 
 
+def gains_everywhere(records: list[dict[str, Any]], loss: str) -> pd.DataFrame:
+    """Return the rows of :func:`gains` in NDCG@20 of every place where a loss and SL were run."""
+    experiments = ("table1", "table2", "noise", "softplus", "health")
+    every = pd.concat([gains(e, records, metrics=["ndcg@20"]) for e in experiments])
+    found = every[(every["loss"] == loss) & (every["seeds"] > 0)]
+    places = ["dataset", "setting", "backbone", "noise_ratio"]  # softplus has those of others too
+    return found.drop_duplicates(places).reset_index(drop=True)
+
+
 def forest(records: list[dict[str, Any]], loss: str = "psl-relu") -> pd.DataFrame:
     """Return what a loss gains on SL in NDCG@20, in percent, wherever both were run.
 
@@ -174,9 +183,7 @@ def forest(records: list[dict[str, Any]], loss: str = "psl-relu") -> pd.DataFram
         As :func:`gains`, for :func:`companion.figures.differences`; a row's ``label`` is its place,
         with the number of seeds in brackets.
     """
-    experiments = ("table1", "table2", "noise", "health")
-    parts = [gains(e, records, loss=[loss], metrics=["ndcg@20"]) for e in experiments]
-    found = pd.concat(parts).query("seeds > 0").reset_index(drop=True)
+    found = gains_everywhere(records, loss)
     found[["ours", "low", "high", "paper"]] *= 100
     found["label"] = [_place_name(row) for row in found.itertuples()]
     return found

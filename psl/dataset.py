@@ -12,7 +12,9 @@ from psl.holdout import holdout
 from psl.interactions import Interactions
 from psl.streams import numpy_stream
 
-__all__ = ["Dataset", "stored_setting", "synthetic", "synthetic_dataset"]
+__all__ = ["SETTINGS", "Dataset", "stored_setting", "synthetic", "synthetic_dataset"]
+
+SETTINGS = ("iid", "ood", "noise")
 
 
 @dataclass(frozen=True, eq=False)

@@ -69,13 +69,17 @@ def write_data(app: Sphinx, exception: Exception | None) -> None:
     if exception is not None or app.builder.format != "html":
         return
     from companion import claims
+    from psl.files import replace_file
 
     root, folder = Path(app.srcdir), Path(app.outdir) / "data"
     folder.mkdir(exist_ok=True)
-    subject = claims.Subject.real(root / "results")
-    rows = claims.published(claims.assess(subject))
-    ledger = json.dumps(rows, indent=1, ensure_ascii=False)
-    (folder / "ledger.json").write_text(ledger + "\n", encoding="utf-8")
+    # Computed once, as the chapters are: the folder is named after all that a number depends on.
+    ledger = Path(app.config.nb_execution_cache_path) / "ledger.json"
+    if not ledger.exists():
+        rows = claims.published(claims.assess(claims.Subject.real(root / "results")))
+        text = json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
+        replace_file(ledger, text.encode())
+    shutil.copyfile(ledger, folder / "ledger.json")
     runs = sorted((root / "results").glob("*.jsonl"))
     (folder / "runs.jsonl").write_text("".join(p.read_text("utf-8") for p in runs), "utf-8")
     shutil.copyfile(root / "CITATION.cff", folder / "CITATION.cff")

@@ -8,10 +8,9 @@ from pathlib import Path
 from companion.datasets.archive_reading import read_names, read_pairs
 from companion.datasets.fetching import GENERATED, fetch
 from companion.datasets.registry import DATASETS, get_source
-from psl.dataset import Dataset, stored_setting, synthetic_dataset
+from psl.dataset import SETTINGS, Dataset, stored_setting, synthetic_dataset
 from psl.errors import DataError
 from psl.interactions import Interactions
-from psl.training.config import SETTINGS
 
 __all__ = ["id_lists", "load", "read_archive"]
 

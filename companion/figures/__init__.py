@@ -8,7 +8,14 @@ from companion.figures.results import by_seed, compare, differences, over
 from companion.figures.speed import scaling, ways
 from companion.figures.statuses import badge, ledger_filter, ledger_row, status_bar
 from companion.figures.style import COLOURS, LABELS, use_style
-from companion.figures.tabular import Tabular, checked, gain_table, tabular, value_table
+from companion.figures.tabular import (
+    Tabular,
+    checked,
+    gain_table,
+    overview_table,
+    tabular,
+    value_table,
+)
 from companion.figures.theory import (
     activations,
     budget,
@@ -42,6 +49,7 @@ __all__ = [
     "ledger_row",
     "lines",
     "over",
+    "overview_table",
     "pair_weights",
     "paths",
     "popularity",

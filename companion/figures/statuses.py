@@ -61,12 +61,11 @@ def ledger_row(row: Mapping[str, Any], *, address: bool = False) -> tuple[Markup
         Whether links to the row come here: of all the lists of a page, one may say so.
     """
     page, mark, anchor = row["chapter"].partition("#")
-    place = "" if address is False else Markup(' id="row-{}"').format(row["id"])
+    place = Markup(' id="row-{}"').format(row["id"]) if address else ""
     what = Markup('{}<br><a href="{}.html{}{}"><code{}>{}</code></a> {}').format(
         row["statement"], page, mark, anchor, place, row["id"], row["kind"]
     )
     text, found, command = row["evidence"].rpartition("psl ")
-    evidence = Markup("{}").format(row["evidence"])
     if row["status"].startswith("not ") and found:
-        evidence = Markup("{}<code>psl {}</code>").format(text, command)
-    return what, badge(row["status"]), evidence
+        return what, badge(row["status"]), Markup("{}<code>psl {}</code>").format(text, command)
+    return what, badge(row["status"]), Markup("{}").format(row["evidence"])

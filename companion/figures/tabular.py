@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from companion.pages import render
 
-__all__ = ["Tabular", "checked", "gain_table", "tabular", "value_table"]
+__all__ = ["Tabular", "checked", "gain_table", "overview_table", "tabular", "value_table"]
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,15 @@ def value_table(table: pd.DataFrame, caption: str) -> Tabular:
         del frame["±"]
     formats = {"ours": ".4f", "±": ".4f", "printed": ".4f", "off": "+.1%"}
     return tabular(frame, caption, formats, keys=keys.shape[1])
+
+
+def overview_table(table: pd.DataFrame, command: str) -> Tabular:
+    """Show the values of one dataset that were run; the caption has the command for the others."""
+    (dataset,) = table["dataset"].unique()
+    waiting = table.loc[table["seeds"] == 0, "command"].nunique()
+    missing = Markup("; {} cells not yet run: <code>psl run {} --dataset {}</code>")
+    caption = Markup(dataset) + (missing.format(waiting, command, dataset) if waiting else "")
+    return value_table(table[table["seeds"] > 0], caption)
 
 
 def gain_table(table: pd.DataFrame, caption: str, *, p: str | None = None) -> Tabular:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from psl.dataset import Dataset, stored_setting
+from psl.dataset import SETTINGS, Dataset, stored_setting
 from psl.errors import TrainingError
 from psl.losses import LOSSES, LossSpec, get_loss
 from psl.models.backbones import BACKBONES, BackboneSpec, get_backbone
@@ -17,7 +17,6 @@ from psl.training.provenance import run_id
 __all__ = ["OPTIONS", "PROTOCOLS", "SETTINGS", "RunConfig"]
 
 PROTOCOLS = ("released", "clean")
-SETTINGS = ("iid", "ood", "noise")
 MOST = 2**31 - 1  # what no size or count needs, and arithmetic with larger ones may not hold
 
 

@@ -73,8 +73,7 @@ def save(
     Raises
     ------
     DataError
-        If an embedding is not finite, there are more names or fewer than rows, or one is no text
-        that UTF-8 can hold.
+        If an embedding is not finite, or the names do not fit the rows, or one not into UTF-8.
     """
     with torch.no_grad():
         users, items = model.scale(*model.tables())

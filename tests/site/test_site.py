@@ -234,15 +234,20 @@ def test_size_stays_small() -> None:
     assert size < 25_000_000, f"the site weighs {size / 1e6:.1f} MB"
 
 
+def offline_page(browser, address: str) -> tuple:
+    """Open a page without a network; return it and the list that its scripts' errors go to."""
+    page = browser.new_context(offline=True).new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.goto(address)
+    return page, faults
+
+
 def test_the_explorer_moves_and_says_what_the_module_computes(browser, bases) -> None:
     """Offline, a key on the slider redraws the curves; the shares are the module's."""
     from companion.figures.explorer import STOPS, effective_share
 
-    context = browser.new_context(offline=True)
-    page = context.new_page()
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.goto(bases["file"] + "notebooks/02-surrogates.html")
+    page, faults = offline_page(browser, bases["file"] + "notebooks/02-surrogates.html")
     box = page.locator(".psl-explorer")
     curves = lambda: box.locator("path.curve").evaluate_all(  # noqa: E731
         "paths => paths.map(p => p.getAttribute('d'))"
@@ -261,16 +266,12 @@ def test_the_explorer_moves_and_says_what_the_module_computes(browser, bases) ->
     assert len({str(paths) for paths in seen}) == 4
     assert all(len(paths) == 4 and all(paths) for paths in seen)
     assert not faults
-    context.close()
+    page.context.close()
 
 
 def test_the_ledger_is_searched_and_a_row_has_an_address(browser, bases) -> None:
     """Offline; rows of the same statement in other lists of the page stay as they are."""
-    context = browser.new_context(offline=True)
-    page = context.new_page()
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.goto(bases["file"] + "notebooks/15-status.html#row-eq-2.1")
+    page, faults = offline_page(browser, bases["file"] + "notebooks/15-status.html#row-eq-2.1")
     rows = page.locator("table.ledger tr:has([id^='row-'])")
     box, every = page.locator(".ledger-filter"), rows.count()
     assert every > 900 and page.locator("[id='row-eq-2.1']").is_visible()
@@ -285,7 +286,7 @@ def test_the_ledger_is_searched_and_a_row_has_an_address(browser, bases) -> None
     box.locator("input").fill("")
     box.get_by_role("button", name="reproduced").click()
     assert not rows.evaluate_all("rows => rows.some(row => row.hidden)") and not faults
-    context.close()
+    page.context.close()
     plain = browser.new_context(java_script_enabled=False).new_page()
     plain.goto(bases["file"] + "notebooks/15-status.html")
     assert not plain.locator(".ledger-filter").is_visible()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
 from docutils import nodes
 from docutils.core import publish_doctree
 
@@ -63,3 +66,21 @@ def test_a_description_is_escaped() -> None:
     empty: dict[str, str] = {"title": "t"}
     citable.describe(None, "", "", empty, nodes.document(None, None))
     assert empty == {"title": "t"}
+
+
+def test_the_ledger_is_computed_once_for_what_it_depends_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = dict.fromkeys(("id", "section", "kind", "statement", "status", "check"), "x")
+    row |= {"evidence": "", "runs": [], "p_value": None, "blind": None, "tolerance_source": ""}
+    asked: list[object] = []
+    monkeypatch.setattr("companion.claims.assess", lambda subject: asked.append(subject) or [row])
+    (tmp_path / "out").mkdir()
+    for digest, computed in (("a", 1), ("a", 1), ("b", 2)):
+        config = SimpleNamespace(nb_execution_cache_path=str(tmp_path / digest))
+        builder = SimpleNamespace(format="html")
+        app = SimpleNamespace(srcdir=ROOT, outdir=tmp_path / "out", config=config, builder=builder)
+        citable.write_data(app, None)
+        assert len(asked) == computed
+        (found,) = json.loads((tmp_path / "out" / "data" / "ledger.json").read_text())
+        assert found["id"] == "x"

@@ -8,7 +8,8 @@ import pytest
 
 from companion import datasets, records, reference
 from companion.experiments import cell
-from companion.tables import contrasts, gains, overview
+from companion.figures import overview_table
+from companion.tables import contrasts, gains, gains_everywhere, overview
 
 
 def record(loss: str, seed: int, ndcg: float, **changes) -> dict:
@@ -112,3 +113,21 @@ def test_a_change_of_a_setting_is_worth_its_paired_gain() -> None:
     assert row["ours"] == pytest.approx(100 * 0.0065 / 0.055)
     assert row["low"] < row["ours"] < row["high"] and math.isnan(row["paper"])
     assert contrasts([], {"colder": (cold, warm)}).empty
+
+
+def test_a_place_of_two_experiments_counts_once() -> None:
+    runs = [record(loss, 0, v) for loss, v in (("sl", 0.05), ("psl-relu", 0.06))]
+    table = gains_everywhere(runs, "psl-relu")
+    row = one(table, dataset="amazon-electronic", setting="iid")
+    assert len(table) == 1 and row["ours"] == pytest.approx(0.2) and row["metric"] == "ndcg@20"
+    assert gains_everywhere(runs, "psl-tanh").empty  # none under noise, and that is no error
+
+
+def test_what_waits_stands_in_the_caption_with_its_command() -> None:
+    where = {"dataset": ["amazon-electronic"], "backbone": ["mf"]}
+    shown = overview_table(overview("table1", [record("sl", 0, 0.05)], **where), "table1")
+    assert [row[0] for row in shown.rows] == ["sl", "sl"]
+    command = "<code>psl run table1 --dataset amazon-electronic</code>"
+    assert shown.caption == f"amazon-electronic; 7 cells not yet run: {command}"
+    whole = overview("table1", [record("sl", 0, 0.05)], **where, loss=["sl"])
+    assert overview_table(whole, "table1").caption == "amazon-electronic"
