@@ -4,14 +4,14 @@ from companion.records.labels import differing, names
 from companion.records.schema import METRICS, content_digest
 from companion.records.select import by_time, has_fingerprint, of_registered_data
 from companion.records.store import append, file_of, merge, problems, read
-from psl.training.provenance import SCHEMA, code_digest, digest_of, provenance, run_id
+from psl.training.provenance import CODE_DIGEST, SCHEMA, digest_of, provenance, run_id
 
 __all__ = [
+    "CODE_DIGEST",
     "METRICS",
     "SCHEMA",
     "append",
     "by_time",
-    "code_digest",
     "content_digest",
     "differing",
     "digest_of",

@@ -15,7 +15,7 @@ from typing import Any
 
 from companion.sweep.jobs import Event, EventSink, Job, Settings, run_job
 from psl.errors import PSLError
-from psl.training.provenance import code_digest
+from psl.training.provenance import CODE_DIGEST
 
 __all__ = ["run_ray"]
 
@@ -167,4 +167,4 @@ def _work(
     for name, value in environment.items():
         os.environ.setdefault(name, value)  # a node's own settings win
     torch.set_num_threads(threads)
-    return run_job(job, settings, lambda event: mailbox.put.remote(event), code=code_digest())
+    return run_job(job, settings, lambda event: mailbox.put.remote(event), code=CODE_DIGEST)

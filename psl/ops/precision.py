@@ -159,12 +159,10 @@ def check_batch(
     if rows < 1:
         raise ValueError(f"rows must be at least 1, got {rows}")
     for part, shape, ndim in ((positive, "(B,)", 1), (columns, "(B, N)", 2)):
-        if part is None:
-            continue
-        if part.ndim != ndim or len(part) != len(users):
+        if part is not None and (part.ndim != ndim or len(part) != len(users)):
             words = f"expected {shape} item ids for {len(users)} rows"
             raise ValueError(f"{words}, got {tuple(part.shape)}")
-        if part.dtype != torch.int64:
+        if part is not None and part.dtype != torch.int64:
             raise ValueError(f"item ids must be int64, got {part.dtype}")
     found = {x.device for x in (users, items, positive, columns) if x is not None}
     if len(found) > 1:

@@ -16,7 +16,7 @@ from psl.dataset import Dataset
 from psl.errors import TrainingError
 from psl.training.config import RunConfig
 from psl.training.device import describe
-from psl.training.provenance import code_digest
+from psl.training.provenance import CODE_DIGEST
 from psl.training.state import TrainState
 from psl.training.tensor_file import read, write
 
@@ -92,7 +92,7 @@ def save(
         "epoch": state.epoch,
         "best_score": state.best_score,
         "best_epoch": state.best_epoch,
-        "code": code_digest(),
+        "code": CODE_DIGEST,
         "device": describe(state.device),
         **asdict(history),
     }
@@ -115,7 +115,7 @@ def restore(path: Path, state: TrainState, config: RunConfig, data: Dataset) -> 
         _fill(state, tensors)
         state.epoch, state.best_epoch = index(about["epoch"]), index(about["best_epoch"])
         state.best_score = float(about["best_score"])
-        here = {"continued_from": code_digest(), "continued_from_device": describe(state.device)}
+        here = {"continued_from": CODE_DIGEST, "continued_from_device": describe(state.device)}
         there = {"continued_from": about["code"], "continued_from_device": about["device"]}
         # What an earlier stop changed stays told.
         continued = about["continued"] | {k: there[k] for k in here if there[k] != here[k]}

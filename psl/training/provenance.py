@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-__all__ = ["SCHEMA", "code_digest", "digest_of", "provenance", "run_id"]
+__all__ = ["CODE_DIGEST", "SCHEMA", "digest_of", "provenance", "run_id"]
 
 SCHEMA = 3  # version of a record's keys, in its key ``schema``
 
@@ -31,12 +31,7 @@ def digest_of(folder: Path) -> str:
 
 
 # Taken when the module is imported: a file that is edited while a run goes on is not what runs.
-_CODE = digest_of(Path(__file__).parents[1])
-
-
-def code_digest() -> str:
-    """Return the digest of the module's Python files as they were when it was imported."""
-    return _CODE
+CODE_DIGEST = digest_of(Path(__file__).parents[1])
 
 
 def provenance() -> dict[str, Any]:
@@ -46,9 +41,7 @@ def provenance() -> dict[str, Any]:
     -------
     dict
         ``schema``, the version of a record's keys; ``versions`` of Python, psl, torch and NumPy;
-        ``code_digest``, by which two runs of the same module can be told from runs of two: the
-        SHA-256 (16 digits) over the path and content of each of its Python files, taken at import;
-        ``created``, the time in UTC.
+        ``code_digest``, :func:`digest_of` the module as it was imported; ``created``, in UTC.
     """
     versions = {"python": platform.python_version()}
     for package in ("psl", "torch", "numpy"):
@@ -59,6 +52,6 @@ def provenance() -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "versions": versions,
-        "code_digest": code_digest(),
+        "code_digest": CODE_DIGEST,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }

@@ -116,7 +116,7 @@ def test_refit_trains_to_the_best_epoch(psl, monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr("psl.training.loop.evaluate", scripted)
     monkeypatch.setattr("companion.cli.train.refit", spy)
-    words = ("--epochs", "3", "--negatives", "5", "--dim", "4", "--validate-every", "1")
+    words = ("--epochs", "3", "--negatives", "5", "--dim", "8", "--validate-every", "1")
     done = psl("train", *words, "--save", "m.safetensors", "--refit", "--json")
     assert_refused(done, "far enough")
     assert seen == [2]

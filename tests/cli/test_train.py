@@ -93,11 +93,11 @@ def test_a_log_has_a_line_now_and_then(psl, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
-def test_told_to_end_it_stops_as_by_ctrl_c(tmp_path: Path, name: str) -> None:
+def test_told_to_end_it_stops_as_by_ctrl_c(psl, tmp_path: Path, name: str) -> None:
     """What a scheduler or a closed terminal sends leaves a state to go on from, and says so."""
-    command = [sys.executable, "-m", "companion", "train", *TINY, "--epochs", "100000"]
+    words = ("train", *TINY, "--epochs", "100000")
     run = subprocess.Popen(
-        command,
+        [sys.executable, "-m", "companion", *words],
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         text=True,
@@ -111,8 +111,7 @@ def test_told_to_end_it_stops_as_by_ctrl_c(tmp_path: Path, name: str) -> None:
             assert time.monotonic() < deadline, "no state is kept"
             time.sleep(0.02)
         for word in ("--resume", "--restart"):
-            busy = subprocess.run([*command, word], cwd=tmp_path, capture_output=True, text=True)
-            assert busy.returncode == 2 and "another process is at it" in busy.stderr
+            assert_refused(psl(*words, word), "another process is at it")
         run.send_signal(getattr(signal, name))
         assert run.wait(60) == 130
         said = run.stderr.read()

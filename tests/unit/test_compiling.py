@@ -135,25 +135,27 @@ def test_what_was_compiled_is_not_used_after_its_mathematics_changed(tmp_path: P
     assert value() == 1
 
 
-def test_the_process_that_compiles_gives_the_bits_of_those_that_load(tmp_path: Path) -> None:
+def test_two_processes_compile_a_kernel_once_and_give_the_same_bits(tmp_path: Path) -> None:
     """Fails with numba's ``njit`` alone: it stores other machine code than it goes on with."""
     code = """
 import hashlib, torch
-from psl.kernels.cpu import sampled_softmax, unit_rows
+from psl.kernels.cpu import compiling, sampled_softmax, unit_rows
+stored, store = [], compiling._store
+compiling._store = lambda function, *rest: (stored.append(function), store(function, *rest))
 g = torch.Generator().manual_seed(0)
 u, v = (unit_rows(torch.randn(rows, 64, generator=g))[0] for rows in (64, 500))
 p, n = torch.randint(500, (64,), generator=g), torch.randint(500, (64, 200), generator=g)
 out = sampled_softmax(u / 2, v, p, n, 0.1, "relu")
 print(hashlib.sha256(b"".join(x.numpy().tobytes() for x in out)).hexdigest())
+print(*(f"{f.__module__}.{f.__qualname__}:{f.__code__.co_firstlineno}" for f in stored))
 """
     env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
-    first, second = (
-        subprocess.run(
-            [sys.executable, "-c", code], env=env, check=True, capture_output=True
-        ).stdout
-        for _ in range(2)
-    )
+    command = [sys.executable, "-c", code]
+    runs = [subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) for _ in "12"]
+    (first, *by_first), (second, *by_second) = (run.communicate()[0].split() for run in runs)
     assert first == second
+    stored = by_first + by_second
+    assert stored and len(stored) == len({*stored})
     assert list(tmp_path.rglob("*.nbc"))
 
 

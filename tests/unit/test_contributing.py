@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -87,20 +88,30 @@ def test_the_oracles_take_up_activation_and_backbone(house: Path) -> None:
     assert out.count("logistic") >= 2 and out.count("sgc") >= 5, out
 
 
-@pytest.mark.parametrize(
-    ("loss", "backbone"),
-    [("ccl", "mf"), ("ccl", "lightgcn"), ("ccl", "xsimgcl"), ("psl-logistic", "sgc")],
-)
-def test_what_is_new_trains(house: Path, loss: str, backbone: str) -> None:
-    out = python(
-        house,
-        "import sys; from companion.cli import main\n"
-        "sys.argv = 'psl train --epochs 5 --negatives 50 --dim 16 --lr 0.02 --json"
-        f" --loss {loss} --backbone {backbone}'.split()\n"
-        "main()",
-    )
-    record = json.loads(out)
-    assert (record["config"]["loss"], record["config"]["backbone"]) == (loss, backbone)
+NEW = [("ccl", "mf"), ("ccl", "lightgcn"), ("ccl", "xsimgcl"), ("psl-logistic", "sgc")]
+TRAIN = """
+import sys
+from contextlib import suppress
+from companion.cli import main
+for loss, backbone in NEW:
+    sys.argv = "psl train --epochs 5 --negatives 50 --dim 16 --lr 0.02 --json".split()
+    sys.argv += ["--loss", loss, "--backbone", backbone]
+    with suppress(SystemExit):
+        main()
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(house: Path) -> list[dict[str, Any]]:
+    """Train everything in one process: to start one takes longer than a run."""
+    out = python(house, f"NEW = {NEW}\n{TRAIN}")
+    return [json.loads(record) for record in re.findall(r"^\{$.*?^\}$", out, re.DOTALL | re.M)]
+
+
+@pytest.mark.parametrize("new", NEW, ids="-".join)
+def test_what_is_new_trains(trained: list[dict[str, Any]], new: tuple[str, str]) -> None:
+    record = dict(zip(NEW, trained, strict=True))[new]
+    assert (record["config"]["loss"], record["config"]["backbone"]) == new
     curve = [p["loss"] for p in record["validation_curve"]]
     assert record["metrics"]["ndcg@20"] > 0.03 and curve[-1] < 60
 

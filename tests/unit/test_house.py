@@ -130,6 +130,7 @@ def test_a_room_says_what_is_in_each_of_its_files(room: str) -> None:
 BASE = {"torch", "numpy"}
 EXTRAS = {
     "psl/kernels/": {"numba", "triton"},
+    "psl/kernels/cpu/compiling.py": {"filelock"},
     "psl/models/graph.py": {"scipy"},
     "psl/training/tensor_file.py": {"safetensors"},
 }

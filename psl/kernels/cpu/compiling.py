@@ -1,6 +1,8 @@
 """How kernels are compiled and run: always from numba's cache, in as many threads as torch.
 
-What is not in the cache yet, a child process puts there.
+What is not in the cache yet, a child process puts there, once for all the processes that want it:
+they take turns at a kernel's files.  numba does not lock them, and of two that write at once one
+may leave its machine code under the other's key.
 
 For a parallel loop numba stores other machine code than the process that compiled it goes on with:
 sums are grouped otherwise, and last digits would tell a first run from a second.
@@ -10,10 +12,8 @@ calls into other files, and is compiled with the options of this one: it is kept
 all of them, and compiled anew when one has changed.
 
 No public way of numba 0.68 does this.  A second ``njit(cache=True)``, in the process that compiled,
-loads the file and yet runs the first code (tried), and nothing public asks whether a signature is
-cached without compiling it: ``disable_compile`` refuses before the cache is read.  A folder with
-the digest in its name, in ``numba.config.CACHE_DIR``, would be that of the user's own functions
-too, and a damaged file still raises out of the call.
+loads the file and yet runs the first code, and nothing public asks whether a signature is cached.
+``numba.config.CACHE_DIR`` is that of the user's own functions too.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import torch
+from filelock import FileLock
 from numba import cloudpickle, get_num_threads, njit, set_num_threads
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from torch import Tensor
@@ -140,24 +141,31 @@ def compiled(function: Callable[..., None]) -> Any:
     load = kernel.compile
 
     def compile_elsewhere(signature: tuple[Any, ...]) -> Any:
-        with _one_at_a_time:
+        with _one_at_a_time, _alone_at(kernel._cache._cache_file._index_path):
             if kernel._cache.load_overload(signature, kernel.targetctx) is None:
                 _announce()
                 _store(function, signature)
-        return load(signature)
+            return load(signature)
 
     kernel.compile = compile_elsewhere
     return kernel
 
 
+@contextmanager
+def _alone_at(path: str) -> Iterator[None]:
+    """Keep other processes from a file; go on where no lock can be had, or not within minutes."""
+    with ExitStack() as held:
+        with suppress(OSError, NotImplementedError):  # a folder that nobody may write to
+            held.enter_context(FileLock(f"{path}.lock", timeout=120))
+        yield
+
+
 def _store(function: Callable[..., None], signature: tuple[Any, ...]) -> None:
-    try:
+    with suppress(OSError, EOFError):
         child = _child(os.getpid())
         pickle.dump(cloudpickle.dumps((function, signature)), child.stdin)
         child.stdin.flush()
         pickle.load(child.stdout)
-    except (OSError, EOFError):
-        pass
 
 
 @cache

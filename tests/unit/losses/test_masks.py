@@ -137,7 +137,7 @@ def test_the_mean_of_an_empty_batch_is_0(
     monkeypatch.setenv("PSL_KERNELS", kernels)
     ids, some = torch.zeros(0, dtype=torch.int64), torch.zeros(0, 3, dtype=torch.int64)
     loss = loss_by_name(name, Batch(ids, ids, some))
-    u, v = torch.zeros(0, 4, dtype=dtype), torch.ones(9, 4, dtype=dtype)
+    u, v = torch.zeros(0, 8, dtype=dtype), torch.ones(9, 8, dtype=dtype)
     u.requires_grad_(), v.requires_grad_()
     value = sampled_loss(u, v, ids, some, loss)
     assert float(value.detach()) == 0

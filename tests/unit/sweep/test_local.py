@@ -162,7 +162,7 @@ def test_an_unknown_name_comes_back_from_another_process() -> None:
 
 
 def test_what_a_killed_worker_was_writing_goes_too(tmp_path: Path) -> None:
-    one = job(epochs=1, negatives=5, dim=2)
+    one = job(epochs=1, negatives=5)
     states = tmp_path / "states"
     states.mkdir()
     (states / f".{one.config.run_id}.safetensors.1a2b3c4d").touch()

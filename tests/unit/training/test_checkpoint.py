@@ -68,7 +68,8 @@ def test_another_code_is_named_in_the_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for digest in ("before", "after"):
-        monkeypatch.setattr("psl.training.provenance._CODE", digest)
+        for module in ("provenance", "checkpoint"):
+            monkeypatch.setattr(f"psl.training.{module}.CODE_DIGEST", digest)
         checkpoint = tmp_path / "run.safetensors"
         if digest == "before":
             with pytest.raises(Stop):
