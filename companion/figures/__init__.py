@@ -4,6 +4,7 @@ Nothing here trains, evaluates or derives; the caller displays or saves the figu
 carry their names at their ends, so no figure needs colour alone to be read.
 """
 
+from companion.figures.paper_tables import paper_tables
 from companion.figures.results import by_seed, compare, differences, over
 from companion.figures.speed import scaling, ways
 from companion.figures.statuses import badge, ledger_filter, ledger_row, status_bar
@@ -51,6 +52,7 @@ __all__ = [
     "over",
     "overview_table",
     "pair_weights",
+    "paper_tables",
     "paths",
     "popularity",
     "scalars",

@@ -10,7 +10,17 @@ from markupsafe import Markup
 
 from companion.pages import render
 
-__all__ = ["Html", "badge", "ledger_filter", "ledger_row", "status_bar"]
+__all__ = ["MARKS", "Html", "badge", "ledger_filter", "ledger_row", "status_bar"]
+
+# What tells the statuses apart where colour does not.
+MARKS = {
+    "verified": "✓",
+    "reproduced": "✓",
+    "within noise": "≈",
+    "cannot tell": "?",
+    "differs": "✗",
+    "not yet run": "–",
+}
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,18 @@
     said.textContent = asked ? `${shown} of ${rows.length} rows` : "";
   }
 
+  // A link to a row opens the list that it is folded in.
+  function reveal() {
+    const mark = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const fold = mark && mark.closest("details:not([open])");
+    if (!fold) return;
+    fold.open = true;
+    mark.scrollIntoView();
+  }
+
+  window.addEventListener("hashchange", reveal);
   document.addEventListener("DOMContentLoaded", () => {
+    reveal();
     const rows = [...document.querySelectorAll("table.ledger [id^='row-']")].map((mark) => {
       const row = mark.closest("tr");
       const badge = row.querySelector("[class^='status-']");
