@@ -4,6 +4,7 @@ Nothing here trains, evaluates or derives; the caller displays or saves the figu
 carry their names at their ends, so no figure needs colour alone to be read.
 """
 
+from companion.figures.gain_matrix import gain_matrix
 from companion.figures.paper_tables import paper_tables
 from companion.figures.results import by_seed, compare, differences, over
 from companion.figures.speed import scaling, ways
@@ -43,6 +44,7 @@ __all__ = [
     "checked",
     "compare",
     "differences",
+    "gain_matrix",
     "gain_table",
     "gaps",
     "learning_curves",

@@ -36,40 +36,39 @@ def paper_tables(table: pd.DataFrame, rows: Iterable[Mapping[str, Any]], title: 
         Which table of the paper it is.
     """
     ledger = {_place(r["arguments"]): r for r in rows if r["check"] == "printed-value"}
+    cells = [_cell(row, ledger[_place(row)]) for row in table.to_dict("records")]
+    table = table.assign(cell=pd.Series(cells, table.index), run=[cell["run"] for cell in cells])
     inner, outer = ("metric", "backbone")
     if table["noise_ratio"].notna().any():
         inner, outer = ("noise_ratio", "metric")
-    places = []
-    for dataset, part in table.groupby("dataset", sort=False):
-        blocks = [
-            {
-                "name": BACKBONES.get(str(name), metric_name(str(name))),
-                "rows": [
-                    (
-                        LABELS[str(loss)],
-                        [_cell(row, ledger[_place(row)]) for row in cells.to_dict("records")],
-                    )
-                    for loss, cells in block.groupby("loss", sort=False)
-                ],
-            }
-            for name, block in part.groupby(outer, sort=False)
-        ]
-        run = sum(cell["run"] for block in blocks for _, cells in block["rows"] for cell in cells)
-        places.append({"name": dataset, "run": run, "count": len(part), "blocks": blocks})
+    places = [
+        {
+            "name": dataset,
+            "run": int(part["run"].sum()),
+            "count": len(part),
+            "blocks": [_block(str(name), block) for name, block in part.groupby(outer, sort=False)],
+        }
+        for dataset, part in table.groupby("dataset", sort=False)
+    ]
     names = table[inner].unique()
     heads = [f"p = {x:g}" if inner == "noise_ratio" else metric_name(x) for x in names]
-    found = Counter(ledger[_place(row)]["status"] for row in table.to_dict("records"))
     marks = {status: MARKS[status] for status in (*RUN, "not yet run")}
-    caption = _finding(title, table, found)
+    caption = _finding(title, table, Counter(cell["status"] for cell in cells))
     values = {"caption": caption, "marks": marks, "places": places, "heads": heads}
     return Html(render("paper_tables.html", **values))
 
 
-def _place(where: Mapping[str, Any]) -> tuple[Any, ...]:
+def _block(name: str, block: pd.DataFrame) -> dict[str, Any]:
+    by_loss = block.groupby("loss", sort=False)["cell"]
+    rows = [(LABELS[str(loss)], list(cells)) for loss, cells in by_loss]
+    return {"name": BACKBONES.get(name, metric_name(name)), "rows": rows}
+
+
+def _place(where: Mapping[Any, Any]) -> tuple[Any, ...]:
     return tuple(None if pd.isna(v := where.get(axis)) else v for axis in _PLACE)
 
 
-def _cell(row: dict[str, Any], claim: Mapping[str, Any]) -> dict[str, Any]:
+def _cell(row: Mapping[Any, Any], claim: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "id": claim["id"],
         "status": claim["status"],

@@ -14,7 +14,7 @@ from companion.tables import overview
 
 RESULTS = Path(__file__).parents[2] / "results"
 CELL = re.compile(
-    r'<a class="status-([a-z-]+)" href="#row-([^"]+)" title="([^"]*)">\s*'
+    r'<a class="cell status-([a-z-]+)" href="#row-([^"]+)" title="([^"]*)">\s*'
     r"([\d.]+)<br><b>([^<]+)</b>( <span aria-hidden=\"true\">(.)</span>)?"
 )
 SIGNS = {"reproduced": "✓", "within-noise": "≈", "differs": "✗"}
