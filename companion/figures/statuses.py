@@ -23,11 +23,14 @@ MARKS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Html:
     """A piece of HTML that a notebook shows; IPython is no need of who only draws figures."""
 
     html: str
+
+    def __repr__(self) -> str:
+        return "<HTML>"  # what it shows would be stored a second time, as text
 
     def _repr_html_(self) -> str:
         return self.html

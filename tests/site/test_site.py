@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import http.server
 import json
-import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,10 +16,9 @@ from pathlib import Path
 import pytest
 
 import psl
+from browser import BROWSER, NO_BROWSER, offline_page
 
 SITE = Path(__file__).parents[2] / "book" / "_build" / "html"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
 PAGES = sorted(
     page.relative_to(SITE).as_posix()
     for page in SITE.rglob("*.html")
@@ -30,7 +28,7 @@ WITH_MATHS = {"notebooks/01-pairwise.html", "notebooks/02-surrogates.html", "not
 
 pytestmark = [
     pytest.mark.skipif(not PAGES, reason="the book has not been built: make book"),
-    pytest.mark.skipif(BROWSER is None, reason=f"no browser among {', '.join(BROWSERS)}"),
+    pytest.mark.skipif(BROWSER is None, reason=NO_BROWSER),
 ]
 
 LOOK = """() => {
@@ -75,15 +73,6 @@ def bases() -> Iterator[dict[str, str]]:
     yield {"http": f"http://127.0.0.1:{server.server_address[1]}/", "file": SITE.as_uri() + "/"}
     server.shutdown()
     server.server_close()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as tool:
-        browser = tool.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 def settle(page) -> None:
@@ -234,21 +223,12 @@ def test_size_stays_small() -> None:
     assert size < 25_000_000, f"the site weighs {size / 1e6:.1f} MB"
 
 
-def offline_page(browser, address: str) -> tuple:
-    """Open a page without a network; return it and the list that its scripts' errors go to."""
-    page = browser.new_context(offline=True).new_page()
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.goto(address)
-    return page, faults
-
-
 def test_the_explorer_moves_and_says_what_the_module_computes(browser, bases) -> None:
     """Offline, a key on the slider redraws the curves; the shares are the module's."""
     from companion.figures.explorer import STOPS, effective_share
 
     page, faults = offline_page(browser, bases["file"] + "notebooks/02-surrogates.html")
-    box = page.locator(".psl-explorer")
+    box = page.locator('[data-explorer="weights"]')
     curves = lambda: box.locator("path.curve").evaluate_all(  # noqa: E731
         "paths => paths.map(p => p.getAttribute('d'))"
     )
