@@ -1,22 +1,10 @@
 "use strict";
 (() => {
-  const { root, data, all, draw, start, drag, ticks, nice } =
+  const { root, data, all, draw, start, drag, ticks, nice, logSigma, logSum } =
     window.pslExplorer(document.currentScript);
   const [curves, bars] = all("svg"), [slide, heat] = all("input"), [at, tau] = all("output");
   const [pick, said] = ["select", ".said"].map((s) => root.querySelector(s));
   const cells = all(".live tbody tr").map((row) => [...row.querySelectorAll("td")]);
-  // log sigma of a score difference, equation (4.2).
-  const logSigma = {
-    exp: (d) => d,
-    tanh: (d) => Math.log1p(Math.tanh(d)),
-    atan: (d) => Math.log1p(Math.atan(d)),
-    relu: (d) => (d > -1 ? Math.log1p(d) : -Infinity),
-    softplus: (d) => Math.log1p(Math.exp(d)),
-  };
-  function logSum(values) {
-    const most = Math.max(...values);
-    return most + Math.log(values.reduce((a, v) => a + Math.exp(v - most), 0));
-  }
   // The four links, each a bound on the one before; the positive is one of the items.
   function links(score, temperature, activation) {
     const d = [0, ...data.scores.map((f) => f - score)];

@@ -81,7 +81,19 @@ window.pslExplorer = (script) => {
   // A number with its sign, in percent; a dash where there is none.
   const percent = (v) => (v === null || Number.isNaN(v) ? "\u2013"
     : `${v < 0 ? "\u2212" : "+"}${Math.abs(100 * v).toFixed(1)}%`);
+  // log sigma of a score difference, equation (4.2).
+  const logSigma = {
+    exp: (d) => d,
+    tanh: (d) => Math.log1p(Math.tanh(d)),
+    atan: (d) => Math.log1p(Math.atan(d)),
+    relu: (d) => (d > -1 ? Math.log1p(d) : -Infinity),
+    softplus: (d) => Math.log1p(Math.exp(d)),
+  };
+  function logSum(values) {
+    const most = Math.max(...values);
+    return most + Math.log(values.reduce((a, v) => a + Math.exp(v - most), 0));
+  }
   const ticks = (low, high, parts) => [low, high,
     [...Array(parts + 1).keys()].map((k) => low + (k / parts) * (high - low))];
-  return { root, data, all, draw, start, drag, ticks, nice, percent };
+  return { root, data, all, draw, start, drag, ticks, nice, percent, logSigma, logSum };
 };

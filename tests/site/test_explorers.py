@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 
 from browser import offline_page
+from companion.figures.ball_explorer import ball_explorer, worst_case_numbers
 from companion.figures.chain_explorer import SCORES, chain_explorer, chain_links
 from companion.figures.explorer import STOPS, weight_explorer
 from companion.figures.seeds_explorer import gain_spread, seeds_explorer
@@ -19,6 +21,7 @@ from companion.statistics import power, seeds_needed
 NAMES = {"sl": "exp", "psl-atan": "atan", "psl-relu": "relu", "psl-softplus": "softplus"}
 PSLS = {loss: sigma for loss, sigma in NAMES.items() if loss != "sl"}
 WHERE = {"dataset": "amazon-electronic", "setting": "iid", "backbone": "mf", "form": None}
+DIFFERENCES = (-0.9, -0.45, -0.2, -0.1, 0.0, 0.05, 0.3, 0.62)
 SPREAD = pd.DataFrame(
     [("Electronic", "psl-relu", -0.018, 0.045, 3), ("Health", "psl-relu", -0.005, 0.015, 5)],
     columns=["label", "loss", "low", "high", "seeds"],
@@ -44,6 +47,7 @@ def gains() -> dict[str, pd.DataFrame]:
 MADE: dict[str, Callable[[], str]] = {
     "weights": lambda: weight_explorer(NAMES, LABELS, COLOURS),
     "chain": lambda: chain_explorer(PSLS).html,
+    "ball": lambda: ball_explorer(DIFFERENCES, NAMES).html,
     "seeds": lambda: seeds_explorer(SPREAD).html,
     "table1": lambda: table_explorer(values(), gains()).html,
 }
@@ -157,6 +161,19 @@ def test_the_positive_is_dragged_with_the_mouse(opened) -> None:
     page.mouse.up()
     after = float(page.locator(".live input").first.input_value())
     assert before == "0.1" and after == pytest.approx(-0.43, abs=0.03)
+
+
+@pytest.mark.parametrize("loss", NAMES)
+def test_the_ball_has_the_modules_worst_case(opened, loss: str) -> None:
+    page = opened("ball")
+    page.locator(".live select").select_option(loss)
+    page.locator(".live input").focus()
+    for key, tau in (("Home", 0.025), ("ArrowRight", 0.03), ("End", 1.0)):
+        page.keyboard.press(key)
+        said = page.inner_text(".said").replace("\N{MINUS SIGN}", "-")
+        numbers = worst_case_numbers(DIFFERENCES, tau, NAMES[loss])
+        found = [float(x) for x in re.findall(r"-?\d+\.\d+", said)]
+        assert (found[0], found[2], found[3]) == pytest.approx(tuple(numbers.values()), abs=6e-3)
 
 
 @pytest.mark.parametrize(("place", "asked"), [(0, 0), (1, 0), (1, 1)])
