@@ -160,7 +160,7 @@ DARK = """() => {
     return (Math.max(...two) + 0.05) / (Math.min(...two) + 0.05);
   };
   const texts = '.cell_output td, .cell_output td a, .cell_output th, .psl-explorer .said, '
-    + 'figcaption p';
+    + 'figcaption p, .paper-tables .cell, .verdict-cards p, .verdict-cards dd';
   return {
     theme: document.documentElement.dataset.theme,
     faint: [...document.querySelectorAll(texts)].filter(e => e.innerText.trim())
@@ -266,6 +266,9 @@ def test_the_ledger_is_searched_and_a_row_has_an_address(browser, bases) -> None
     box.locator("input").fill("")
     box.get_by_role("button", name="reproduced").click()
     assert not rows.evaluate_all("rows => rows.some(row => row.hidden)") and not faults
+    lost = "all => all.filter(a => !document.getElementById(a.hash.slice(1))).map(a => a.hash)"
+    links = page.locator(".paper-tables a.cell, .verdict-cards a[href^='#']")
+    assert links.count() > 400 and links.evaluate_all(lost) == []
     page.context.close()
     plain = browser.new_context(java_script_enabled=False).new_page()
     plain.goto(bases["file"] + "notebooks/15-status.html")

@@ -30,7 +30,14 @@ def test_a_cell_leads_to_its_row_and_opens_the_list(browser, address: str) -> No
     cell = page.locator(".paper-tables a[href='#row-table-2-cd-mf-sl-ndcg-20']")
     assert cell.inner_text().split("\n")[1] == "not run"
     cell.click()
-    assert row.is_visible() and not faults
+    assert row.is_visible()
+    # A search that leaves the row out gives way to a link to it.
+    page.locator("input[type=search]").fill("gowalla")
+    assert not row.is_visible()
+    page.locator(".paper-tables a[href='#row-table-2-cd-mf-bpr-ndcg-20']").click()
+    assert page.locator("[id='row-table-2-cd-mf-bpr-ndcg-20']").is_visible()
+    assert row.is_visible() and page.locator("input[type=search]").input_value() == ""
+    assert not faults
     page.context.close()
 
 
