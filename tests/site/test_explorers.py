@@ -12,7 +12,7 @@ import pytest
 from browser import offline_page
 from companion.figures.ball_explorer import ball_explorer, worst_case_numbers
 from companion.figures.chain_explorer import SCORES, chain_explorer, chain_links
-from companion.figures.explorer import STOPS, weight_explorer
+from companion.figures.explorer import STOPS, effective_share, weight_explorer
 from companion.figures.seeds_explorer import gain_spread, seeds_explorer
 from companion.figures.style import COLOURS, LABELS
 from companion.figures.table_explorer import table_explorer
@@ -124,6 +124,19 @@ def test_without_a_script_there_is_a_table_or_a_word(opened, name: str) -> None:
         assert "static figures" in page.inner_text("body")
     else:
         assert page.locator("table:visible tbody tr").count() >= 4
+
+
+def test_the_weights_have_the_modules_shares(opened) -> None:
+    page = opened("weights")
+    page.locator(".live select").select_option("psl-atan")
+    page.locator(".live input").focus()
+    for key, tau in (("Home", STOPS[0]), ("ArrowRight", STOPS[1]), ("End", STOPS[-1])):
+        page.keyboard.press(key)
+        assert page.inner_text("output") == f"τ = {tau:g}"
+        for name, activation in (("PSL-atan", "atan"), ("SL", "exp")):
+            share = 100 * effective_share(activation, tau)
+            assert f"{name} {share:.1f} %" in page.inner_text(".said")
+        assert page.locator("path.curve").count() == 4
 
 
 @pytest.mark.parametrize(("keys", "tau"), [(("Home",), 0.025), (("End",), 1.0), ((), 0.2)])

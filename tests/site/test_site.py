@@ -223,32 +223,6 @@ def test_size_stays_small() -> None:
     assert size < 25_000_000, f"the site weighs {size / 1e6:.1f} MB"
 
 
-def test_the_explorer_moves_and_says_what_the_module_computes(browser, bases) -> None:
-    """Offline, a key on the slider redraws the curves; the shares are the module's."""
-    from companion.figures.explorer import STOPS, effective_share
-
-    page, faults = offline_page(browser, bases["file"] + "notebooks/02-surrogates.html")
-    box = page.locator('[data-explorer="weights"]')
-    curves = lambda: box.locator("path.curve").evaluate_all(  # noqa: E731
-        "paths => paths.map(p => p.getAttribute('d'))"
-    )
-    seen = [curves()]
-    box.locator("select").select_option("psl-atan")
-    box.locator("input").focus()
-    for key in ("Home", "ArrowRight", "End"):
-        page.keyboard.press(key)
-        tau = STOPS[{"Home": 0, "ArrowRight": 1, "End": -1}[key]]
-        seen.append(curves())
-        assert box.locator("output").inner_text() == f"τ = {tau:g}"
-        said = box.locator(".said").inner_text()
-        for name, activation in (("PSL-atan", "atan"), ("SL", "exp")):
-            assert f"{name} {100 * effective_share(activation, tau):.1f} %" in said
-    assert len({str(paths) for paths in seen}) == 4
-    assert all(len(paths) == 4 and all(paths) for paths in seen)
-    assert not faults
-    page.context.close()
-
-
 def test_the_ledger_is_searched_and_a_row_has_an_address(browser, bases) -> None:
     """Offline; rows of the same statement in other lists of the page stay as they are."""
     page, faults = offline_page(browser, bases["file"] + "notebooks/15-status.html#row-eq-2.1")

@@ -30,6 +30,5 @@ def test_a_cell_has_a_sign_its_interval_and_no_colour_where_the_seeds_cannot_tel
     assert cells == [*filled, "not-yet-run", "cannot-tell", "", ""]
     for text in ("+2.1% <span aria-hidden", "▲▲", "▼▼", "○", "<small>−7.0…−3.0</small>"):
         assert text in shown
-    assert "6 places and losses: of the 5 with several seeds 4 have an interval" in shown
-    assert "without zero, 2 after correction" in shown
+    assert "of 5 cells with several seeds 4 have a 95 % interval without zero, and 2 are" in shown
     assert shown.count('<th scope="row">') == 2
