@@ -46,8 +46,8 @@ def gain_matrix(table: pd.DataFrame) -> Html:
     told = several - found["open"]
     kept = found["ahead, corrected"] + found["behind, corrected"]
     caption = (
-        f"Gain over SL in NDCG@20: of {several} cells with several seeds {told} have a 95 % interval "
-        f"without zero, and {kept} are left after correction for all of them."
+        f"Gain over SL in NDCG@20: of {several} cells with several seeds {told} have a 95 % "
+        f"interval without zero, and {kept} are left after correction for all of them."
     )
     kinds = {
         kind: dict(zip(("name", "sign", "colour"), v, strict=True)) for kind, v in KINDS.items()
