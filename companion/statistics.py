@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy import special, stats
@@ -18,6 +20,7 @@ __all__ = [
     "power",
     "prediction_half_width",
     "robust_spread",
+    "seeds_needed",
     "sign_flip",
 ]
 
@@ -198,11 +201,35 @@ def power(effect: float, spread: float, count: int, level: float = 0.05) -> floa
         return 1.0 if effect else level
     freedom, shift = count - 1, abs(effect) / spread * math.sqrt(count)
     # The mean over the estimated spread; the non-central t of scipy is NaN for large shifts.
+    bars = special.stdtrit(freedom, 1 - level / 2) * _spread_estimates(freedom)
+    return float(np.mean(special.ndtr(shift - bars) + special.ndtr(-bars - shift)))
+
+
+@cache
+def _spread_estimates(freedom: int) -> np.ndarray:
+    """Return 4000 quantiles of an estimated standard deviation, in units of the true one."""
     middle = (np.arange(4000) + 0.5) / 4000
-    bars = special.stdtrit(freedom, 1 - level / 2) * np.sqrt(
-        stats.chi2.ppf(middle, freedom) / freedom
-    )
-    return float(np.mean(stats.norm.sf(bars - shift) + stats.norm.cdf(-bars - shift)))
+    estimates: np.ndarray = np.sqrt(stats.chi2.ppf(middle, freedom) / freedom)
+    return estimates
+
+
+def seeds_needed(
+    effect: float, spread: float, level: float = 0.05, wanted: float = 0.8, most: int = 1000
+) -> int | None:
+    """Return how many pairs find a true ``effect`` in a share ``wanted`` of the cases.
+
+    Parameters
+    ----------
+    effect, spread, level
+        As :func:`power` takes them.
+    wanted : float
+        The power to exceed.
+    most : int
+        Where more would be needed, the answer is ``None``.
+    """
+    counts = range(2, most + 1)
+    found = bisect_left(counts, True, key=lambda n: power(effect, spread, n, level) > wanted)
+    return counts[found] if found < len(counts) else None
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from companion.experiments import AXES, cell_command, cell_runs, cells
 from companion.records import METRICS, of_registered_data
-from companion.statistics import PairedDifference, interval, paired_difference
+from companion.statistics import PairedDifference, holm, interval, paired_difference
 from psl.training import RunConfig
 
 __all__ = ["contrasts", "forest", "gain", "gains", "gains_everywhere", "overview"]
@@ -165,13 +165,19 @@ def gains(
     return pd.DataFrame(rows)
 
 
-def gains_everywhere(records: list[dict[str, Any]], loss: str) -> pd.DataFrame:
-    """Return the rows of :func:`gains` in NDCG@20 of every place where a loss and SL were run."""
+def gains_everywhere(records: list[dict[str, Any]], *losses: str) -> pd.DataFrame:
+    """Return the rows of :func:`gains` in NDCG@20 of every place where a loss and SL were run.
+
+    Without a loss all of them.  A row's ``label`` is its place; ``corrected`` is its p-value by
+    Holm's method over the rows that have one.
+    """
     experiments = ("table1", "table2", "noise", "softplus", "health")
     every = pd.concat([gains(e, records, metrics=["ndcg@20"]) for e in experiments])
-    found = every[(every["loss"] == loss) & (every["seeds"] > 0)]
+    found = every[(every["loss"].isin(losses) | (not losses)) & (every["seeds"] > 0)]
     places = ["dataset", "setting", "backbone", "noise_ratio"]  # softplus has those of others too
-    return found.drop_duplicates(places).reset_index(drop=True)
+    found = found.drop_duplicates([*places, "loss"]).reset_index(drop=True)
+    names = [_place_name(row) for row in found.itertuples()]
+    return found.assign(label=names, corrected=holm(list(found["p"])))
 
 
 def forest(records: list[dict[str, Any]], loss: str = "psl-relu") -> pd.DataFrame:
@@ -185,11 +191,11 @@ def forest(records: list[dict[str, Any]], loss: str = "psl-relu") -> pd.DataFram
     """
     found = gains_everywhere(records, loss)
     found[["ours", "low", "high", "paper"]] *= 100
-    found["label"] = [_place_name(row) for row in found.itertuples()]
+    found["label"] += [f" ({seeds})" for seeds in found["seeds"]]
     return found
 
 
 def _place_name(row: Any) -> str:
     dataset = row.dataset.removeprefix("amazon-").capitalize().replace("Cd", "CD")
     ratio = f" {row.noise_ratio:g}" if pd.notna(row.noise_ratio) else ""
-    return f"{dataset}{SETTINGS[row.setting]}{ratio}{BACKBONES[row.backbone]} ({row.seeds})"
+    return f"{dataset}{SETTINGS[row.setting]}{ratio}{BACKBONES[row.backbone]}"

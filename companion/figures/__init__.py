@@ -4,9 +4,18 @@ Nothing here trains, evaluates or derives; the caller displays or saves the figu
 carry their names at their ends, so no figure needs colour alone to be read.
 """
 
+from companion.figures.gain_matrix import gain_matrix
+from companion.figures.paper_tables import paper_tables
 from companion.figures.results import by_seed, compare, differences, over
 from companion.figures.speed import scaling, ways
-from companion.figures.statuses import badge, ledger_filter, ledger_row, status_bar
+from companion.figures.statuses import (
+    badge,
+    ledger_filter,
+    ledger_row,
+    place_in_paper,
+    status_bar,
+    verdict_cards,
+)
 from companion.figures.style import COLOURS, LABELS, use_style
 from companion.figures.tabular import (
     Tabular,
@@ -42,6 +51,7 @@ __all__ = [
     "checked",
     "compare",
     "differences",
+    "gain_matrix",
     "gain_table",
     "gaps",
     "learning_curves",
@@ -51,7 +61,9 @@ __all__ = [
     "over",
     "overview_table",
     "pair_weights",
+    "paper_tables",
     "paths",
+    "place_in_paper",
     "popularity",
     "scalars",
     "scaling",
@@ -61,6 +73,7 @@ __all__ = [
     "tilts",
     "use_style",
     "value_table",
+    "verdict_cards",
     "ways",
     "weights",
 ]

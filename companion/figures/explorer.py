@@ -82,4 +82,6 @@ def weight_explorer(
         "taus": list(taus),
     }
     loss, tau = start
-    return render("explorer.html", data=data, loss=loss, step=list(taus).index(tau))
+    shown = {name: labels[name] for name in losses if name != reference}
+    step = list(taus).index(tau)
+    return render("weights.html", data=data, losses=shown, loss=loss, step=step)

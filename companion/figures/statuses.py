@@ -2,22 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
 
+from companion.figures.formulas import typeset
 from companion.pages import render
 
-__all__ = ["Html", "badge", "ledger_filter", "ledger_row", "status_bar"]
+__all__ = [
+    "MARKS",
+    "Html",
+    "badge",
+    "ledger_filter",
+    "ledger_row",
+    "place_in_paper",
+    "status_bar",
+    "verdict_cards",
+]
+
+# What tells the statuses apart where colour does not.
+MARKS = {
+    "verified": "✓",
+    "reproduced": "✓",
+    "within noise": "≈",
+    "cannot tell": "?",
+    "differs": "✗",
+    "not yet run": "–",
+}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Html:
     """A piece of HTML that a notebook shows; IPython is no need of who only draws figures."""
 
     html: str
+
+    def __repr__(self) -> str:
+        return "<HTML>"  # what it shows would be stored a second time, as text
 
     def _repr_html_(self) -> str:
         return self.html
@@ -63,9 +86,39 @@ def ledger_row(row: Mapping[str, Any], *, address: bool = False) -> tuple[Markup
     page, mark, anchor = row["chapter"].partition("#")
     place = Markup(' id="row-{}"').format(row["id"]) if address else ""
     what = Markup('{}<br><a href="{}.html{}{}"><code{}>{}</code></a> {}').format(
-        row["statement"], page, mark, anchor, place, row["id"], row["kind"]
+        typeset(row["statement"]), page, mark, anchor, place, row["id"], row["kind"]
     )
     text, found, command = row["evidence"].rpartition("psl ")
     if row["status"].startswith("not ") and found:
         return what, badge(row["status"]), Markup("{}<code>psl {}</code>").format(text, command)
     return what, badge(row["status"]), Markup("{}").format(row["evidence"])
+
+
+def verdict_cards(rows: Iterable[Mapping[str, Any]]) -> Html:
+    """Return a card for each row: what is said, what was found, how sure that is, and where.
+
+    Parameters
+    ----------
+    rows : iterable of mapping
+        As :func:`companion.claims.assess` returns them; few, for each is a card.
+    """
+    return Html(render("cards.html", marks=MARKS, rows=[_card(row) for row in rows]))
+
+
+def _card(row: Mapping[str, Any]) -> dict[str, Any]:
+    page, mark, anchor = row["chapter"].partition("#")
+    link = Markup('<a href="{}.html{}{}">{}</a>,').format(
+        page, mark, anchor, f"Chapter {int(page.partition('-')[0])}"
+    )
+    runs = len(row["runs"])
+    sure = f"{runs} recorded runs; " if runs else "Computed, without a run; tolerance: "
+    told = {"sure": f"{sure}{row['tolerance_source']}.", "chapter": link}
+    told |= {"statement": typeset(row["statement"]), "place": place_in_paper(row["section"])}
+    return {**row, **told}
+
+
+def place_in_paper(section: str) -> str:
+    """Write where in the paper a row of the ledger stands: ``A.3`` as ``Appendix A.3``."""
+    if section.startswith("Fig."):
+        return section.replace("Fig.", "Figure")
+    return f"{'Appendix' if section[0].isalpha() else 'Section'} {section}"

@@ -1,68 +1,99 @@
 "use strict";
-(() => {
-  const root = document.currentScript.closest(".psl-explorer");
+// What the explorers share: their data, the first showing, and a panel with axes.
+window.pslExplorer = (script) => {
+  const root = script.closest(".psl-explorer");
   const data = JSON.parse(root.querySelector('script[type="application/json"]').textContent);
-  const [surrogate, weight] = root.querySelectorAll("svg");
-  const [pick, slide, shown, said] =
-    ["select", "input", "output", ".said"].map((s) => root.querySelector(s));
-  const left = 42, right = 318, top = 22, bottom = 192;
-  const x = (d) => left + ((d + 1) / 2) * (right - left);
-  const nice = (v) => {
-    const p = 10 ** Math.floor(Math.log10(v));
-    return [1, 2, 5, 10].map((k) => k * p).find((k) => k >= v);
-  };
-  function softmax(curve, tau) {
-    const z = curve.log.map((v, k) => v / tau + curve.slope[k]);
-    const m = Math.max(...z), e = z.map((v) => Math.exp(v - m));
-    const s = e.reduce((a, b) => a + b, 0);
-    return e.map((v) => v / s);
-  }
-  function draw(svg, title, lines, low, high) {
-    const y = (v) => bottom - ((v - low) / (high - low)) * (bottom - top);
-    let out = `<text x="${left}" y="13">${title}</text>`;
-    for (let k = 0; k <= 4; k++) {
-      const v = low + (k / 4) * (high - low), d = -1 + k / 2;
+  const all = (selector) => [...root.querySelectorAll(selector)];
+  const left = 42, right = 318, top = 22, bottom = 192, pixel = new Map();
+  const escaped = (text) => text.replace(/[&<]/g, (c) => (c === "&" ? "&amp;" : "&lt;"));
+
+  // panel: title, xlabel, x and y as [low, high, ticks], xnames and ynames in place of the ticks'
+  // numbers, lines as {points, colour, label, dash, width}, dots as {x, y, colour, size}, texts as
+  // {x, y, text, colour}, and a vertical line at.
+  function draw(svg, panel) {
+    const scale = ([low, high], from, to) => (v) => from + ((v - low) / (high - low)) * (to - from);
+    const x = scale(panel.x, left, right), y = scale(panel.y, bottom, top);
+    pixel.set(svg, scale([left, right], panel.x[0], panel.x[1]));
+    const number = (v) => `${+v.toPrecision(3)}`.replace("-", "\u2212");
+    let out = `<text x="${left}" y="13">${escaped(panel.title)}</text>`;
+    panel.y[2].forEach((v, k) => {
       out += `<path d="M${left} ${y(v)}H${right}" stroke="#ddd"/>`
-        + `<text x="${left - 5}" y="${y(v) + 4}" text-anchor="end">${+v.toPrecision(3)}</text>`
-        + `<text x="${x(d)}" y="${bottom + 15}" text-anchor="middle">${d}</text>`;
-    }
-    out += `<text x="${(left + right) / 2}" y="${bottom + 32}" text-anchor="middle">`
-      + "score difference d</text>";
-    for (const line of lines) {
-      let path = "", pen = "M";
-      data.d.forEach((d, k) => {
-        const v = line.values[k];
-        if (v < low || v > high) { pen = "M"; return; }
-        path += `${pen}${x(d).toFixed(1)} ${y(v).toFixed(1)}`;
-        pen = "L";
-      });
-      out += `<path class="curve" d="${path}" fill="none" stroke-width="2" `
-        + `stroke="${line.colour}"/>`;
-    }
-    lines.forEach((line, k) => {
-      out += `<text x="${left + 8}" y="${top + 14 + 15 * k}" style="fill:${line.colour}">`
-        + `${line.label}</text>`;
+        + `<text x="${left - 5}" y="${y(v) + 4}" text-anchor="end">`
+        + `${panel.ynames ? panel.ynames[k] : number(v)}</text>`;
     });
+    panel.x[2].forEach((v, k) => {
+      const label = panel.xnames ? panel.xnames[k] : number(v);
+      out += `<text x="${x(v)}" y="${bottom + 15}" text-anchor="middle">${label}</text>`;
+    });
+    out += `<text x="${(left + right) / 2}" y="${bottom + 32}" text-anchor="middle">`
+      + `${escaped(panel.xlabel)}</text>`;
+    if (panel.at !== undefined) {
+      out += `<path class="at" d="M${x(panel.at)} ${top}V${bottom}" stroke="#777" stroke-dasharray="3 3"/>`;
+    }
+    panel.lines.forEach((line, k) => {
+      let path = "", pen = "M";
+      for (const [at, v] of line.points) {
+        if (v < panel.y[0] || v > panel.y[1]) { pen = "M"; continue; }
+        path += `${pen}${x(at).toFixed(1)} ${y(v).toFixed(1)}`;
+        pen = "L";
+      }
+      out += `<path class="curve" d="${path}" fill="none" stroke-width="${line.width || 2}" `
+        + `stroke="${line.colour}"${line.dash ? ' stroke-dasharray="3 2"' : ""}/>`;
+      if (line.label) {
+        out += `<text x="${(panel.names || left) + 8}" y="${top + 14 + 15 * k}" `
+          + `style="fill:${line.colour}">${escaped(line.label)}</text>`;
+      }
+    });
+    for (const text of panel.texts || []) {
+      out += `<text x="${x(text.x)}" y="${y(text.y)}" style="fill:${text.colour}">`
+        + `${escaped(text.text)}</text>`;
+    }
+    for (const dot of panel.dots || []) {
+      out += `<circle class="dot" cx="${x(dot.x).toFixed(1)}" cy="${y(dot.y).toFixed(1)}" `
+        + `r="${dot.size || 4}" fill="${dot.colour}"/>`;
+    }
     svg.innerHTML = out;
   }
-  function show() {
-    const tau = data.taus[slide.value];
-    const chosen = [data.curves[pick.value], data.curves[data.reference]];
-    const weights = chosen.map((c) => softmax(c, tau));
-    const lines = (values) => chosen.map((c, k) => (
-      { values: values[k], label: c.label, colour: c.colour }));
-    draw(surrogate, "log σ(d) / τ, nats", lines(chosen.map((c) => c.log.map((v) => v / tau))),
-      -20, 20);
-    const scaled = weights.map((w) => w.map((v) => v * w.length));
-    draw(weight, "weight of a pair, mean 1", lines(scaled), 0, nice(Math.max(...scaled.flat())));
-    const share = weights.map((w) => 1 / (w.length * w.reduce((a, v) => a + v * v, 0)));
-    const percent = share.map((v) => `${(100 * v).toFixed(1)} %`);
-    shown.textContent = `τ = ${tau}`;
-    slide.setAttribute("aria-valuetext", `${tau}`);
-    said.textContent = `Effective share of the pairs: ${chosen[0].label} ${percent[0]}, `
-      + `${chosen[1].label} ${percent[1]}.`;
+
+  // Show at once, and again whenever a knob moves.
+  function start(show) {
+    for (const knob of all("select, input")) knob.addEventListener("input", show);
+    root.querySelector(".live").hidden = false;
+    show();
   }
-  pick.addEventListener("input", show);
-  slide.addEventListener("input", show);
-  show();
-})();
+  // A finger or the mouse on a panel moves the slider; the slider itself is for the keyboard.
+  function drag(svg, slider, show) {
+    const move = (event) => {
+      if (!event.buttons) return;
+      const place = new DOMPoint(event.clientX, event.clientY);
+      slider.value = pixel.get(svg)(place.matrixTransform(svg.getScreenCTM().inverse()).x);
+      show();
+    };
+    svg.classList.add("drag");
+    svg.addEventListener("pointerdown", move);
+    svg.addEventListener("pointermove", move);
+  }
+  // The next of 1, 2, 5, 10 and so on.
+  const nice = (v) => {
+    const p = 10 ** Math.floor(Math.log10(v));
+    return [1, 2, 5, 10].map((k) => k * p).find((k) => k >= v * (1 - 1e-9));
+  };
+  // A number with its sign, in percent; a dash where there is none.
+  const percent = (v) => (v === null || Number.isNaN(v) ? "\u2013"
+    : `${v < 0 ? "\u2212" : "+"}${Math.abs(100 * v).toFixed(1)}%`);
+  // log sigma of a score difference, equation (4.2).
+  const logSigma = {
+    exp: (d) => d,
+    tanh: (d) => Math.log1p(Math.tanh(d)),
+    atan: (d) => Math.log1p(Math.atan(d)),
+    relu: (d) => (d > -1 ? Math.log1p(d) : -Infinity),
+    softplus: (d) => Math.log1p(Math.exp(d)),
+  };
+  function logSum(values) {
+    const most = Math.max(...values);
+    return most + Math.log(values.reduce((a, v) => a + Math.exp(v - most), 0));
+  }
+  const ticks = (low, high, parts) => [low, high,
+    [...Array(parts + 1).keys()].map((k) => low + (k / parts) * (high - low))];
+  return { root, data, all, draw, start, drag, ticks, nice, percent, logSigma, logSum };
+};

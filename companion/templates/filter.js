@@ -25,6 +25,20 @@
     said.textContent = asked ? `${shown} of ${rows.length} rows` : "";
   }
 
+  // A link to a row shows it, whatever is searched for and wherever it is folded.
+  function reveal(rows) {
+    const mark = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    if (!mark || !rows.some(({ row }) => row.contains(mark))) return;
+    if (mark.closest("tr").hidden) {
+      words.value = "";
+      buttons.forEach((button) => button.setAttribute("aria-pressed", "false"));
+      refresh(rows);
+    }
+    const fold = mark.closest("details");
+    if (fold) fold.open = true;
+    mark.scrollIntoView();
+  }
+
   document.addEventListener("DOMContentLoaded", () => {
     const rows = [...document.querySelectorAll("table.ledger [id^='row-']")].map((mark) => {
       const row = mark.closest("tr");
@@ -38,6 +52,8 @@
         refresh(rows);
       });
     }
+    window.addEventListener("hashchange", () => reveal(rows));
+    reveal(rows);
     box.hidden = false;
   });
 })();

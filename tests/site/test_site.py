@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import http.server
 import json
-import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,10 +16,9 @@ from pathlib import Path
 import pytest
 
 import psl
+from browser import BROWSER, NO_BROWSER, offline_page
 
 SITE = Path(__file__).parents[2] / "book" / "_build" / "html"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
 PAGES = sorted(
     page.relative_to(SITE).as_posix()
     for page in SITE.rglob("*.html")
@@ -30,7 +28,7 @@ WITH_MATHS = {"notebooks/01-pairwise.html", "notebooks/02-surrogates.html", "not
 
 pytestmark = [
     pytest.mark.skipif(not PAGES, reason="the book has not been built: make book"),
-    pytest.mark.skipif(BROWSER is None, reason=f"no browser among {', '.join(BROWSERS)}"),
+    pytest.mark.skipif(BROWSER is None, reason=NO_BROWSER),
 ]
 
 LOOK = """() => {
@@ -75,15 +73,6 @@ def bases() -> Iterator[dict[str, str]]:
     yield {"http": f"http://127.0.0.1:{server.server_address[1]}/", "file": SITE.as_uri() + "/"}
     server.shutdown()
     server.server_close()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as tool:
-        browser = tool.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 def settle(page) -> None:
@@ -171,7 +160,7 @@ DARK = """() => {
     return (Math.max(...two) + 0.05) / (Math.min(...two) + 0.05);
   };
   const texts = '.cell_output td, .cell_output td a, .cell_output th, .psl-explorer .said, '
-    + 'figcaption p';
+    + 'figcaption p, .paper-tables .cell, .verdict-cards p, .verdict-cards dd';
   return {
     theme: document.documentElement.dataset.theme,
     faint: [...document.querySelectorAll(texts)].filter(e => e.innerText.trim())
@@ -234,41 +223,6 @@ def test_size_stays_small() -> None:
     assert size < 25_000_000, f"the site weighs {size / 1e6:.1f} MB"
 
 
-def offline_page(browser, address: str) -> tuple:
-    """Open a page without a network; return it and the list that its scripts' errors go to."""
-    page = browser.new_context(offline=True).new_page()
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.goto(address)
-    return page, faults
-
-
-def test_the_explorer_moves_and_says_what_the_module_computes(browser, bases) -> None:
-    """Offline, a key on the slider redraws the curves; the shares are the module's."""
-    from companion.figures.explorer import STOPS, effective_share
-
-    page, faults = offline_page(browser, bases["file"] + "notebooks/02-surrogates.html")
-    box = page.locator(".psl-explorer")
-    curves = lambda: box.locator("path.curve").evaluate_all(  # noqa: E731
-        "paths => paths.map(p => p.getAttribute('d'))"
-    )
-    seen = [curves()]
-    box.locator("select").select_option("psl-atan")
-    box.locator("input").focus()
-    for key in ("Home", "ArrowRight", "End"):
-        page.keyboard.press(key)
-        tau = STOPS[{"Home": 0, "ArrowRight": 1, "End": -1}[key]]
-        seen.append(curves())
-        assert box.locator("output").inner_text() == f"τ = {tau:g}"
-        said = box.locator(".said").inner_text()
-        for name, activation in (("PSL-atan", "atan"), ("SL", "exp")):
-            assert f"{name} {100 * effective_share(activation, tau):.1f} %" in said
-    assert len({str(paths) for paths in seen}) == 4
-    assert all(len(paths) == 4 and all(paths) for paths in seen)
-    assert not faults
-    page.context.close()
-
-
 def test_the_ledger_is_searched_and_a_row_has_an_address(browser, bases) -> None:
     """Offline; rows of the same statement in other lists of the page stay as they are."""
     page, faults = offline_page(browser, bases["file"] + "notebooks/15-status.html#row-eq-2.1")
@@ -286,6 +240,9 @@ def test_the_ledger_is_searched_and_a_row_has_an_address(browser, bases) -> None
     box.locator("input").fill("")
     box.get_by_role("button", name="reproduced").click()
     assert not rows.evaluate_all("rows => rows.some(row => row.hidden)") and not faults
+    lost = "all => all.filter(a => !document.getElementById(a.hash.slice(1))).map(a => a.hash)"
+    links = page.locator(".paper-tables a.cell, .verdict-cards a[href^='#']")
+    assert links.count() > 400 and links.evaluate_all(lost) == []
     page.context.close()
     plain = browser.new_context(java_script_enabled=False).new_page()
     plain.goto(bases["file"] + "notebooks/15-status.html")

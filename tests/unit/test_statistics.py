@@ -18,6 +18,7 @@ from companion.statistics import (
     power,
     prediction_half_width,
     robust_spread,
+    seeds_needed,
     sign_flip,
 )
 
@@ -192,3 +193,10 @@ def test_power_of_a_large_effect_and_without_spread() -> None:
     assert power(1.0, 0.0, 5) == 1.0 and power(0.0, 0.0, 5) == 0.05
     with pytest.raises(ValueError, match="two pairs"):
         power(1.0, 1.0, 1)
+
+
+def test_the_seeds_that_are_needed_are_the_first_that_suffice() -> None:
+    count = seeds_needed(0.02, 0.013, 0.05 / 6)
+    assert count is not None
+    assert power(0.02, 0.013, count, 0.05 / 6) > 0.8 >= power(0.02, 0.013, count - 1, 0.05 / 6)
+    assert seeds_needed(0.5, 0.0) == 2 and seeds_needed(1e-5, 1.0) is None

@@ -121,6 +121,16 @@ def test_a_place_of_two_experiments_counts_once() -> None:
     row = one(table, dataset="amazon-electronic", setting="iid")
     assert len(table) == 1 and row["ours"] == pytest.approx(0.2) and row["metric"] == "ndcg@20"
     assert gains_everywhere(runs, "psl-tanh").empty  # none under noise, and that is no error
+    assert row["label"] == "Electronic" and math.isnan(row["corrected"])
+
+
+def test_every_loss_is_asked_and_their_p_values_are_corrected_together() -> None:
+    values = {"sl": (1, 2, 3), "psl-relu": (1.1, 2.2, 3.1), "psl-tanh": (1, 2.1, 3.1)}
+    runs = [record(loss, s, v / 50) for loss, some in values.items() for s, v in enumerate(some)]
+    table = gains_everywhere(runs).set_index("loss")
+    assert set(table.index) == {"psl-relu", "psl-tanh"}
+    small, large = sorted(table["p"])
+    assert sorted(table["corrected"]) == pytest.approx([2 * small, max(2 * small, large)])
 
 
 def test_what_waits_stands_in_the_caption_with_its_command() -> None:

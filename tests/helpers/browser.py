@@ -1,0 +1,18 @@
+"""A headless Chromium for the tests of pages."""
+
+from __future__ import annotations
+
+import shutil
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
+NO_BROWSER = f"no browser among {', '.join(BROWSERS)}"
+
+
+def offline_page(browser, address: str, **context) -> tuple:
+    """Open a page without a network; return it and the list that its scripts' errors go to."""
+    page = browser.new_context(offline=True, **context).new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.goto(address)
+    return page, faults
