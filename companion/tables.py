@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import pandas as pd
@@ -46,8 +47,9 @@ def overview(
     DataFrame
         The axes of the grid, with the temperature and the number of negatives of the run where
         it has a configuration; ``metric``; ``paper``, the printed value; ``ours``, the mean over
-        seeds, with its 95 % interval ``low`` to ``high`` and the number of ``seeds``; ``command``,
-        which records the first seed.  What is not printed or not recorded is NaN.
+        seeds, with its 95 % interval ``low`` to ``high`` and the number of ``seeds``; ``runs``,
+        their ids; ``command``, which records the first seed.  What is not printed or not recorded
+        is NaN.
     """
     chosen, rows = None if seeds is None else set(seeds), []
     records = of_registered_data(records)
@@ -64,6 +66,7 @@ def overview(
             if runs:
                 ours = interval([r["metrics"][metric] for r in runs.values()])
                 row |= {"ours": ours.mean, "low": ours.low, "high": ours.high}
+            row["runs"] = _ids(runs.values())
             row["command"] = cell_command(place.config) if place.config else ""
             rows.append(row)
     return pd.DataFrame(rows)
@@ -73,12 +76,24 @@ def gain(
     records: list[dict[str, Any]], config: RunConfig, over: RunConfig, metric: str
 ) -> PairedDifference | None:
     """Compare two cells on the seeds that both have; ``None`` without one."""
+    return _gain(records, config, over, metric)[0]
+
+
+def _gain(
+    records: list[dict[str, Any]], config: RunConfig, over: RunConfig, metric: str
+) -> tuple[PairedDifference | None, str]:
+    """Return what two cells differ by on the seeds that both have, and the ids of those runs."""
     ours, other = (cell_runs(records, c) for c in (config, over))
     shared = sorted(ours.keys() & other.keys())
     if not shared:
-        return None
-    mine, base = ([r[seed]["metrics"][metric] for seed in shared] for r in (ours, other))
-    return paired_difference(mine, base)
+        return None, ""
+    pair = [[r[seed] for seed in shared] for r in (ours, other)]
+    mine, base = ([run["metrics"][metric] for run in runs] for runs in pair)
+    return paired_difference(mine, base), _ids(chain(*pair))
+
+
+def _ids(runs: Iterable[Mapping[str, Any]]) -> str:
+    return " ".join(run["run_id"] for run in runs)
 
 
 def contrasts(
@@ -101,15 +116,16 @@ def contrasts(
     DataFrame
         For :func:`companion.figures.differences`: ``label``, with the number of seeds that both
         cells have in brackets, the ``loss`` of the first cell, ``ours`` with its 95 % interval
-        ``low`` to ``high``, in percent of the second cell, and ``seeds``.  A pair without a shared
-        seed has no row.
+        ``low`` to ``high``, in percent of the second cell, ``seeds`` and the ids of their ``runs``.
+        A pair without a shared seed has no row.
     """
     rows, records = [], of_registered_data(records)
     for name, (config, over) in pairs.items():
-        found = gain(records, config, over, metric)
+        found, runs = _gain(records, config, over, metric)
         if found is None:
             continue
         row = {"label": f"{name} ({found.count})", "loss": config.loss, "seeds": found.count}
+        row["runs"] = runs
         ends = {end: 100 * getattr(found, end) / found.other for end in ("low", "high")}
         rows.append(row | {"ours": 100 * found.relative, **ends, "paper": math.nan})
     return pd.DataFrame(rows, columns=None if rows else ["label", "loss", "seeds", "ours"])
@@ -138,7 +154,8 @@ def gains(
         The axes of the grid; ``metric``; ``paper``, the gain in the printed values; ``ours``, the
         mean gain over the seeds of both, with its 95 % interval ``low`` to ``high``; all four in
         parts of the other loss.  ``p``, of the paired t-test; ``r``, the correlation over the
-        seeds; the number of ``seeds``.  What is not printed or not recorded is NaN.
+        seeds; the number of ``seeds``; the ids of both cells' ``runs``.  What is not printed or not
+        recorded is NaN.
     """
     rows, records = [], of_registered_data(records)
     place_of = tuple(axis for axis in AXES if axis not in ("loss", "form"))
@@ -154,9 +171,9 @@ def gains(
             row["seeds"] = 0
             if metric in place.printed and metric in base.printed:
                 row["paper"] = place.printed[metric] / base.printed[metric] - 1
-            found = None
+            found, row["runs"] = None, ""
             if place.config is not None and base.config is not None:
-                found = gain(records, place.config, base.config, metric)
+                found, row["runs"] = _gain(records, place.config, base.config, metric)
             if found is not None:
                 ends = {end: getattr(found, end) / found.other for end in ("low", "high")}
                 row |= {"ours": found.relative, **ends, "p": found.p_value}

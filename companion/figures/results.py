@@ -12,11 +12,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from companion.figures.labels import label_ends
+from companion.figures.source import keeps_data
 from companion.figures.style import LABELS, colour_of, line_of, metric_name
 
 __all__ = ["by_seed", "compare", "differences", "over"]
 
 
+@keeps_data
 def compare(table: pd.DataFrame) -> Figure:
     """Draw the printed value (dashed) beside ours (solid), one panel a metric.
 
@@ -61,6 +63,7 @@ def _draw_result(axes: Axes, y: int, row: Any) -> None:
     axes.vlines(row.paper, y - 0.36, y + 0.36, color=shade, linestyle=(0, (2, 1.2)))
 
 
+@keeps_data
 def differences(table: pd.DataFrame, xlabel: str) -> Figure:
     """Draw a difference for each row with its interval, and the printed value dashed.
 
@@ -86,6 +89,7 @@ def differences(table: pd.DataFrame, xlabel: str) -> Figure:
     return figure
 
 
+@keeps_data
 def by_seed(table: pd.DataFrame) -> Figure:
     """Draw every run, one panel a metric: a column for each loss, a grey line for each seed.
 
@@ -118,6 +122,7 @@ def by_seed(table: pd.DataFrame) -> Figure:
     return figure
 
 
+@keeps_data
 def over(
     table: pd.DataFrame,
     varied: str,

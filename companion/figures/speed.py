@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from companion.figures.labels import name_ends
+from companion.figures.source import keeps_data
 from companion.figures.style import NEUTRALS
 
 __all__ = ["scaling", "ways"]
@@ -25,6 +26,7 @@ _LINES = (
 )
 
 
+@keeps_data
 def scaling(table: pd.DataFrame) -> Figure:
     """Draw seconds over each size that was varied, both axes logarithmic, four panels.
 
@@ -63,6 +65,7 @@ def scaling(table: pd.DataFrame) -> Figure:
     return figure
 
 
+@keeps_data
 def ways(table: pd.DataFrame) -> Figure:
     """Draw what each way to one result takes, a bar each with its milliseconds, a panel a machine.
 

@@ -12,6 +12,8 @@ import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from companion.figures.source import svg
+
 __all__ = [
     "COLOURS",
     "LABELS",
@@ -61,14 +63,14 @@ METRICS = {"ndcg": "NDCG", "recall": "Recall", "mrr": "MRR"}
 
 
 def use_style() -> None:
-    """Apply the style of the book; inside a notebook, draw figures as SVG without a date."""
+    """Apply the style of the book; inside a notebook, show figures as SVG with their data."""
     with as_file(files("companion.figures") / "book.mplstyle") as path:
         matplotlib.style.use(path)
     ipython = sys.modules.get("IPython")
-    if ipython is not None and ipython.get_ipython() is not None:
-        from matplotlib_inline.backend_inline import set_matplotlib_formats
-
-        set_matplotlib_formats("svg", metadata={"Date": None})
+    if ipython is not None and (shell := ipython.get_ipython()) is not None:
+        formatters = shell.display_formatter.formatters
+        formatters["image/png"].pop(Figure, None)
+        formatters["image/svg+xml"].for_type(Figure, svg)
 
 
 def colour_of(name: str) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from companion.figures.labels import label_ends, name_ends
+from companion.figures.source import keeps_data
 from companion.figures.style import COLOURS, LABELS, NEUTRALS, line_of, looks, one_panel
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
 ]
 
 
+@keeps_data
 def activations(d: np.ndarray, curves: Mapping[str, np.ndarray]) -> Figure:
     """Draw surrogate activations over the score difference.
 
@@ -38,6 +40,7 @@ def activations(d: np.ndarray, curves: Mapping[str, np.ndarray]) -> Figure:
     return _over_difference(d, curves, "activation σ(d)")
 
 
+@keeps_data
 def chain(d: np.ndarray, curves: Mapping[str, np.ndarray], links: Sequence[str]) -> Figure:
     """Draw three curves that bound one another, the lowest first, and name what lies between.
 
@@ -68,11 +71,13 @@ def chain(d: np.ndarray, curves: Mapping[str, np.ndarray], links: Sequence[str])
     return figure
 
 
+@keeps_data
 def weights(d: np.ndarray, curves: Mapping[str, np.ndarray]) -> Figure:
     """Draw the weight that each loss gives to a pair; arguments as :func:`activations`."""
     return _over_difference(d, curves, "normalised gradient weight")
 
 
+@keeps_data
 def pair_weights(
     edges: np.ndarray,
     densities: Mapping[str, np.ndarray],
@@ -116,6 +121,7 @@ def pair_weights(
     return figure
 
 
+@keeps_data
 def budget(tau: np.ndarray, parts: Mapping[str, np.ndarray]) -> Figure:
     """Draw what the distance from a metric to a loss is made of, stacked, over the temperature.
 
@@ -140,6 +146,7 @@ def budget(tau: np.ndarray, parts: Mapping[str, np.ndarray]) -> Figure:
     return figure
 
 
+@keeps_data
 def temperatures(
     eta: np.ndarray,
     tau: np.ndarray,
@@ -179,6 +186,7 @@ def temperatures(
     return figure
 
 
+@keeps_data
 def gaps(eta: np.ndarray, routes: Mapping[str, np.ndarray], bounds: Mapping[str, float]) -> Figure:
     """Draw how far two solutions of the same problem lie apart, on logarithmic axes.
 
@@ -205,6 +213,7 @@ def gaps(eta: np.ndarray, routes: Mapping[str, np.ndarray], bounds: Mapping[str,
     return figure
 
 
+@keeps_data
 def tilts(losses: np.ndarray, ratios: Mapping[str, np.ndarray]) -> Figure:
     """Draw worst-case weights relative to the uniform ones, over the item's loss.
 
@@ -227,6 +236,7 @@ def tilts(losses: np.ndarray, ratios: Mapping[str, np.ndarray]) -> Figure:
     return figure
 
 
+@keeps_data
 def paths(curves: Mapping[str, np.ndarray]) -> Figure:
     """Draw curves on the unit sphere, projected along their common start.
 
@@ -265,6 +275,7 @@ def paths(curves: Mapping[str, np.ndarray]) -> Figure:
 LOOK = ("color", "linestyle")
 
 
+@keeps_data
 def lines(x: np.ndarray, curves: Mapping[str, np.ndarray], xlabel: str, ylabel: str) -> Figure:
     """Draw a family of curves over one axis, each with its name at its end.
 

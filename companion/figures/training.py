@@ -11,11 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from companion.figures.labels import label_ends, name_ends
+from companion.figures.source import keeps_data
 from companion.figures.style import colour_of, line_of, looks, one_panel
 
 __all__ = ["learning_curves", "popularity", "scalars"]
 
 
+@keeps_data
 def popularity(curves: Mapping[str, np.ndarray]) -> Figure:
     """Draw which part of the interactions the most popular items hold.
 
@@ -39,6 +41,7 @@ def popularity(curves: Mapping[str, np.ndarray]) -> Figure:
     return figure
 
 
+@keeps_data
 def learning_curves(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
     """Draw validation NDCG@20 over epochs.
 
@@ -64,6 +67,7 @@ def learning_curves(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure
     return figure
 
 
+@keeps_data
 def scalars(paths: Mapping[str, pd.DataFrame]) -> Figure:
     """Draw how a few scalars move, one panel for each rule.
 

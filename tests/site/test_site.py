@@ -6,30 +6,17 @@ Build first (`make book`); without a site or a browser these tests are skipped a
 
 from __future__ import annotations
 
-import functools
-import http.server
 import json
-import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 import psl
-from browser import BROWSER, NO_BROWSER, offline_page
+from browser import offline_page
+from site_pages import NEEDS_SITE, PAGES, READ, SITE, settle
 
-SITE = Path(__file__).parents[2] / "book" / "_build" / "html"
-PAGES = sorted(
-    page.relative_to(SITE).as_posix()
-    for page in SITE.rglob("*.html")
-    if "_static" not in page.parts and "_sources" not in page.parts
-)
 WITH_MATHS = {"notebooks/01-pairwise.html", "notebooks/02-surrogates.html", "notebooks/03-dro.html"}
 
-pytestmark = [
-    pytest.mark.skipif(not PAGES, reason="the book has not been built: make book"),
-    pytest.mark.skipif(BROWSER is None, reason=NO_BROWSER),
-]
+pytestmark = NEEDS_SITE
 
 LOOK = """() => {
   const images = [...document.images];
@@ -55,32 +42,6 @@ LOOK = """() => {
     heading: document.querySelectorAll('.bd-article h1').length,
   }
 }"""
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    """A server that does not log."""
-
-    def log_message(self, *arguments: object) -> None:
-        pass
-
-
-@pytest.fixture(scope="module")
-def bases() -> Iterator[dict[str, str]]:
-    server = http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(Quiet, directory=str(SITE))
-    )
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield {"http": f"http://127.0.0.1:{server.server_address[1]}/", "file": SITE.as_uri() + "/"}
-    server.shutdown()
-    server.server_close()
-
-
-def settle(page) -> None:
-    """Wait until formulas are typeset and fonts are there."""
-    page.evaluate("""async () => {
-      if (window.MathJax && window.MathJax.startup) await window.MathJax.startup.promise;
-      await document.fonts.ready;
-    }""")
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -130,7 +91,7 @@ PHONE = """() => ({
 })"""
 
 
-@pytest.mark.parametrize("name", [name for name in PAGES if name != "index.html"])
+@pytest.mark.parametrize("name", READ)
 def test_page_on_a_phone(browser, bases: dict[str, str], name: str) -> None:
     page = browser.new_page(viewport={"width": 420, "height": 900})
     try:

@@ -50,3 +50,14 @@ def test_the_paper_is_the_same_in_the_bibliography() -> None:
         " and ".join(f"{a['family-names']}, {a['given-names']}" for a in PAPER["authors"]) in plain
     )
     assert PAPER["url"] in plain and f"= {PAPER['year']}," in plain
+
+
+def test_the_first_page_cites_the_companion_as_the_file_does() -> None:
+    page = (ROOT / "book" / "index.md").read_text("utf-8")
+    entry = page.partition("@software{pslcompanion,")[2].partition("\n}\n")[0]
+    plain = " ".join(entry.replace("{", "").replace("}", "").split())
+    assert CITATION["title"] in plain and f"version = {CITATION['version']}," in plain
+    assert f"author = {CITATION['authors'][0]['name']}," in plain
+    copyright = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))["copyright"]
+    assert f"year = {copyright}," in plain
+    assert "doi" not in plain and "url" not in plain  # it has none yet

@@ -1,0 +1,134 @@
+"""A figure that can be taken along: SVG, PNG and its data, and which runs it was drawn from.
+
+* The file of a figure is named after it: ``fig-noise.svg``, not a hash.
+* The figure is a link to its SVG, which a script shows large; on a phone it scrolls in its box.
+* Its data lie in the SVG as a description (``companion.figures``); the site has them as a CSV file
+  beside it, and not twice.
+"""
+
+from __future__ import annotations
+
+import csv
+import html
+import re
+from functools import cache
+from io import BytesIO, StringIO
+from pathlib import Path
+from typing import Any
+
+import resvg_py
+from docutils import nodes
+from PIL import Image
+from sphinx.application import Sphinx
+from sphinx.util.osutil import relative_uri
+
+DESCRIPTION = re.compile(r"\s*<dc:description>(.*?)</dc:description>", re.DOTALL)
+
+
+def data_of(svg: str) -> str:
+    """Return what an SVG of the book was drawn from, as CSV; empty without it."""
+    found = DESCRIPTION.search(svg)
+    return html.unescape(found[1]) if found else ""
+
+
+@cache
+def recorded(results: Path) -> dict[str, dict[str, Any]]:
+    """Return the run records by their id."""
+    from companion import records
+
+    return {record["run_id"]: record for record in records.read(results)}
+
+
+def runs_of(data: str, known: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return what the runs in the column ``runs`` have in common; empty without one."""
+    ids = {run for row in csv.DictReader(StringIO(data)) for run in (row.get("runs") or "").split()}
+    if not ids:
+        return {}
+    runs = [known[run] for run in sorted(ids)]
+    filters = {
+        "experiment": {run["experiment"] for run in runs},
+        **{axis: {r["config"][axis] for r in runs} for axis in ("dataset", "setting", "backbone")},
+    }
+    asked = [f"--{key} {value}" for key, values in filters.items() for value in sorted(values)]
+    return {
+        "count": len(runs),
+        "seeds": sorted({run["config"]["seed"] for run in runs}),
+        "devices": sorted({run["device"] for run in runs}),
+        "digests": sorted({run["code_digest"] for run in runs}),
+        "again": " ".join(["psl records rerun", *asked]),
+    }
+
+
+def take_figures(app: Sphinx, doctree: nodes.document) -> None:
+    """Name the file of each figure of a page, link it, and write below it what it came from."""
+    if app.builder.format != "html":
+        return
+    from companion.pages import render
+
+    root, page = Path(app.srcdir), app.env.docname
+    here = app.builder.get_target_uri(page)
+    chapter = f"notebooks/{Path(page).name}.ipynb"
+    for figure in doctree.findall(nodes.figure):
+        image = next(iter(figure.findall(nodes.image)), None)
+        if image is None or not figure["names"] or not image["uri"].endswith(".svg"):
+            continue
+        name, uri = figure["names"][0], image["uri"]
+        pages, _ = app.env.images[uri]
+        app.env.images[uri] = (pages, f"{name}.svg")
+        app.env.companion_figures[name] = page  # type: ignore[attr-defined]
+        file = relative_uri(here, f"_images/{name}")
+        link = nodes.reference("", "", refuri=f"{file}.svg", internal=True, classes=["figure-zoom"])
+        image.replace_self(link)
+        link += image
+        data = data_of((root / uri).read_text("utf-8"))
+        kinds = ("SVG", "PNG", "CSV") if data else ("SVG", "PNG")
+        source = render(
+            "figure.html",
+            links={kind: f"{file}.{kind.lower()}" for kind in kinds},
+            command=f"make notebooks NOTEBOOKS={chapter}"
+            if (root / chapter).exists()
+            else "make book",
+            runs=runs_of(data, recorded(root / "results")),
+            records=relative_uri(here, "data/runs.jsonl"),
+        )
+        figure.insert(len(figure), nodes.legend("", nodes.raw("", source, format="html")))
+
+
+def write_files(app: Sphinx, exception: Exception | None) -> None:
+    """Write the PNG and the data beside each figure; an SVG of an earlier build has them."""
+    if exception is not None or app.builder.format != "html":
+        return
+    folder = Path(app.outdir) / "_images"
+    for name in app.env.companion_figures:  # type: ignore[attr-defined]
+        path = folder / f"{name}.svg"
+        text = path.read_text("utf-8")
+        if data := data_of(text):
+            path.with_suffix(".csv").write_text(data, "utf-8")
+            path.write_text(text := DESCRIPTION.sub("", text), "utf-8")
+        elif path.with_suffix(".png").exists():
+            continue
+        drawn = bytes(resvg_py.svg_to_bytes(svg_string=text, dpi=192, skip_system_fonts=True))
+        # A figure has few colours: a palette of them makes the file half as large.
+        image = Image.open(BytesIO(drawn)).convert("RGB").quantize(128)
+        image.save(path.with_suffix(".png"), optimize=True)
+
+
+def start(app: Sphinx) -> None:
+    """Remember the figures of pages that are not read again."""
+    if not hasattr(app.env, "companion_figures"):
+        app.env.companion_figures = {}  # type: ignore[attr-defined]
+
+
+def forget(app: Sphinx, env: Any, docname: str) -> None:
+    """Forget the figures of a page that is read again."""
+    known = getattr(env, "companion_figures", {})
+    env.companion_figures = {name: page for name, page in known.items() if page != docname}
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register with Sphinx."""
+    app.connect("builder-inited", start, priority=900)
+    app.connect("env-purge-doc", forget)
+    app.connect("doctree-read", take_figures, priority=900)
+    app.connect("build-finished", write_files, priority=200)
+    return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": True}

@@ -1,0 +1,79 @@
+"""A figure brings the data it was drawn from, and the book says which runs they come from."""
+
+from __future__ import annotations
+
+import sys
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from companion import figures
+from companion.figures.source import svg
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "book" / "_ext"))
+import figure_files  # noqa: E402
+
+D = np.linspace(-1, 1, 5)
+ROWS = pd.DataFrame(
+    {"loss": ["sl", "psl-relu"], "metric": "ndcg@20", "paper": [0.1, 0.2], "ours": [0.3, 0.4]}
+)
+
+
+def data(figure) -> pd.DataFrame:
+    return pd.read_csv(StringIO(figure_files.data_of(svg(figure))))
+
+
+def test_a_table_comes_out_as_it_went_in() -> None:
+    pd.testing.assert_frame_equal(data(figures.compare(ROWS)), ROWS)
+
+
+def test_curves_are_columns_beside_their_axis() -> None:
+    found = data(figures.weights(D, {"sl": D**2, 'a "b" & <c>': D + 1}))
+    assert list(found) == ["d", "sl", 'a "b" & <c>']
+    np.testing.assert_allclose(found["sl"], D**2)
+
+
+def test_points_and_tables_by_name_stand_below_one_another() -> None:
+    points = {"sl": [{"epoch": 5, "ndcg@20": 0.1}], "bpr": [{"epoch": 5, "ndcg@20": 0.2}]}
+    found = data(figures.learning_curves(points))
+    assert list(found["of"]) == ["sl", "bpr"] and list(found["ndcg@20"]) == [0.1, 0.2]
+    moved = data(figures.scalars({"rule": pd.DataFrame({"a": [1.0, 2.0]})}))
+    assert list(moved["of"]) == ["rule", "rule"] and list(moved["a"]) == [1.0, 2.0]
+
+
+def test_arrays_of_unequal_length_are_filled_up() -> None:
+    found = data(figures.pair_weights(D, {"positive": np.ones(4)}, {"sl": np.ones(4)}, 0.0))
+    assert len(found) == 5 and np.isnan(found["sl"].iloc[-1])
+
+
+def test_the_same_bytes_each_time() -> None:
+    figures.use_style()
+    assert svg(figures.compare(ROWS)) == svg(figures.compare(ROWS))
+
+
+def record(run: str, seed: int, device: str) -> dict:
+    config = {"dataset": "gowalla", "setting": "iid", "backbone": "mf", "seed": seed}
+    known = {"experiment": "table1", "device": device, "code_digest": "abc"}
+    return {"run_id": run, "config": config, **known}
+
+
+def test_runs_are_told_by_what_they_share() -> None:
+    known = {r["run_id"]: r for r in (record("a", 1, "cpu"), record("b", 0, "gpu"))}
+    assert figure_files.runs_of("loss,runs\nsl,a b\nbpr,a\nbsl,\n", known) == {
+        "count": 2,
+        "seeds": [0, 1],
+        "devices": ["cpu", "gpu"],
+        "digests": ["abc"],
+        "again": "psl records rerun --experiment table1 --dataset gowalla --setting iid "
+        "--backbone mf",
+    }
+    assert figure_files.runs_of("loss\nsl\n", known) == {}
+
+
+def test_a_run_without_a_record_ends_the_build() -> None:
+    with pytest.raises(KeyError):
+        figure_files.runs_of("runs\nc\n", {})
