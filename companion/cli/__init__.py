@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from companion.cli import claims, data, door, evaluate, recommend, records, run, train
+from companion.cli import claims, data, doctor, door, evaluate, recommend, records, run, train
 from companion.cli.console import say
 
 __all__ = ["app", "main"]
@@ -19,6 +19,7 @@ app.command("train")(train.train_command)
 app.command("evaluate")(evaluate.evaluate_command)
 app.command("recommend")(recommend.recommend_command)
 app.command("run")(run.run_command)
+app.command("doctor")(doctor.doctor_command)
 app.command("claims")(claims.claims_command)
 
 
