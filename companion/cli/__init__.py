@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from companion.cli import claims, data, doctor, door, evaluate, recommend, records, run, train
+from companion.cli import claims, data, doctor, door, evaluate, recommend, records, run, train, tune
 from companion.cli.console import say
 
 __all__ = ["app", "main"]
@@ -16,6 +16,7 @@ app = typer.Typer(cls=door.Group, no_args_is_help=True, add_completion=False)
 app.add_typer(data.app, name="data")
 app.add_typer(records.app, name="records")
 app.command("train")(train.train_command)
+app.command("tune")(tune.tune_command)
 app.command("evaluate")(evaluate.evaluate_command)
 app.command("recommend")(recommend.recommend_command)
 app.command("run")(run.run_command)
