@@ -113,9 +113,12 @@ def evaluate_command(
     without = int((target.degrees == 0).sum()) if chosen is None else 0
     says = f"means over {users:,} users, {len(target):,} pairs of {on} to find; {known.words}"
     say(says + (f"; {without:,} users have none to find and score 0" if without else ""))
+    if chosen is None and seen is None and model.config.get("protocol") == "released":
+        say("the record of this run left out only what was trained on (protocol released), without "
+            "the validation part: its numbers are a little other ones")  # fmt: skip
     if gaps:
         say("difference: of the first file to the second, with a 95 % t-interval over users; it "
-            "does not tell how far another seed would move either", out)  # fmt: skip
+            "does not tell how far another seed would move either")  # fmt: skip
 
 
 def _unseen(target: Interactions, seen: Interactions | None, on: str) -> Interactions:

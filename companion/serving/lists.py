@@ -31,12 +31,15 @@ class Lists(NamedTuple):
         Their scores; minus infinity where what may be recommended has ended.
     scores : Tensor, shape (B, I)
         Of all items; minus infinity for those that are left out.
+    tied : Tensor of int64, shape (T,)
+        The rows whose last place has a score that another item beyond the list has too.
     """
 
     users: Tensor
     items: Tensor
     best: Tensor
     scores: Tensor
+    tied: Tensor
 
 
 def ranked(
@@ -72,8 +75,7 @@ def ranked(
         scores = _product(*promote_embeddings(users[block], items))
         if seen is not None:
             scores.masked_fill_(seen.mask(block), -torch.inf)
-        best, index = _first(scores, min(depth, len(items)))
-        yield Lists(block, index, best, scores)
+        yield Lists(block, *_first(scores, min(depth, len(items))))
 
 
 def similar(items: Tensor, row: int, depth: int) -> tuple[Tensor, Tensor]:
@@ -85,7 +87,7 @@ def similar(items: Tensor, row: int, depth: int) -> tuple[Tensor, Tensor]:
     scores = _product(unit[row : row + 1], unit)
     scores[:, row] = -torch.inf
     scores[:, ~unit.any(dim=1)] = -torch.inf
-    best, index = _first(scores, min(depth, len(items)))
+    index, best, *_ = _first(scores, min(depth, len(items)))
     there = ~best[0].isneginf()
     return index[0, there], best[0, there]
 
@@ -95,14 +97,15 @@ def _product(users: Tensor, items: Tensor) -> Tensor:
     return matmul(users, items.T)
 
 
-def _first(scores: Tensor, depth: int) -> tuple[Tensor, Tensor]:
-    """Return the best of each row; topk alone says nothing of equal scores."""
+def _first(scores: Tensor, depth: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the best of each row as :class:`Lists`; topk alone says nothing of equal scores."""
     best, index = scores.topk(min(depth + 1, scores.shape[1]), dim=1)
     index, order = index.sort(dim=1)
     best, order = best.gather(1, order).sort(dim=1, descending=True, stable=True)
     index = index.gather(1, order)
-    tied = best[:, depth - 1 : depth] == best[:, depth:]
-    for row in tied.any(dim=1).nonzero().flatten().tolist():
+    last = best[:, depth - 1 : depth]
+    tied = ((best[:, depth:] == last) & ~last.isneginf()).any(dim=1).nonzero().flatten()
+    for row in tied.tolist():
         full, place = scores[row].sort(descending=True, stable=True)
         best[row, :depth], index[row, :depth] = full[:depth], place[:depth]
-    return best[:, :depth], index[:, :depth]
+    return index[:, :depth], best[:, :depth], scores, tied

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from companion.serving.lists import Lists, ranked
+from psl.errors import DataError
 from psl.evaluation import metrics_from_hits
 from psl.interactions import Interactions
 
@@ -81,7 +82,9 @@ def measure(
     Raises
     ------
     ValueError
-        If there is no cut-off or one is below 1, or a score is not a number.
+        If there is no cut-off or one is below 1.
+    DataError
+        If a score is not a number: the embeddings are too large.
     """
     rows = np.arange(target.num_users) if chosen is None else chosen
     device, depth = users.device, max(cutoffs, default=0)
@@ -91,8 +94,8 @@ def measure(
     shown = {k: torch.zeros(len(items), dtype=torch.bool, device=device) for k in cutoffs}
     places, weight = dict.fromkeys(cutoffs, 0), dict.fromkeys(cutoffs, 0)
     for block in ranked(users, items, torch.from_numpy(rows).to(device), seen, depth):
-        if bool(block.scores.isnan().any()):
-            raise ValueError("a score is not a number (NaN): there is no ranking")
+        if bool(block.best[:, :1].isnan().any()):  # NaN comes first
+            raise DataError("a score is not a number (NaN): there is no ranking")
         parts.append(_of_block(block, target.mask(block.users), relevant[block.users], cutoffs))
         possible = ~block.best.isneginf()
         for k in cutoffs:
@@ -119,10 +122,10 @@ def _of_block(
     hits = zero.scatter_add(1, group, wanted.gather(1, block.items).double())
     rank = torch.arange(best.shape[1], device=best.device)
     before = rank - (size.cumsum(1) - size).gather(1, group)  # of the same score, better ranked
-    # The last group may go on beyond the list.
-    level = block.scores == best[:, -1:]
-    for counts, whole in ((size, level), (hits, level & wanted)):
-        counts.scatter_(1, group[:, -1:], whole.sum(1, keepdim=True).double())
+    tied = block.tied  # there the last group goes on beyond the list
+    level = block.scores[tied] == best[tied, -1:]
+    for counts, whole in ((size, level), (hits, level & wanted[tied])):
+        counts[tied, group[tied, -1]] = whole.sum(1).double()
     size, hits = size.gather(1, group), hits.gather(1, group)
     possible = ~best.isneginf()
     chance = hits / size * possible

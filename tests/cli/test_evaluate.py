@@ -44,6 +44,7 @@ def test_the_metrics_of_a_file_are_those_of_its_record(shop: Psl, tmp_path: Path
         assert label in shown.stdout
     assert f"{file['metrics']['map@20']:.4f}" in shown.stdout
     assert "without what users have in train of mine.zip" in shown.stdout
+    assert "protocol released" not in shown.stdout, "trained with --protocol clean"
 
 
 def test_two_files_are_compared_user_by_user(shop: Psl) -> None:
@@ -130,6 +131,7 @@ def test_a_registered_name_needs_no_file(psl: Psl) -> None:
     assert not psl("train", *TINY, "--save", "m.safetensors").returncode
     done = psl("evaluate", "m.safetensors", "--on", "synthetic", "--k", "10")
     assert done.returncode == 0 and "means over 400 users" in done.stdout
+    assert "protocol released" in done.stdout, "its record has other numbers"
     assert_refused(
         psl("evaluate", "m.safetensors", "--on", "amazon-cd", PSL_DATA_MIRROR="."), "amazon-cd"
     )

@@ -10,6 +10,7 @@ import torch
 from torchmetrics.functional import retrieval as oracle
 
 from companion.serving import measure
+from psl.errors import DataError
 from psl.evaluation import evaluate
 from psl.interactions import Interactions
 
@@ -58,6 +59,10 @@ def test_every_metric_is_that_of_torchmetrics() -> None:
 @pytest.mark.parametrize("tied", [False, True])
 def test_the_shared_metrics_are_those_of_a_record(tied: bool) -> None:
     users, items, target, seen = problem(tied=tied)
+    alone = measure(users, items, target, seen, (7,)).means()  # lists that end within a tie
+    assert alone["ndcg@7"] == pytest.approx(
+        evaluate(lambda u: (users[u], items), target, seen, cutoffs=(7,))["ndcg@7"], abs=1e-12
+    )
     for mask in (seen, None):
         found = measure(users, items, target, mask, (1, 7, 50)).means()
         record = evaluate(lambda u: (users[u], items), target, mask, cutoffs=(1, 7, 50))
@@ -91,6 +96,8 @@ def test_ties_are_the_mean_over_their_orders(values: str, hits: tuple[int, ...])
         assert found[f"precision@{k}"] == pytest.approx(precision)
         assert found[f"hit_rate@{k}"] == pytest.approx(hit_rate)
         assert found[f"map@{k}"] == pytest.approx(average)
+        alone = measure(users, items, target, None, (k,)).by_user  # the list may end within a tie
+        assert all(alone[name] == pytest.approx(found[name]) for name in alone)
 
 
 def test_coverage_and_popularity_are_of_the_lists() -> None:
@@ -111,7 +118,7 @@ def test_coverage_and_popularity_are_of_the_lists() -> None:
 def test_a_score_that_is_no_number_is_refused() -> None:
     users, items, target, seen = problem(tied=False)
     items[3] = torch.nan
-    with pytest.raises(ValueError, match="NaN"):
+    with pytest.raises(DataError, match="NaN"):
         measure(users, items, target, None)
     with pytest.raises(ValueError, match="at least one place"):
         measure(users, items, target, seen, ())
