@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,7 +13,7 @@ from filelock import FileLock, Timeout
 from psl.errors import PSLError
 from psl.files import clear_temporaries, replace_file
 
-__all__ = ["InUseError", "exclusive", "write"]
+__all__ = ["InUseError", "exclusive", "write", "writing"]
 
 
 class InUseError(PSLError):
@@ -53,3 +54,22 @@ def write(path: Path | str, content: bytes) -> None:
     """Write a file as a whole or not at all, and remove what killed writers left beside it."""
     with exclusive(path, remove=True):
         replace_file(path, content)
+
+
+@contextmanager
+def writing(path: Path | str) -> Iterator[Path]:
+    """Give a name to write a large file under, part by part; it gets its own once it is whole.
+
+    After an error, or a kill, what was there before is there still.  What lies at the name for a
+    while is removed by who takes the lock next, if this process dies.
+    """
+    path = Path(os.path.realpath(path))
+    with exclusive(path, remove=True):
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        try:
+            yield temporary
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)

@@ -16,7 +16,17 @@ from psl.training.device import find_device, torch_threads
 from psl.training.epoch import Progress
 from psl.training.loop import train
 
-__all__ = ["Rerun", "rerun"]
+__all__ = ["TOLERANCES", "Rerun", "allowed_gap", "rerun"]
+
+# Of a run that is trained again where it was, and on another GPU or across GPU and CPU: training
+# enlarges the last digits, in which they differ.
+TOLERANCES = (1e-6, 1e-3)
+
+
+def allowed_gap(now: str, then: str) -> float:
+    """Return how far a run may be from its record, by the devices of both in a record's words."""
+    across = now != then and not all(device.startswith("cpu") for device in (now, then))
+    return TOLERANCES[across]
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from companion.claims import checks  # noqa: F401  # registers them
-from companion.claims.history import history, read_statuses, save_statuses
+from companion.claims.history import STATUSES_FILE, history, read_statuses, save_statuses
 from companion.claims.mutants import MUTANTS
 from companion.claims.ordering_rows import baseline_rows, ordering_rows
 from companion.claims.power import swap_test
@@ -29,6 +29,7 @@ __all__ = [
     "CHECKS",
     "MUTANTS",
     "STATUSES",
+    "STATUSES_FILE",
     "Subject",
     "Verdict",
     "assess",

@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from companion.cli import claims, data, door, records, run, train
+from companion.cli import (
+    claims,
+    data,
+    doctor,
+    door,
+    evaluate,
+    receipt,
+    recommend,
+    records,
+    run,
+    train,
+    tune,
+)
 from companion.cli.console import say
 
 __all__ = ["app", "main"]
@@ -15,8 +27,13 @@ __all__ = ["app", "main"]
 app = typer.Typer(cls=door.Group, no_args_is_help=True, add_completion=False)
 app.add_typer(data.app, name="data")
 app.add_typer(records.app, name="records")
+app.add_typer(receipt.app, name="receipt")
 app.command("train")(train.train_command)
+app.command("tune")(tune.tune_command)
+app.command("evaluate")(evaluate.evaluate_command)
+app.command("recommend")(recommend.recommend_command)
 app.command("run")(run.run_command)
+app.command("doctor")(doctor.doctor_command)
 app.command("claims")(claims.claims_command)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any, get_type_hints
 
 import typer
@@ -41,7 +41,9 @@ def takes(options: Mapping[str, Any]) -> Callable[[Command], Command]:
     return decorate
 
 
-def takes_fields(config: type[RunConfig], words: Mapping[str, str]) -> Callable[[Command], Command]:
+def takes_fields(
+    config: type[RunConfig], words: Mapping[str, str], *, without: Collection[str] = ()
+) -> Callable[[Command], Command]:
     """Give a command an option for each field of a configuration, as :func:`takes` does.
 
     Parameters
@@ -50,6 +52,8 @@ def takes_fields(config: type[RunConfig], words: Mapping[str, str]) -> Callable[
         Its docstring says what each field is (*Attributes*, NumPy style).
     words : mapping of str to str
         What the command line says in place of the docstring, by field.
+    without : collection of str
+        Fields that the command takes otherwise, or not at all.
     """
     said, hints = {**_documented(config), **words}, get_type_hints(config)
     return takes(
@@ -58,7 +62,7 @@ def takes_fields(config: type[RunConfig], words: Mapping[str, str]) -> Callable[
                 hints[field.name] | None, _option(field, said.get(field.name, ""))
             ]
             for field in dataclasses.fields(config)
-            if field.name not in FROM_DATA
+            if field.name not in {*FROM_DATA, *without}
         }
     )
 

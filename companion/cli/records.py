@@ -14,15 +14,11 @@ from rich.table import Column, Table
 from companion import datasets, records
 from companion.cli.config_options import takes
 from companion.cli.console import Device, Results, Several, err, key, out, print_json, say
-from companion.rerun import rerun
+from companion.rerun import TOLERANCES, allowed_gap, rerun
 from psl.errors import PSLError, RecordError
 from psl.losses import LOSSES
 from psl.models.backbones import BACKBONES
 from psl.training.device import check_device
-
-# Of a run that is trained again where it was, and on another GPU or across GPU and CPU: training
-# enlarges the last digits, in which they differ.
-TOLERANCES = (1e-6, 1e-3)
 
 FILTERS = dict.fromkeys(("experiment", "dataset", "setting", "backbone", "loss"), Several)
 
@@ -166,11 +162,10 @@ def records_rerun(
                 told[none] += 1
                 say(f"{name}: not compared: {error}")
                 continue
-            both = (found.device, r["device"])
-            across = len(set(both)) > 1 and not all(x.startswith("cpu") for x in both)
-            allowed = TOLERANCES[across] if tolerance is None else tolerance
+            usual = allowed_gap(found.device, r["device"])
+            allowed = usual if tolerance is None else tolerance
             # A gap that is not a number is neither.
-            within = far if across else near
+            within = near if usual == TOLERANCES[0] else far
             told[same if found.gap == 0 else within if found.gap <= allowed else more] += 1
             words = f"off by {found.gap:.1e}" if found.gap else "the same bits"
             place = "" if found.device == r["device"] else f" (recorded on {r['device']})"

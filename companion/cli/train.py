@@ -79,7 +79,7 @@ def train_command(
     """Train one model, select on validation, test once, append one record."""
     given = {name: value for name, value in fields.items() if value is not None}
     dataset = given.setdefault("dataset", PaperConfig.dataset)
-    _refuse_a_table(dataset)
+    refuse_a_table(dataset)
     changes: dict[str, Any] = {"dataset": Path(dataset).name}  # the same run wherever it lies
     changes |= {"form": None} if given.get("form") == "outside" else {}
     config = (cell if tuned else PaperConfig)(**{**given, **changes})
@@ -182,7 +182,7 @@ def _check_target(save: Path | None, config: PaperConfig, *, replace: bool) -> N
         raise PSLError(f"{save} is there and not of this run; name another file, or --replace it")
 
 
-def _refuse_a_table(dataset: str) -> None:
+def refuse_a_table(dataset: str) -> None:
     """Say how a table becomes an archive, and where an archive of that name lies."""
     if dataset.lower().endswith(".zip") or dataset in {
         "synthetic",

@@ -1,7 +1,7 @@
 """Named datasets registered, fetched, verified and loaded; a table of one's own split and kept."""
 
 from companion.datasets.archive_writing import archive_bytes, summary, write_archive
-from companion.datasets.fetching import cache_folder, fetch, unreachable
+from companion.datasets.fetching import archives_here, cache_folder, fetch, unreachable
 from companion.datasets.loading import id_lists, load, read_archive
 from companion.datasets.own_table import read_table
 from companion.datasets.registry import DATASETS, Source, get_source
@@ -14,6 +14,7 @@ __all__ = [
     "Source",
     "Split",
     "archive_bytes",
+    "archives_here",
     "cache_folder",
     "fetch",
     "get_source",

@@ -15,11 +15,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from companion.datasets.registry import Source, get_source
+from companion.datasets.registry import DATASETS, Source, get_source
 from psl.dataset import stored_setting
 from psl.errors import DataError, UnknownNameError
 
-__all__ = ["GENERATED", "cache_folder", "fetch", "unreachable"]
+__all__ = ["GENERATED", "archives_here", "cache_folder", "fetch", "unreachable"]
 
 REPOSITORY = (
     "https://raw.githubusercontent.com/Tiny-Snow/IR-Benchmark-Dataset/"
@@ -91,7 +91,7 @@ def fetch(name: str, setting: str = "iid", *, progress: bool = False) -> Path:
         if flaw := _flaw(place, source):
             raise DataError(f"{place}: {flaw}")
         return place
-    folder, file = cache_folder(), f"{name}-{stored_setting(setting)}.zip"
+    folder, file = cache_folder(), _cached(source)
     try:
         if (folder / file).is_file() and _flaw(folder / file, source):
             (folder / file).unlink()  # damaged, or of another version
@@ -107,6 +107,29 @@ def fetch(name: str, setting: str = "iid", *, progress: bool = False) -> Path:
     except (OSError, ValueError) as error:  # requests' errors are OSErrors
         reason = " ".join(str(error).split())[:400]
         raise DataError(f"{name} ({setting}) could not be fetched: {reason}") from error
+
+
+def archives_here() -> dict[tuple[str, str], str]:
+    """Return the archives that are here already, by name and setting, and what is wrong with each.
+
+    They are looked for in the mirror if that is a folder, else in the cache.  Empty text: the
+    archive is as its checksum says.  Nothing is fetched or deleted.
+    """
+    out = {}
+    for key, source in DATASETS.items():
+        try:
+            place = _locate(source)
+        except DataError:  # the mirror lacks it
+            continue
+        path = place if isinstance(place, Path) else cache_folder() / _cached(source)
+        if path.is_file():
+            out[key] = _flaw(path, source)
+    return out
+
+
+def _cached(source: Source) -> str:
+    """Return what an archive is called in the cache."""
+    return f"{source.name}-{source.setting}.zip"
 
 
 def _download(

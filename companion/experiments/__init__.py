@@ -4,7 +4,7 @@ A *cell* is one run and what the papers print for it; an *experiment* is a set o
 name, as ``psl run`` takes it.  Nothing here trains.
 """
 
-from companion.experiments.config import cell, cell_command, cell_runs
+from companion.experiments.config import cell, cell_command, cell_runs, plain_command
 from companion.experiments.grid import AXES, EXPERIMENTS, Cell, cells, count_values
 from companion.experiments.questions import Question, questions, without_fresh
 
@@ -18,6 +18,7 @@ __all__ = [
     "cell_runs",
     "cells",
     "count_values",
+    "plain_command",
     "questions",
     "without_fresh",
 ]

@@ -12,7 +12,7 @@ from companion.released import PaperConfig, has_released
 from psl.errors import RecordError
 from psl.training import RunConfig
 
-__all__ = ["FROM_DATA", "cell", "cell_command", "cell_runs", "switch"]
+__all__ = ["FROM_DATA", "cell", "cell_command", "cell_runs", "plain_command", "switch"]
 
 PLACE = ("dataset", "setting", "backbone", "loss")
 FROM_DATA = ("dataset_fingerprint",)  # fields that no option gives
@@ -65,12 +65,17 @@ def cell_command(config: PaperConfig) -> str:
     try:
         options = _options(config, cell(**place, noise_ratio=config.noise_ratio))
     except RecordError:
-        return " ".join(["psl train", *_options(config, PaperConfig())])
+        return plain_command(config)
     words = ["psl train --tuned"]
     for name in (*PLACE[:2], "noise_ratio", *PLACE[2:]):
         value = getattr(config, name)
         words += [] if value is None else [_option(name, value)]
     return " ".join([*words, *options])
+
+
+def plain_command(config: PaperConfig) -> str:
+    """Return the command that makes this run without ``--tuned``."""
+    return " ".join(["psl train", *_options(config, PaperConfig())])
 
 
 def cell_runs(records: list[dict[str, Any]], config: RunConfig) -> dict[int, dict[str, Any]]:

@@ -152,13 +152,14 @@ def test_psl_needs_torch_and_numpy_and_reads_no_tables() -> None:
 
 
 def test_the_companion_needs_what_its_extra_brings() -> None:
-    """Not what only the book's does, as IPython; Ray where runs are spread over machines."""
+    """Not what only the book's does, as IPython; an extra's package where it alone is needed."""
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     listed = extras["project"]["optional-dependencies"]["companion"]
     brought = {re.split(r"[^\w-]", line)[0] for line in listed} - {"psl", "pyyaml"}
     brought |= {"yaml", "markupsafe", "pydantic_core"}  # of pyyaml, jinja2 and pydantic
     # The latter in a notebook alone, which has it.
     rooms = {"companion/sweep/": {"ray"}, "companion/figures/style.py": {"matplotlib_inline"}}
+    rooms |= {"companion/serving/files.py": {"pyarrow"}, "companion/tuning/": {"optuna"}}
     brought = brought.union(BASE, *EXTRAS.values())
     for file in files(ROOT, "companion"):
         own = (extra for room, extra in rooms.items() if file.startswith(room))

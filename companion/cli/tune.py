@@ -1,0 +1,210 @@
+"""`psl tune`: search temperature, step size and weight decay, for one loss or several."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+from rich.table import Column, Table
+
+from companion import datasets
+from companion.cli.config_options import takes_fields
+from companion.cli.console import Device, err, key, out, print_json, say
+from companion.cli.train import WORDS, refuse_a_table
+from companion.experiments import plain_command
+from companion.locks import exclusive
+from companion.released import PaperConfig
+from companion.tuning import Budget, Search, Study, Tried, edges
+from psl.errors import PSLError
+from psl.files import check_writable
+from psl.losses import LOSSES
+from psl.training import Progress
+from psl.training.device import find_device, torch_threads
+
+SHOWN = 10  # trials of each loss
+
+
+@takes_fields(PaperConfig, WORDS, without=("dataset", "loss", "protocol"))
+def tune_command(
+    context: typer.Context,
+    dataset: Annotated[str, typer.Argument(help=WORDS["dataset"])],
+    loss: Annotated[
+        list[str] | None,
+        typer.Option(help=f"May be repeated; each gets the same budget. {', '.join(LOSSES)}"),
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="Of each loss, those of earlier calls included.")
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="Of each loss, likewise; no trial begins after, the last ends."),
+    ] = None,
+    device: Device = "auto",
+    threads: Annotated[
+        int, typer.Option(min=0, max=1024, help="Torch's threads on a CPU; 0: as many as it takes.")
+    ] = 0,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Forget the trials of earlier calls.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all trials as JSON.")] = False,
+    checkpoints: Annotated[Path, typer.Option(help="Folder of the trials.")] = Path(".psl"),
+    **fields: Any,
+) -> None:
+    """Search on the validation part alone; the test part is never looked at.
+
+    tau, lr and weight decay are searched, but for those that are given. A trial that is worse than
+    half of the others at the same epoch is ended. Stop with Ctrl-C; the same command goes on.
+    """
+    if (trials is None) == (minutes is None):
+        raise PSLError("give a budget: --trials or --minutes, not both")
+    if minutes is not None and not 0 < minutes < math.inf:
+        raise PSLError(f"--minutes must be above 0, got {minutes:g}")
+    budget = Budget(trials, None if minutes is None else 60 * minutes)
+    refuse_a_table(dataset)
+    given = {name: value for name, value in fields.items() if value is not None}
+    searches = _searches(Path(dataset).name, list(dict.fromkeys(loss or [PaperConfig.loss])), given)
+    where = find_device(device)
+    setting = searches[0].config.setting
+    data = datasets.load(dataset, setting, progress=not as_json)
+    for note in () if as_json else data.notes:
+        say(f"note: {note}", err)
+    searches = [replace(s, config=s.config.for_data(data)) for s in searches]
+    paths = [checkpoints / f"tune-{s.key(data)}.journal" for s in searches]
+    for path in paths:
+        check_writable(path)
+        context.with_resource(exclusive(path, wait=False, remove=True))
+        if restart:
+            path.unlink(missing_ok=True)
+    studies = [Study(path, s, data) for path, s in zip(paths, searches, strict=True)]
+    try:
+        with torch_threads(threads), ExitStack() as stack:
+            board = None if as_json else stack.enter_context(_Board(studies, budget))
+            # By turns, so that a search that is stopped has tried each loss as often.
+            while left := [s for s in studies if not s.spent(budget)]:
+                study = min(left, key=lambda s: len(s.tried))
+                tried = study.step(where, board.show if board else lambda _: None)
+                if board:
+                    board.ended(study, tried)
+    except KeyboardInterrupt:
+        say("stopped; the same command goes on from the last whole trial", err)
+        raise typer.Exit(130) from None
+    _tell(studies, dataset, as_json=as_json)
+
+
+def _searches(dataset: str, losses: list[str], given: dict[str, Any]) -> list[Search]:
+    """Return what is searched for each loss; what every loss ignores is refused."""
+    out, ignored = [], list[set[str]]()
+    for name in losses:
+        own: dict[str, Any] = {"dataset": dataset, "protocol": "clean", "loss": name}
+        place = {k: given[k] for k in ("backbone", "setting", "noise_ratio") if k in given}
+        ignored.append(PaperConfig(**own, **place).ignored())
+        mine = {k: v for k, v in given.items() if k not in ignored[-1]}
+        mine |= {"form": None} if mine.get("form") == "outside" else {}
+        out.append(Search.of(PaperConfig(**own, **mine), given))
+    for option in sorted(set.intersection(*ignored) & given.keys()):
+        raise PSLError(f"{', '.join(losses)}: no option {option}, it would change nothing")
+    for search in out:
+        if not search.fields:
+            raise PSLError(f"{search.config.loss}: nothing is left to search; leave tau or lr out")
+    return out
+
+
+class _Board:
+    """Bars on a terminal, a line a trial elsewhere."""
+
+    def __init__(self, studies: list[Study], budget: Budget) -> None:
+        self.studies, self.budget = studies, budget
+        self.bars = Bars(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=14),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=err,
+            disable=not err.is_terminal,
+        )
+        total = None if budget.trials is None else budget.trials * len(studies)
+        done = sum(len(s.tried) for s in studies)
+        self.whole = self.bars.add_task("trials", total=total, completed=done, note="")
+        epochs = studies[0].search.config.epochs
+        self.epoch = self.bars.add_task("epochs", total=epochs, note="")
+
+    def __enter__(self) -> _Board:
+        self.bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bars.stop()
+
+    @property
+    def show(self) -> Callable[[Progress], None]:
+        def step(p: Progress) -> None:
+            if p.loss is not None:
+                note = "" if p.validation is None else f"NDCG@20 {p.validation:.4f}"
+                self.bars.update(self.epoch, completed=p.epoch, note=note)
+
+        return step
+
+    def ended(self, study: Study, tried: Tried) -> None:
+        best = study.best
+        note = f"best NDCG@20 {best.score:.4f}" if best else ""
+        self.bars.update(self.whole, advance=1, note=note)
+        of = f"/{self.budget.trials}" if self.budget.trials else ""
+        values = ", ".join(f"{f} {getattr(tried.config, f):g}" for f in study.search.fields)
+        told = "" if tried.score is None else f" NDCG@20 {tried.score:.4f}, epoch {tried.epoch},"
+        say(
+            f"{tried.config.loss} {len(study.tried)}{of}: {values}: {tried.state},{told} "
+            f"{tried.seconds:.1f} s{'; ' + note if note else ''}",
+            err,
+        )
+
+
+def _tell(studies: list[Study], dataset: str, *, as_json: bool) -> None:
+    winners = [(study, best) for study in studies if (best := study.best) is not None]
+    winner = max(winners, key=lambda w: w[1].score or 0.0, default=None)
+    command = None
+    if winner is not None:
+        command = plain_command(replace(winner[1].config, dataset=dataset))
+    if as_json:
+        trials = [asdict(t) | {"config": t.config.as_dict()} for s in studies for t in s.tried]
+        print_json({"command": command, "trials": trials})
+    else:
+        for study in studies:
+            out.print(_table(study))
+    if winner is None:
+        raise PSLError("no trial is complete: each diverged; more --trials, or give a lower --lr")
+    if as_json:
+        return
+    for name in edges({f: getattr(winner[1].config, f) for f in winner[0].search.fields}):
+        say(f"{name} is at the edge of what is searched: a better one may lie beyond")
+    if winner[1].epoch == winner[1].config.epochs:
+        say("the best epoch is the last: more --epochs may give more")
+    say("NDCG@20 is that of the validation part; the test part was not looked at. The best:")
+    say(str(command))
+
+
+def _table(study: Study) -> Table:
+    """Lay out the best trials of a loss, the complete ones first."""
+    tried, fields = study.tried, study.search.fields
+    states = [t.state for t in tried]
+    counts = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states))
+    table = Table(
+        Column("NDCG@20", justify="right"),
+        *(Column(f.replace("_", " "), justify="right") for f in fields),
+        Column("epoch", justify="right"),
+        key("state"),
+        title=f"{study.search.config.loss}: {counts}, {sum(t.seconds for t in tried):.0f} s",
+        title_justify="left",
+    )
+    for t in sorted(tried, key=lambda t: (t.state != "complete", -(t.score or 0.0)))[:SHOWN]:
+        values = (f"{getattr(t.config, f):g}" for f in fields)
+        score = "-" if t.score is None else f"{t.score:.4f}"
+        table.add_row(score, *values, str(t.epoch or "-"), t.state)
+    return table

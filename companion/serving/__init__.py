@@ -1,0 +1,25 @@
+"""An exported file in use: whom it knows, what it recommends, how good that is.
+
+In reading order: ``exported``, the file and the pairs it is asked about; ``lists``, what is
+recommended; ``files``, all lists in a file; ``measures``, all metrics of the lists, user by user.
+"""
+
+from companion.serving.exported import Exported, Pairs, read_exported
+from companion.serving.files import LIST_COLUMNS, check_output, write_lists
+from companion.serving.lists import Lists, ranked, similar
+from companion.serving.measures import METRICS, Measured, measure
+
+__all__ = [
+    "LIST_COLUMNS",
+    "METRICS",
+    "Exported",
+    "Lists",
+    "Measured",
+    "Pairs",
+    "check_output",
+    "measure",
+    "ranked",
+    "read_exported",
+    "similar",
+    "write_lists",
+]
