@@ -40,8 +40,12 @@ def recorded(results: Path) -> dict[str, dict[str, Any]]:
 
 
 def runs_of(data: str, known: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return what the runs in the column ``runs`` have in common; empty without one."""
-    ids = {run for row in csv.DictReader(StringIO(data)) for run in (row.get("runs") or "").split()}
+    """Return what the runs in the column ``runs`` have in common; empty without one.
+
+    A row whose value ``ours`` was left out is not drawn, and its runs are none of the figure's.
+    """
+    rows = [row for row in csv.DictReader(StringIO(data)) if row.get("ours") != ""]
+    ids = {run for row in rows for run in (row.get("runs") or "").split()}
     if not ids:
         return {}
     runs = [known[run] for run in sorted(ids)]

@@ -72,6 +72,7 @@ def test_runs_are_told_by_what_they_share() -> None:
         "--backbone mf",
     }
     assert figure_files.runs_of("loss\nsl\n", known) == {}
+    assert figure_files.runs_of("ours,runs\n,a\n", known) == {}, "print alone is drawn"
 
 
 def test_a_run_without_a_record_ends_the_build() -> None:
