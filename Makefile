@@ -28,11 +28,11 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export GOMP_SPINCOUNT ?= 1000
 
 .DEFAULT_GOAL := help
-.PHONY: help install book test site-test lint bench notebooks clean distclean
+.PHONY: help install book test site-test site-numbers lint bench notebooks clean distclean
 
 help: ## This list
 	@echo "PSL companion. The first command makes .venv and installs requirements.lock (some minutes, once)."
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## Make .venv; afterwards .venv/bin/psl is the command
 
@@ -55,6 +55,9 @@ test: $(STAMP) ## Run every test, and check that the stored notebooks are what c
 
 site-test: $(STAMP) ## Look at the built book in a headless Chromium
 	$(BIN)/python -m pytest tests/site
+
+site-numbers: $(STAMP) ## Measure the built book as its readers meet it (SITE='--name 2-now' stores it)
+	$(BIN)/python -m benchmarks.site $(SITE)
 
 lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff check .

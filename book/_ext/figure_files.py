@@ -18,10 +18,18 @@ from typing import Any
 
 import resvg_py
 from docutils import nodes
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 from sphinx.application import Sphinx
 from sphinx.util.osutil import relative_uri
 
+FOLD = Environment(
+    loader=FileSystemLoader(Path(__file__).parent),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+).get_template("figure.html")
 DESCRIPTION = re.compile(r"\s*<dc:description>(.*?)</dc:description>", re.DOTALL)
 
 
@@ -40,8 +48,12 @@ def recorded(results: Path) -> dict[str, dict[str, Any]]:
 
 
 def runs_of(data: str, known: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return what the runs in the column ``runs`` have in common; empty without one."""
-    ids = {run for row in csv.DictReader(StringIO(data)) for run in (row.get("runs") or "").split()}
+    """Return what the runs in the column ``runs`` have in common; empty without one.
+
+    A row whose value ``ours`` was left out is not drawn, and its runs are none of the figure's.
+    """
+    rows = [row for row in csv.DictReader(StringIO(data)) if row.get("ours") != ""]
+    ids = {run for row in rows for run in (row.get("runs") or "").split()}
     if not ids:
         return {}
     runs = [known[run] for run in sorted(ids)]
@@ -63,8 +75,6 @@ def take_figures(app: Sphinx, doctree: nodes.document) -> None:
     """Name the file of each figure of a page, link it, and write below it what it came from."""
     if app.builder.format != "html":
         return
-    from companion.pages import render
-
     root, page = Path(app.srcdir), app.env.docname
     here = app.builder.get_target_uri(page)
     chapter = f"notebooks/{Path(page).name}.ipynb"
@@ -82,8 +92,7 @@ def take_figures(app: Sphinx, doctree: nodes.document) -> None:
         link += image
         data = data_of((root / uri).read_text("utf-8"))
         kinds = ("SVG", "PNG", "CSV") if data else ("SVG", "PNG")
-        source = render(
-            "figure.html",
+        source = FOLD.render(
             links={kind: f"{file}.{kind.lower()}" for kind in kinds},
             command=f"make notebooks NOTEBOOKS={chapter}"
             if (root / chapter).exists()

@@ -13,7 +13,7 @@ from companion import receipt
 from companion.claims import STATUSES_FILE, read_statuses
 from companion.cli.console import Device, Results, err, say
 from companion.locks import write
-from companion.records import code_digest
+from companion.records import CODE_DIGEST
 from psl.errors import PSLError, RecordError
 from psl.files import check_writable
 
@@ -65,7 +65,7 @@ def receipt_check(
     if not statuses.is_file():
         raise RecordError(f"{statuses}: no such file; `psl claims --save` writes it")
     _tell(found)
-    if found["code_digest"] != code_digest():
+    if found["code_digest"] != CODE_DIGEST:
         say(f"note: it was made with another psl, digest {found['code_digest']}", err)
     different = receipt.differences(found, read_statuses(statuses.read_text(encoding="utf-8")))
     for line in different:

@@ -11,7 +11,7 @@ from site_pages import NEEDS_SITE, READ, SITE, settle
 
 pytestmark = NEEDS_SITE
 
-WITH_FIGURES = [n for n in READ if 'class="figure-zoom' in (SITE / n).read_text("utf-8")]
+WITH_FIGURES = [n for n in READ if "<figure" in (SITE / n).read_text("utf-8")]
 TEXT = re.compile(r"<!-- ([^$<>]+?) -->\s*<g [^>]*?scale\(([\d.]+) -")
 
 
@@ -45,7 +45,7 @@ def test_lettering_of_figures_is_readable_on_a_phone(browser, bases: dict[str, s
     small = {}
     for name in WITH_FIGURES:
         page.goto(bases["file"] + name, wait_until="load")
-        widths = page.evaluate("""() => [...document.querySelectorAll('a.figure-zoom img')].map(
+        widths = page.evaluate("""() => [...document.querySelectorAll('figure img')].map(
           i => [decodeURI(i.src).split('/').pop(), i.getBoundingClientRect().width])""")
         for file, width in widths:
             text = (SITE / "_images" / file).read_text("utf-8")

@@ -27,6 +27,12 @@ def data(figure) -> pd.DataFrame:
     return pd.read_csv(StringIO(figure_files.data_of(svg(figure))))
 
 
+def test_every_figure_keeps_what_it_was_given() -> None:
+    draw = [one for name in figures.__all__ if callable(one := getattr(figures, name))]
+    drawing = [one for one in draw if getattr(one, "__annotations__", {}).get("return") == "Figure"]
+    assert len(drawing) > 15 and all(hasattr(one, "__wrapped__") for one in drawing)
+
+
 def test_a_table_comes_out_as_it_went_in() -> None:
     pd.testing.assert_frame_equal(data(figures.compare(ROWS)), ROWS)
 
@@ -72,6 +78,7 @@ def test_runs_are_told_by_what_they_share() -> None:
         "--backbone mf",
     }
     assert figure_files.runs_of("loss\nsl\n", known) == {}
+    assert figure_files.runs_of("ours,runs\n,a\n", known) == {}, "print alone is drawn"
 
 
 def test_a_run_without_a_record_ends_the_build() -> None:

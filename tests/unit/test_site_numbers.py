@@ -1,0 +1,59 @@
+"""The table of what the site asks of its readers comes from its records."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("axe_playwright_python")
+from benchmarks.site import RESULTS, SUMMARY, read_site, summary, write_summary
+from site_pages import BROWSER
+
+PAGE = """<html lang=en><title>t</title><link rel=icon href="data:,">
+<body style="margin: 0"><main class=bd-article>
+<h1 style="height: 100px; margin: 0">h</h1><figure style="margin: 0"></figure>
+<div class=cell_input><pre>a = 1\nb = 2</pre></div>
+<details><summary>Show</summary><div class=cell_input><pre>hidden</pre></div></details>
+<div class=cell_output><div class="output stream"><pre>one\ntwo\nthree</pre></div></div>
+<p style="color: #ccc">faint</p></main><script>{script}</script>
+<footer>psl 1, commit 0123abc.</footer></html>"""
+
+
+def test_the_stored_table_is_that_of_the_stored_records(tmp_path: Path) -> None:
+    for path in RESULTS.glob("*.json"):
+        shutil.copy(path, tmp_path)
+    write_summary(tmp_path)
+    assert (tmp_path / "summary.csv").read_text() == (RESULTS / "summary.csv").read_text()
+
+
+def test_a_line_of_the_table_goes_over_its_pages() -> None:
+    page = dict.fromkeys({key for _, _, key, *_ in SUMMARY}, 1e6)
+    first = page | {"first_figure_pixels": None, "bytes": 3e6}
+    pages = {"book/index": first, "notebooks/01-a": first, "notebooks/09-status": page}
+    found = dict(zip((what for what, *_ in SUMMARY), summary({"pages": pages}), strict=True))
+    assert found["chapters without a figure"] == 1
+    assert found["a page's weight, MB: median"] == 3
+    assert found["printed lines, all chapters"] == 2e6
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no browser")
+def test_a_page_is_measured(tmp_path: Path) -> None:
+    scripts = {
+        "book/index": "",
+        "notebooks/09-a": "console.error('no'); fetch('http://127.0.0.2:9/').catch(() => 0)",
+    }
+    for name, script in scripts.items():
+        path = tmp_path / f"{name}.html"
+        path.parent.mkdir()
+        path.write_text(PAGE.replace("{script}", script))
+    record = read_site(tmp_path)
+    assert record["commit"] == "0123abc" and json.dumps(record)
+    quiet, loud = record["pages"].values()
+    assert (quiet["first_figure_pixels"], quiet["open_code_lines"]) == (100, 2)
+    assert (quiet["printed_lines"], quiet["axe_serious"]) == (3, 1)
+    assert quiet["foreign_requests"] == quiet["console_errors"] == 0
+    assert quiet["slow_ready_seconds"] > 0 and "slow_ready_seconds" not in loud
+    assert loud["foreign_requests"] == 1 and loud["console_errors"] >= 1
