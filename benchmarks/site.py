@@ -12,13 +12,9 @@ from __future__ import annotations
 
 import argparse
 import csv
-import functools
-import http.server
 import json
 import re
-import shutil
 import statistics
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.resources import files
@@ -30,18 +26,14 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.browser import BROWSER, READY, served
 from companion.locks import write
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results" / "site"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 LAPTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 SLOW = {"latency": 150, "downloadThroughput": 2e5, "uploadThroughput": 2e5, "offline": False}
 SLOWLY = ("book/index", "notebooks/01-", "-status")  # the first page, formulas, the longest one
-READY = """async () => {
-  if (window.MathJax && window.MathJax.startup) await window.MathJax.startup.promise;
-  await document.fonts.ready;
-}"""
 LOOK = """() => {
   const lines = which => [...document.querySelectorAll(which)].filter(e => e.checkVisibility())
     .reduce((sum, e) => sum + e.innerText.trimEnd().split('\\n').length, 0);
@@ -57,21 +49,6 @@ AXE = """async () => (await axe.run({resultTypes: ['violations']})).violations
   .filter(rule => ['serious', 'critical'].includes(rule.impact))
   .reduce((sum, rule) => sum + rule.nodes.length, 0)"""
 PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime / 1000"
-
-
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *arguments: object) -> None:
-        pass
-
-
-@contextmanager
-def served(site: Path) -> Iterator[str]:
-    """Serve a folder on this machine; yield its address."""
-    handler = functools.partial(_Quiet, directory=str(site))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/"
-        server.shutdown()
 
 
 @contextmanager
@@ -130,9 +107,8 @@ def read_site(site: Path, commit: str | None = None) -> dict[str, Any]:
     footer = (site / "book" / "index.html").read_text("utf-8")
     if commit is None and (named := re.search(r", commit ([0-9a-f]+)", footer)):
         commit = named[1]
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
     with served(site) as base, sync_playwright() as tool:
-        browser = tool.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        browser = tool.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
         pages = {name.removesuffix(".html"): read_page(browser, base, name) for name in names}
         about = {"commit": commit, "browser": f"Chromium {browser.version}"}
         browser.close()

@@ -70,27 +70,28 @@ def _check_cutoffs(cutoffs: Sequence[int]) -> None:
         raise ValueError(f"cutoffs must be one or more numbers from 1 on, got {list(cutoffs)}")
 
 
-def _expected_hits(
+def expected_hits(
     best: Tensor, hits: Tensor, last: tuple[Tensor, Tensor] | None
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor, Tensor]]:
     """Return the probability of a hit at each rank, and that where no better rank has one.
 
     Items of one score stand in a random order: ``best`` has the scores, shape (B, K), ``hits``
     what stands where now.  Where others beyond the list have the score of its end, ``last`` counts
-    all of them, shape (B,), and those that are relevant.
+    all of them, shape (B,), and those that are relevant.  Returned last, at each rank: the items of
+    its score, the relevant ones of them, and how many of them stand before it.
     """
     group = pad((best[:, 1:] != best[:, :-1]).long().cumsum(1), (1, 0))
     none = torch.zeros_like(best, dtype=torch.float64)
     sizes = none.scatter_add(1, group, torch.ones_like(none))
     wanted = none.scatter_add(1, group, hits.double())
     rank = torch.arange(best.shape[1], device=best.device)
-    before = rank - (sizes.cumsum(1) - sizes).gather(1, group)  # of the same score, better ranked
+    before = rank - (sizes.cumsum(1) - sizes).gather(1, group)
     if last is not None:
         for counts, whole in zip((sizes, wanted), last, strict=True):
             counts.scatter_(1, group[:, -1:], whole.double().unsqueeze(1))
-    sizes, wanted = sizes.gather(1, group), wanted.gather(1, group)
+    n, r = sizes.gather(1, group), wanted.gather(1, group)
     possible = ~best.isneginf()  # a list may be longer than what is not masked
-    return wanted / sizes * possible, (wanted / (sizes - before)).clamp(max=1) * possible
+    return r / n * possible, (r / (n - before)).clamp(max=1) * possible, (n, r, before)
 
 
 @full_precision
@@ -187,9 +188,8 @@ def evaluate(
             row, item = view.users[own] - first, view.items[own]
             found = (scores[row, item] == lowest[row, 0]).long()
             tied = (scores == lowest).sum(1), torch.zeros_like(users).index_add_(0, row, found)
-        expected, alone = (
-            pad(x, (0, max(cutoffs) - depth)) for x in _expected_hits(best, hits, tied)
-        )
+        *found, _ = expected_hits(best, hits, tied)
+        expected, alone = (pad(x, (0, max(cutoffs) - depth)) for x in found)
         values = metrics_from_hits(expected, relevant[users], cutoffs, first=alone)
         for name, value in values.items():
             total[name] = total.get(name, 0) + value.sum()

@@ -7,6 +7,7 @@ carry their names at their ends, so no figure needs colour alone to be read.
 from companion.figures.gain_matrix import gain_matrix
 from companion.figures.paper_tables import paper_tables
 from companion.figures.results import by_seed, compare, differences, over
+from companion.figures.robustness import gaps, paths, temperatures, tilts
 from companion.figures.speed import scaling, ways
 from companion.figures.statuses import (
     badge,
@@ -29,12 +30,8 @@ from companion.figures.theory import (
     activations,
     budget,
     chain,
-    gaps,
     lines,
     pair_weights,
-    paths,
-    temperatures,
-    tilts,
     weights,
 )
 from companion.figures.training import learning_curves, popularity, scalars

@@ -12,7 +12,7 @@ from torch.nn.functional import pad
 
 from companion.serving.lists import Lists, ranked
 from psl.errors import DataError
-from psl.evaluation import metrics_from_hits
+from psl.evaluation import expected_hits, metrics_from_hits
 from psl.interactions import Interactions
 
 __all__ = ["METRICS", "Measured", "measure"]
@@ -115,21 +115,12 @@ def _of_block(
     block: Lists, wanted: Tensor, relevant: Tensor, cutoffs: Sequence[int]
 ) -> dict[str, Tensor]:
     """Return the expected metrics of some users; ``wanted`` says what is relevant, (B, I)."""
-    best = block.best
-    group = pad((best[:, 1:] != best[:, :-1]).long().cumsum(1), (1, 0))  # of one score
-    zero = torch.zeros_like(best, dtype=torch.float64)
-    size = zero.scatter_add(1, group, torch.ones_like(zero))
-    hits = zero.scatter_add(1, group, wanted.gather(1, block.items).double())
-    rank = torch.arange(best.shape[1], device=best.device)
-    before = rank - (size.cumsum(1) - size).gather(1, group)  # of the same score, better ranked
-    tied = block.tied  # there the last group goes on beyond the list
-    level = block.scores[tied] == best[tied, -1:]
-    for counts, whole in ((size, level), (hits, level & wanted[tied])):
-        counts[tied, group[tied, -1]] = whole.sum(1).double()
-    size, hits = size.gather(1, group), hits.gather(1, group)
+    best, last = block.best, None
+    if len(block.tied):
+        level = block.scores == best[:, -1:]
+        last = level.sum(1), (level & wanted).sum(1)
+    chance, first, (size, hits, before) = expected_hits(best, wanted.gather(1, block.items), last)
     possible = ~best.isneginf()
-    chance = hits / size * possible
-    first = (hits / (size - before)).clamp(max=1) * possible
     # Of a hit at rank r, how many of the better ranks are hits: other scores, then the same one.
     others = chance.cumsum(1) - chance
     alike = (hits - 1).clamp(min=0) / (size - 1).clamp(min=1) * before

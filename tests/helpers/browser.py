@@ -1,12 +1,6 @@
-"""A headless Chromium for the tests of pages."""
+"""Opening a page without a network, for the tests of pages."""
 
 from __future__ import annotations
-
-import shutil
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
-NO_BROWSER = f"no browser among {', '.join(BROWSERS)}"
 
 
 def offline_page(browser, address: str, **context) -> tuple:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from browser import BROWSER, NO_BROWSER
+from benchmarks.browser import BROWSER, NO_BROWSER, READY
 
 SITE = Path(__file__).parents[2] / "book" / "_build" / "html"
 PAGES = sorted(
@@ -24,7 +24,4 @@ NEEDS_SITE = [
 
 def settle(page) -> None:
     """Wait until formulas are typeset and fonts are there."""
-    page.evaluate("""async () => {
-      if (window.MathJax && window.MathJax.startup) await window.MathJax.startup.promise;
-      await document.fonts.ready;
-    }""")
+    page.evaluate(READY)

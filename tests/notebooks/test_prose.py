@@ -60,6 +60,11 @@ def test_the_verdict_in_short() -> None:
     few = {noisy.format(*p) for p in ((0.1, "recall"), (0.05, "ndcg"), (0.05, "recall"))}
     assert len(answered) == 14 and answered.keys() == {*blind, *clean, *few}
     assert {answered[k]["status"] for k in {*clean, *few}} == {"cannot tell"}
+    rarest = {m: answered[noisy.format(0.05, m)]["evidence"] for m in ("ndcg", "recall")}
+    assert "power 100% for the mean printed gain" in rarest["ndcg"]
+    for metric, value in {"ndcg": 0.1, "recall": 0.14}.items():  # SL is above both there
+        most = re.search(r"to ([-+][\d.]+),", rarest[metric])
+        assert most and float(most[1]) < 0.015 * value
     of_sl = {"ndcg": 0.12, "recall": 0.16}  # SL is above both
     for name, row in clean.items():
         ends = re.search(r"from ([-+][\d.]+) to ([-+][\d.]+)", row["evidence"])
