@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from companion import claims
-from companion.experiments import without_fresh
 from companion.figures import paper_tables
 from companion.tables import overview
 
@@ -36,7 +35,7 @@ def rows(subject: claims.Subject) -> list[dict]:
 def test_a_cell_says_what_its_row_of_the_ledger_says(
     subject, rows, experiment: str, count: int, tables: int
 ) -> None:
-    table = overview(experiment, without_fresh(subject.records))
+    table = overview(experiment, subject.records)
     shown = paper_tables(table, rows, "Table").html
     found, ledger = CELL.findall(shown), {row["id"]: row for row in rows}
     assert len(found) == count and len({name for _, name, *_ in found}) == count
@@ -56,5 +55,5 @@ def test_a_cell_says_what_its_row_of_the_ledger_says(
 def test_a_dataset_without_runs_is_folded(subject, rows) -> None:
     without = claims.assess(claims.Subject.real(None))
     assert "<details open>" not in paper_tables(overview("table2", []), without, "").html
-    shown = paper_tables(overview("table2", without_fresh(subject.records)), rows, "").html
+    shown = paper_tables(overview("table2", subject.records), rows, "").html
     assert re.search(r"<details open><summary>amazon-electronic: [1-9]\d* of 16 values run", shown)
