@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from companion.claims.subject import Subject
+from companion.dynamics import Point
 
 __all__ = ["LADDER", "MUTANTS", "WHOLE", "Mutant"]
 
@@ -93,6 +94,40 @@ def _metrics(sign: int, loss: str = "") -> Mutant:
         return dataclasses.replace(subject, records=[changed(r) for r in subject.records])
 
     return Mutant(make, "relative")
+
+
+def _heavier(loss: str) -> Mutant:
+    """Multiply the part of a loss's weight that is on false negatives by ``1 + size``."""
+
+    def make(subject: Subject, size: float) -> Subject:
+        def changed(point: Point, of: str) -> Point:
+            share = {
+                kind: {name: v * (1 + size * (name == of == loss)) for name, v in found.items()}
+                for kind, found in point.share.items()
+            }
+            return point.model_copy(update={"share": share})
+
+        return _points(subject, changed)
+
+    return Mutant(make, "relative")
+
+
+def _far_is_good(subject: Subject, size: float) -> Subject:
+    """Add ``size`` times the distance from the metric, in nats, to NDCG@20."""
+
+    def changed(point: Point, _: str) -> Point:
+        ndcg = point.metrics["ndcg@20"] + size * point.distance
+        return point.model_copy(update={"metrics": {**point.metrics, "ndcg@20": ndcg}})
+
+    return _points(subject, changed)
+
+
+def _points(subject: Subject, changed: Callable[[Point, str], Point]) -> Subject:
+    traces = [
+        t.model_copy(update={"points": [changed(p, str(t.config["loss"])) for p in t.points]})
+        for t in subject.traces
+    ]
+    return dataclasses.replace(subject, traces=traces)
 
 
 def _other_data(subject: Subject, size: float) -> Subject:
@@ -216,5 +251,7 @@ MUTANTS: dict[str, Mutant] = {
     "iid-and-ood-exchanged": Mutant(_other_table, "", WHOLE),
     "metrics-lower": _metrics(-1),
     "softmax-better": _metrics(1, "sl"),
+    "heavier-on-false-negatives": _heavier("psl-relu"),
+    "far-from-the-metric-is-good": Mutant(_far_is_good, "NDCG for each nat"),
     "shuffled-test-split": Mutant(_other_data, "", WHOLE),
 }

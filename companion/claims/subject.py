@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from companion import records, reference
+from companion import dynamics, records, reference
 from companion import theory as ranking
 from psl import dro
 from psl.activations import ACTIVATIONS
@@ -60,6 +60,7 @@ class Subject:
     metrics: Callable[..., dict[str, Tensor]]
     records: list[dict[str, Any]]
     table: Callable[[str], Any]
+    traces: list[dynamics.Trace] = field(default_factory=list)
 
     @cached_property
     def cells(self) -> dict[str, dict[int, dict[str, Any]]]:
@@ -95,6 +96,7 @@ class Subject:
             metrics=metrics_from_hits,
             records=found,
             table=reference.table,
+            traces=dynamics.read(results) if results is not None else [],
         )
 
 

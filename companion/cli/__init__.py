@@ -12,6 +12,7 @@ from companion.cli import (
     data,
     doctor,
     door,
+    dynamics,
     evaluate,
     receipt,
     recommend,
@@ -33,6 +34,7 @@ app.command("tune")(tune.tune_command)
 app.command("evaluate")(evaluate.evaluate_command)
 app.command("recommend")(recommend.recommend_command)
 app.command("run")(run.run_command)
+app.command("dynamics")(dynamics.dynamics_command)
 app.command("doctor")(doctor.doctor_command)
 app.command("claims")(claims.claims_command)
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import sys
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,14 +12,13 @@ import typer
 
 from companion import experiments, records, sweep
 from companion.cli.console import Device, Results, Several, err, out, print_json, say
+from companion.cli.seeds import read_seeds
 from companion.clock import duration
 from companion.locks import write
 from psl.dataset import stored_setting
 from psl.errors import DataError, PSLError, UnknownNameError
 from psl.files import check_writable
 from psl.training.device import check_device, on_gpu
-
-MOST_SEEDS = 10_000
 
 
 def run_command(
@@ -81,7 +78,7 @@ def run_command(
         loss=loss or (),
         noise_ratio=noise_ratio or (),
         tau=tau or (),
-        seeds=_seeds(seeds or ["0"]),
+        seeds=read_seeds(seeds or ["0"]),
         protocol=protocol,
     )
     check_device(device)
@@ -130,21 +127,6 @@ def run_command(
     say(board.count() or "nothing to run", to)
     if not whole:
         raise typer.Exit(1)
-
-
-def _seeds(texts: Sequence[str]) -> list[int]:
-    """Read ``0-4`` and ``0,3`` and mixtures of them."""
-    seeds: list[int] = []
-    for text in texts:
-        for part in text.split(","):
-            found = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
-            if not found or int(found[2] or found[1]) < int(found[1]):
-                raise PSLError(f"--seeds takes numbers and ranges as 0-4 or 0,3, got {text!r}")
-            first, last = int(found[1]), int(found[2] or found[1])
-            if last - first >= MOST_SEEDS:
-                raise PSLError(f"--seeds {text}: at most {MOST_SEEDS:,} seeds at once")
-            seeds += range(first, last + 1)
-    return list(dict.fromkeys(seeds))
 
 
 def _show(

@@ -24,7 +24,7 @@ from psl.training.epoch import Progress, train_epoch
 from psl.training.provenance import provenance
 from psl.training.state import TrainState
 
-__all__ = ["Result", "positives_and_sampler", "run_epochs", "train"]
+__all__ = ["Result", "positives_and_sampler", "run_epochs", "selection", "train"]
 
 
 @dataclass
@@ -62,7 +62,7 @@ def train(
     torch_device = find_device(device)
     kernels = serving(torch_device)  # what is missing is said before the hours
     forget_peak(torch_device)
-    fit, valid = _selection(config, data)
+    fit, valid = selection(config, data)
     state, history = run_epochs(config, data, fit, valid, torch_device, checkpoint, progress)
     state.load_best()
     masked = fit if config.protocol == "released" else data.known
@@ -128,8 +128,8 @@ def _finished(config: RunConfig, state: TrainState) -> bool:
     return state.epoch >= config.epochs or not patient
 
 
-def _selection(config: RunConfig, data: Dataset) -> tuple[Interactions, Interactions]:
-    """Return what is trained on and what the best epoch is chosen by."""
+def selection(config: RunConfig, data: Dataset) -> tuple[Interactions, Interactions]:
+    """Return the pairs that are trained on, and those that the best epoch is chosen by."""
     if config.setting == "ood" and config.protocol == "released":
         return data.train, data.test
     return holdout(data.train, 0.1, numpy_stream(config.seed, "validation"))

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from psl.training.device import torch_threads
-from psl.training.loop import _selection
+from psl.training.loop import selection
 from small_runs import SMALL, data, run
 
 
@@ -16,7 +16,7 @@ from small_runs import SMALL, data, run
 def test_a_last_batch_of_a_few_rows_has_the_bits_of_one_thread_in_two(
     backbone: str, last: int
 ) -> None:
-    pairs = len(_selection(SMALL, data())[0])
+    pairs = len(selection(SMALL, data())[0])
     size = next(n for n in range(200, pairs) if pairs % n == last)
     config = dataclasses.replace(
         SMALL, loss="psl-relu", backbone=backbone, batch_size=size, epochs=2, dim=64, negatives=400
