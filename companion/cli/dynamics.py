@@ -45,9 +45,10 @@ def dynamics_command(
             raise PSLError(f"{name} has no weight of the form (4.3); {', '.join(ACTIVATION_OF)}")
     taus: list[float | None] = [None] if not tau else [*tau]
     check_device(device)
+    numbers = read_seeds(seeds or ["0"])
     data = datasets.load(dataset, setting)
     folder = results / dynamics.FOLDER
-    for seed, name, t in product(read_seeds(seeds or ["0"]), losses, taus):
+    for seed, name, t in product(numbers, losses, taus):
         changes: dict[str, Any] = {"seed": seed, "tau": t, "noise_ratio": noise_ratio}
         changes = {k: v for k, v in changes.items() if v is not None}
         config = cell(dataset, setting, loss=name, **changes).for_data(data)

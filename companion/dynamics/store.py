@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from companion.locks import write
 from companion.records import content_digest
@@ -77,7 +77,7 @@ def read(results: Path) -> list[Trace]:
             content = json.loads(path.read_bytes())
             digest = content.pop("digest", None)
             trace = Trace.model_validate(content)
-        except (ValueError, AttributeError, ValidationError) as error:
+        except (ValueError, AttributeError, TypeError) as error:
             raise RecordError(f"{path}: no measured run; delete it, and measure again") from error
         if digest != content_digest(content) or path.stem != trace.run_id:
             raise RecordError(f"{path}: it was changed after it was written; measure again")

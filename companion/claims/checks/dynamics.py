@@ -82,10 +82,12 @@ def tighter_is_better(
         models += [trace for (trace,) in found]
     last = [trace.points[-1] for trace in models]
     distance, ndcg = [p.distance for p in last], [p.metrics["ndcg@20"] for p in last]
+    ranked, by = (stats.zscore(stats.rankdata(x)) for x in (distance, ndcg))
     test = stats.permutation_test(
-        (distance,),
-        lambda x: stats.spearmanr(x, ndcg).statistic,
+        (ranked,),
+        lambda x, axis: (x * by).mean(axis=axis),  # of ranks: Spearman's
         permutation_type="pairings",
+        vectorized=True,
         n_resamples=9999,
         rng=np.random.default_rng(0),
     )

@@ -45,7 +45,10 @@ def test_tanh_for_exp_turns_its_row_red() -> None:
     assert {r["id"] for r in assessed() if r["status"] == "differs"} == BROADER
 
 
-OF_RUNS = ("table-", "figure-c", "iid-", "ood-", "noise-", "fresh-", "temperature-", "trend-")
+OF_RUNS = (
+    *("table-", "figure-c", "iid-", "ood-", "noise-", "fresh-", "temperature-", "trend-"),
+    *("weight-on-", "tighter-"),
+)
 
 
 @pytest.fixture(scope="module")
