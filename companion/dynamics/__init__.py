@@ -5,7 +5,20 @@
 """
 
 from companion.dynamics.store import FOLDER, Point, Trace, read, save
+from companion.dynamics.table import by_popularity, points, shares
 from companion.dynamics.trace import EPOCHS, trace
 from companion.dynamics.weights import measure
 
-__all__ = ["EPOCHS", "FOLDER", "Point", "Trace", "measure", "read", "save", "trace"]
+__all__ = [
+    "EPOCHS",
+    "FOLDER",
+    "Point",
+    "Trace",
+    "by_popularity",
+    "measure",
+    "points",
+    "read",
+    "save",
+    "shares",
+    "trace",
+]

@@ -4,6 +4,7 @@ Nothing here trains, evaluates or derives; the caller displays or saves the figu
 carry their names at their ends, so no figure needs colour alone to be read.
 """
 
+from companion.figures.dynamics import tightness, weight_over_epochs
 from companion.figures.gain_matrix import gain_matrix
 from companion.figures.paper_tables import paper_tables
 from companion.figures.results import by_seed, compare, differences, over
@@ -67,10 +68,12 @@ __all__ = [
     "status_bar",
     "tabular",
     "temperatures",
+    "tightness",
     "tilts",
     "use_style",
     "value_table",
     "verdict_cards",
     "ways",
+    "weight_over_epochs",
     "weights",
 ]

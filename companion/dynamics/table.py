@@ -1,0 +1,67 @@
+"""Measured runs as tables, for figures and for the book."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from companion.dynamics.store import Trace
+
+__all__ = ["by_popularity", "points", "shares"]
+
+_ABOUT = ("dataset", "setting", "noise_ratio", "loss", "tau", "seed")
+
+
+def points(traces: Iterable[Trace]) -> pd.DataFrame:
+    """Return a row for each run and epoch: its test metrics, and its distance from -log DCG."""
+    return pd.DataFrame(
+        [
+            {**_about(t), "epoch": p.epoch, **p.metrics, "distance": p.distance}
+            for t in traces
+            for p in t.points
+        ]
+    )
+
+
+def shares(traces: Iterable[Trace]) -> pd.DataFrame:
+    """Return a row for each run, epoch, kind of false negative and loss that weighs the model.
+
+    ``loss`` trained the model and ``weighed by`` looks at it; ``share`` is the part of its weight
+    on false negatives, ``drawn`` the part of the draws.
+    """
+    return pd.DataFrame(
+        [
+            {
+                **_about(t),
+                "epoch": p.epoch,
+                "kind": kind,
+                "weighed by": loss,
+                "share": share,
+                "drawn": p.drawn[kind],
+            }
+            for t in traces
+            for p in t.points
+            for kind, found in p.share.items()
+            for loss, share in found.items()
+        ]
+    )
+
+
+def by_popularity(traces: Iterable[Trace]) -> pd.DataFrame:
+    """Return a row for each run, epoch and tenth of the items, the least popular first.
+
+    ``recall`` is of the tenth's test pairs, ``row weight`` of its positives in training.
+    """
+    return pd.DataFrame(
+        [
+            {**_about(t), "epoch": p.epoch, "tenth": n, "recall": recall, "row weight": weight}
+            for t in traces
+            for p in t.points
+            for n, (recall, weight) in enumerate(zip(p.recall, p.row_weight, strict=True), start=1)
+        ]
+    )
+
+
+def _about(trace: Trace) -> dict[str, object]:
+    return {key: trace.config[key] for key in _ABOUT if key in trace.config}

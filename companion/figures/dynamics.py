@@ -1,0 +1,75 @@
+"""Figures of training dynamics: where a loss's weight falls, and how tight its bound is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from companion.figures.labels import label_ends
+from companion.figures.source import keeps_data
+from companion.figures.style import colour_of, line_of, one_panel
+
+__all__ = ["tightness", "weight_over_epochs"]
+
+
+@keeps_data
+def weight_over_epochs(table: pd.DataFrame) -> Figure:
+    """Draw the part of each loss's weight on false negatives over the epochs, a panel a setting.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns ``panel``, ``loss``, ``epoch``, ``share`` and ``drawn``: a row for each seed, of
+        which the mean is drawn as a line and the range as a band; the part of the draws is dotted.
+    """
+    panels = list(dict.fromkeys(table["panel"]))
+    figure = Figure()
+    row = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axes, panel in zip(row, panels, strict=True):
+        here = table[table["panel"] == panel]
+        ends = []
+        for loss, own in here.groupby("loss", sort=False):
+            by = own.groupby("epoch")["share"].agg(["mean", "min", "max"])
+            axes.plot(by.index, by["mean"], **line_of(str(loss)))
+            axes.fill_between(by.index, by["min"], by["max"], color=colour_of(str(loss)), alpha=0.2)
+            ends.append((str(loss), float(by.index[-1]), float(by["mean"].iloc[-1])))
+        axes.axhline(here["drawn"].mean(), color="0.4", linestyle=":")
+        axes.set(title=panel, xlabel="epoch", xscale="log", ylim=(0, None))
+        axes.set_xticks(sorted(set(here["epoch"])), [str(e) for e in sorted(set(here["epoch"]))])
+        axes.minorticks_off()
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        label_ends(axes, ends)
+    row[0].set_ylabel("weight on false negatives")
+    return figure
+
+
+@keeps_data
+def tightness(table: pd.DataFrame) -> Figure:
+    """Draw NDCG@20 of trained models over the distance of their loss from the metric.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns ``loss``, ``tau``, ``distance`` and ``ndcg@20``: a row a model.  A line goes through
+        the temperatures of a loss, and each is written beside its dot.
+    """
+    figure, axes = one_panel("distance of the loss from −log DCG, nats", "NDCG@20")
+    ends = []
+    for loss, own in table.sort_values("tau").groupby("loss", sort=False):
+        axes.plot(own["distance"], own["ndcg@20"], **line_of(str(loss)), marker="o")
+        for tau, x, y in zip(own["tau"], own["distance"], own["ndcg@20"], strict=True):
+            axes.annotate(
+                f"{tau:g}",
+                (x, y),
+                textcoords="offset points",
+                xytext=(0, 5),
+                ha="center",
+                fontsize="x-small",
+                color=colour_of(str(loss)),
+            )
+        last = own.iloc[int(np.argmax(own["distance"]))]
+        ends.append((str(loss), float(last["distance"]), float(last["ndcg@20"])))
+    label_ends(axes, ends)
+    return figure
