@@ -16,6 +16,7 @@ __all__ = [
     "PairedDifference",
     "holm",
     "interval",
+    "p_text",
     "paired_difference",
     "power",
     "prediction_half_width",
@@ -181,6 +182,11 @@ def sign_flip(differences: Sequence[float]) -> float:
     # A flip that gives the same sum but for rounding is as extreme.
     least = abs(d.sum()) * (1 - 1e-12)
     return float(np.mean(abs(signs @ d) >= least))
+
+
+def p_text(value: float) -> str:
+    """Write a p-value with three digits, a very small one as what it is below."""
+    return "< 0.001" if value < 0.0005 else f"{value:.3f}"
 
 
 def power(effect: float, spread: float, count: int, level: float = 0.05) -> float:

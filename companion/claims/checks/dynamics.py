@@ -13,7 +13,7 @@ from companion.claims.subject import OTHER_DATA, Subject, Verdict, check
 from companion.dynamics import Trace
 from companion.experiments import cell
 from companion.records import of_registered_data
-from companion.statistics import PairedDifference, holm, paired_difference
+from companion.statistics import PairedDifference, holm, p_text, paired_difference
 
 __all__: list[str] = []
 
@@ -54,7 +54,7 @@ def less_weight_on_false_negatives(
     evidence = (
         f"{gap.other + gap.mean:.2%} of its weight, SL {gap.other:.2%}, of the draws {drawn:.2%}; "
         f"paired gap {gap.relative:+.1%} of SL's, from {gap.low / gap.other:+.1%} to "
-        f"{gap.high / gap.other:+.1%}, p {corrected:.3f} corrected for {1 + len(beside)}, "
+        f"{gap.high / gap.other:+.1%}, p {p_text(corrected)} corrected for {1 + len(beside)}, "
         f"{gap.count} seeds; {'blind' if unseen else 'not blind: a run is older'}"
     )
     status = "cannot tell"
@@ -95,7 +95,8 @@ def tighter_is_better(
     reach = np.arctanh(RHO) * np.sqrt((len(last) - 3) / 1.06) - stats.norm.ppf(1 - LEVEL / 2)
     unseen = blind(asked, [t.model_dump() for t in models])
     evidence = (
-        f"rank correlation {test.statistic:+.2f} over {len(last)} models, p {test.pvalue:.3f}; "
+        f"rank correlation {test.statistic:+.2f} over {len(last)} models, "
+        f"p {p_text(float(test.pvalue))}; "
         f"distances from {min(distance):.2f} to {max(distance):.2f} nats; power "
         f"{stats.norm.cdf(reach):.0%} for {-RHO}; {'blind' if unseen else 'not blind'}"
     )

@@ -13,7 +13,7 @@ from companion.claims.ordering_rows import ordering_rows
 from companion.claims.paired_runs import Comparison, blind, compare, compare_slopes
 from companion.claims.subject import Subject, Verdict, check
 from companion.reference import printed_gains
-from companion.statistics import PairedDifference, holm, paired_difference, power, sign_flip
+from companion.statistics import PairedDifference, holm, p_text, paired_difference, power, sign_flip
 
 __all__: list[str] = []
 
@@ -56,7 +56,7 @@ def above_every(subject: Subject, *, baselines: Sequence[str], **asked: Any) -> 
     gaps = {b: _gap(c) for b, c in found.items() if not c.waits}
     missing = [b for b in baselines if b not in gaps]
     least = sorted(gaps, key=lambda b: gaps[b].mean)
-    told = "; ".join(f"{b} {gaps[b].relative:+.1%}, p {_p(gaps[b].p_value)}" for b in least)
+    told = "; ".join(f"{b} {gaps[b].relative:+.1%}, p {p_text(gaps[b].p_value)}" for b in least)
     corrected = holm([*(gaps[b].p_value for b in least), *[1.0] * len(missing)])
     ahead = [b for b, p in zip(least, corrected, strict=False) if p < LEVEL and gaps[b].mean < 0]
     if ahead:
@@ -117,7 +117,7 @@ def _verdict(
     flips = sign_flip([a - b for a, b in zip(mine.ours, mine.other, strict=True)])
     evidence = [mine.note] if mine.note else []
     evidence += [
-        f"paired gap {size}, from {gap.low:+.4f} to {gap.high:+.4f}, p {_p(corrected)} "
+        f"paired gap {size}, from {gap.low:+.4f} to {gap.high:+.4f}, p {p_text(corrected)} "
         f"corrected for {1 + len(beside)}, by sign flips {flips:.3f} not corrected, "
         f"{gap.count} seeds"
     ]
@@ -153,10 +153,6 @@ def _power(comparison: Comparison, effect: float, level: float) -> float:
     """Return how often a test of so many seeds, that differ so much, finds an effect."""
     differences = np.subtract(comparison.ours, comparison.other)
     return power(effect, float(np.std(differences, ddof=1)), len(differences), level)
-
-
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.0005 else f"{value:.3f}"
 
 
 def _gap(comparison: Comparison) -> PairedDifference:
