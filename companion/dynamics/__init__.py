@@ -5,7 +5,7 @@
 """
 
 from companion.dynamics.store import FOLDER, Point, Trace, read, save
-from companion.dynamics.table import by_popularity, points, shares
+from companion.dynamics.table import by_popularity, own_shares, points, shares
 from companion.dynamics.trace import EPOCHS, trace
 from companion.dynamics.weights import measure
 
@@ -16,6 +16,7 @@ __all__ = [
     "Trace",
     "by_popularity",
     "measure",
+    "own_shares",
     "points",
     "read",
     "save",

@@ -8,7 +8,7 @@ import pandas as pd
 
 from companion.dynamics.store import Trace
 
-__all__ = ["by_popularity", "points", "shares"]
+__all__ = ["by_popularity", "own_shares", "points", "shares"]
 
 _ABOUT = ("dataset", "setting", "noise_ratio", "loss", "tau", "seed")
 
@@ -46,6 +46,19 @@ def shares(traces: Iterable[Trace]) -> pd.DataFrame:
             for loss, share in found.items()
         ]
     )
+
+
+def own_shares(traces: Iterable[Trace], kind: str, **where: object) -> pd.DataFrame:
+    """Return the part of its weight that each loss puts on false negatives where it trained.
+
+    ``where`` keeps runs by their configuration, as ``setting="iid"`` or ``seed=[1, 2]``.  A row a
+    seed, a column a loss, the mean over the epochs; NaN where a loss has no run of a seed.
+    """
+    rows = shares(traces)
+    for key, wanted in where.items():
+        rows = rows[rows[key].isin(wanted if isinstance(wanted, (list, tuple)) else [wanted])]
+    rows = rows[(rows["kind"] == kind) & (rows["weighed by"] == rows["loss"])]
+    return rows.groupby(["seed", "loss"])["share"].mean().unstack("loss")
 
 
 def by_popularity(traces: Iterable[Trace]) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from companion import claims, records, reference
+from companion import claims, dynamics, records, reference
 from companion.experiments import cell, cell_runs, without_fresh
 from companion.records import METRICS
 from companion.statistics import PairedDifference
@@ -350,3 +350,35 @@ def test_what_a_difference_between_paper_and_code_is_worth() -> None:
     assert 0.01 < max(map(abs, scale)) < 0.03
     assert worth(electronic, "psl-relu", protocol="clean") == pytest.approx(0.01, abs=0.005)
     assert all(abs(worth(place, "bsl", "sl")) < 0.001 for place in (health, graph)), "one loss"
+
+
+def weights() -> pd.DataFrame:
+    """Return the measured parts of weight where SL and PSL-relu trained, on the seeds asked of."""
+    table = dynamics.shares(dynamics.read(RESULTS))
+    (asked,) = (r for r in claims.load_rows() if r["id"] == "weight-on-marked-health")
+    seeds = table["seed"].isin(asked["arguments"]["seeds"])
+    on_health = (table["dataset"] == "amazon-health") & (table["tau"] == 0.1)
+    return table[seeds & on_health & table["loss"].isin(["sl", "psl-relu"])]
+
+
+def test_psl_weighs_marked_pairs_less_and_held_out_pairs_more() -> None:
+    table = weights()
+    own = table[table["weighed by"] == table["loss"]]
+    means = own.groupby(["setting", "kind", "loss", "seed"])["share"].mean().unstack("loss")
+    gap = means["psl-relu"] / means["sl"] - 1
+    marked, held_out = gap["noise", "marked"], gap["iid", "held out"]
+    assert len(marked) == len(held_out) == 5
+    assert (marked < 0).all() and marked.mean() == pytest.approx(-1 / 9, abs=0.01)
+    assert (held_out > 0).all() and 0.055 < held_out.mean() < 0.065
+    drawn = own.groupby(["setting", "kind"])["drawn"].mean()
+    parts = own.groupby(["setting", "kind"])["share"].mean()
+    assert drawn["noise", "marked"] == pytest.approx(0.5, abs=0.001)
+    assert parts["noise", "marked"] == pytest.approx(1 / 6, abs=0.01)
+    assert 3.9 < parts["iid", "held out"] / drawn["iid", "held out"] < 4.6
+    last = table[(table["epoch"] == 200) & (table["loss"] == "sl")]
+    on_one = last.groupby(["setting", "kind", "weighed by"])["share"].mean().unstack()
+    on_one = on_one["psl-relu"] / on_one["sl"] - 1
+    assert on_one["noise", "marked"] == pytest.approx(-0.25, abs=0.01)
+    at_last = own[own["epoch"] == 200].groupby(["setting", "kind", "loss"])["share"].mean()
+    of_own = at_last["noise", "marked", "psl-relu"] / at_last["noise", "marked", "sl"] - 1
+    assert of_own > on_one["noise", "marked"] / 2  # more than half is taken back

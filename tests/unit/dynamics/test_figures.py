@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from companion import figures
-from companion.dynamics import by_popularity, points, shares, trace
+from companion.dynamics import by_popularity, own_shares, points, shares, trace
 from small_runs import SMALL, data
 
 
@@ -50,6 +50,10 @@ def test_tables_have_a_row_for_what_was_measured() -> None:
     assert len(weights) == 2 * 5 and set(weights["kind"]) == {"held out"}
     last = weights[(weights["epoch"] == 3) & (weights["weighed by"] == "sl")]
     assert last["share"].item() == found[0].at(3).share["held out"]["sl"]
+    own = own_shares(found, "held out", setting="iid", seed=[0, 1])
+    mean = sum(p.share["held out"][SMALL.loss] for p in found[0].points) / 2
+    assert own.shape == (1, 1) and own.loc[0, SMALL.loss] == mean
+    assert own_shares(found, "held out", seed=1).empty
     tenths = by_popularity(found)
     assert len(tenths) == 2 * 10 and set(tenths["tenth"]) == set(range(1, 11))
     at = np.array(found[0].at(1).row_weight, dtype=float)  # NaN where a tenth has no pair
