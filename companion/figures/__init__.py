@@ -11,6 +11,7 @@ from companion.figures.robustness import gaps, paths, temperatures, tilts
 from companion.figures.speed import scaling, ways
 from companion.figures.statuses import (
     badge,
+    counted,
     ledger_filter,
     ledger_row,
     place_in_paper,
@@ -47,6 +48,7 @@ __all__ = [
     "chain",
     "checked",
     "compare",
+    "counted",
     "differences",
     "gain_matrix",
     "gain_table",

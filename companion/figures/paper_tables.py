@@ -22,7 +22,7 @@ _PLACE = ("dataset", "setting", "backbone", "loss", "form", "noise_ratio", "metr
 def paper_tables(table: pd.DataFrame, rows: Iterable[Mapping[str, Any]], title: str) -> Html:
     """Return the values of a table of the paper, printed above ours, coloured by their status.
 
-    A dataset is folded unless some of it was run.  Within it there is a table for each backbone,
+    A dataset is folded, but the one of which most was run.  Within it there is a table for each backbone,
     of losses by metrics; under noise one for each metric, of losses by ratios.
 
     Parameters
@@ -50,6 +50,8 @@ def paper_tables(table: pd.DataFrame, rows: Iterable[Mapping[str, Any]], title: 
         }
         for dataset, part in table.groupby("dataset", sort=False)
     ]
+    most = max((place["run"] for place in places), default=0)
+    places = [place | {"open": 0 < place["run"] == most} for place in places]
     names = table[inner].unique()
     heads = [f"p = {x:g}" if inner == "noise_ratio" else metric_name(x) for x in names]
     marks = {status: MARKS[status] for status in (*RUN, "not yet run")}
