@@ -1,7 +1,8 @@
 """A figure that can be taken along: SVG, PNG and its data, and which runs it was drawn from.
 
 * The file of a figure is named after it: ``fig-noise.svg``, not a hash.
-* The figure is a link to its SVG, without the room that Matplotlib leaves in it, which a script shows large; on a phone it scrolls in its box.
+* The figure is a link to its SVG, which a script shows large; on a phone it scrolls in its box.
+* The SVG is written without what no one sees of it.
 * Its data lie in the SVG as a description (``companion.figures``); the site has them as a CSV file
   beside it, and not twice.
 """
@@ -55,7 +56,9 @@ def compact(svg: str) -> str:
     named = {style: f"s{k}" for k, (style, n) in enumerate(counted.items()) if n > 1}
     text = STYLE.sub(lambda s: f' class="{named[s[1]]}"' if s[1] in named else s[0], text)
     rules = "".join(f".{name}{{{style}}}" for style, name in named.items())
-    text = LETTER.sub(r'<use xlink:href="#\1" x="\2"/>', text.replace("</style>", f"{rules}</style>", 1))
+    text = LETTER.sub(
+        r'<use xlink:href="#\1" x="\2"/>', text.replace("</style>", f"{rules}</style>", 1)
+    )
     asked = dict.fromkeys(re.findall(r'(?:xlink:href="|url\()#([^")]+)', text))
     short = {name: f"g{k}" for k, name in enumerate(asked)}
     text = re.sub(r' id="([^"]+)"', lambda i: f' id="{short[i[1]]}"' if i[1] in short else "", text)

@@ -3,7 +3,7 @@
 * A style sheet keeps the rules whose classes and ids some page or script of the site names.
 * The icons' font keeps those that the style sheets still ask for.
 * A figure below the first is loaded when the reader comes near it.
-* The theme's search scripts and its index are for the search page: suggestions while typing are off.
+* The theme's search scripts and its index are for the search page: nothing is suggested before.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def rules(style: str) -> Iterator[tuple[str, str | None]]:
 
 
 def named(selector: str, words: Set[str]) -> bool:
-    """Whether all classes and ids of a selector are among the words; what it excludes may not be."""
+    """Whether all classes and ids that a selector asks for are among the words."""
     asked = re.sub(r":(?:not|is|where|has)\([^()]*(?:\([^()]*\)[^()]*)*\)|\[[^]]*\]", "", selector)
     names = re.findall(r"[.#]((?:[\w-]|\\.)+)", asked)
     return all(part in words for name in names for part in WORD.findall(name.replace("\\", " ")))
@@ -85,7 +85,7 @@ def _purged(style: str, words: Set[str]) -> str:
 
 
 def icons_of(styles: str, font: bytes) -> bytes:
-    """Return the icons' font with the signs that the style sheets name, as WOFF, the same each time."""
+    """Return the icons' font with the signs that style sheets name, as WOFF: the same each time."""
     signs = {int(code, 16) for code in re.findall(r"\\([ef][0-9a-f]{3})\b", styles)}
     signs |= {ord(sign) for sign in re.findall("[\ue000-\uf8ff]", styles)}
     options = subset.Options(flavor="woff", layout_features=[])

@@ -4,8 +4,8 @@
   fonts.  Its menu is a third of the whole, and no part in use; what a screen reader hears is one.
 * Jupyter Book puts the scripts of live code (thebe) on every page. They name a remote host, so
   they go.
-* MathJax goes where a page has no formula of its own, and the theme's Font Awesome script everywhere: 1.5 MB
-  for icons that its web font, which is loaded as well, draws too.
+* MathJax goes where a page has no formula of its own, and the theme's Font Awesome script
+  everywhere: 1.5 MB for icons that its web font, which is loaded as well, draws too.
 * Two settings that the theme reports as missing are given: the colour mode and the top bar.
 """
 

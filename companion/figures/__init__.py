@@ -4,6 +4,7 @@ Nothing here trains, evaluates or derives; the caller displays or saves the figu
 carry their names at their ends, so no figure needs colour alone to be read.
 """
 
+from companion.figures.drawings import flow, simplex
 from companion.figures.gain_matrix import gain_matrix
 from companion.figures.paper_tables import paper_tables
 from companion.figures.results import by_seed, compare, differences, over
@@ -50,6 +51,7 @@ __all__ = [
     "compare",
     "counted",
     "differences",
+    "flow",
     "gain_matrix",
     "gain_table",
     "gaps",
@@ -66,6 +68,7 @@ __all__ = [
     "popularity",
     "scalars",
     "scaling",
+    "simplex",
     "status_bar",
     "tabular",
     "temperatures",

@@ -121,7 +121,9 @@ def test_a_compact_figure_looks_the_same() -> None:
     asked = set(re.findall(r'(?:href="|url\()#([^")]+)', small))
     assert asked and asked == set(re.findall(r' id="([^"]+)"', small))
     pictures = [
-        np.asarray(Image.open(BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=x)))).convert("L"), int)
+        np.asarray(
+            Image.open(BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=x)))).convert("L"), int
+        )
         for x in (drawn, small)
     ]
     assert np.mean(np.abs(pictures[0] - pictures[1]) > 40) < 1e-3

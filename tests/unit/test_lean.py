@@ -50,7 +50,9 @@ def site(tmp_path: Path) -> SimpleNamespace:
     pages = tmp_path / "notebooks"
     pages.mkdir()
     image = '<img alt="x" src="../_images/fig-x.svg" />'
-    script = '<script src="../_static/searchtools.js"></script><script src="../searchindex.js"></script>'
+    script = (
+        '<script src="../_static/searchtools.js"></script><script src="../searchindex.js"></script>'
+    )
     text = f'<link href="../_static/a.css?v=1" />{script}<p class="used">{image}{image}</p>'
     for name in ("one.html", "search.html"):
         (pages / name).write_text(text, "utf-8")
