@@ -122,7 +122,8 @@ def test_a_compact_figure_looks_the_same() -> None:
     assert asked and asked == set(re.findall(r' id="([^"]+)"', small))
     pictures = [
         np.asarray(
-            Image.open(BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=x)))).convert("L"), int
+            Image.open(BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=x, dpi=96)))).convert("L"),
+            int,
         )
         for x in (drawn, small)
     ]
