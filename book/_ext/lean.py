@@ -1,6 +1,7 @@
 """What a page does not use it does not load: rules of style sheets, icons, room in drawings.
 
-* A style sheet keeps the rules whose classes and ids some page or script of the site names.
+* A style sheet keeps the rules whose classes and ids some page or script of the site names, and
+  the variables that something asks for.
 * The icons' font keeps those that the style sheets still ask for.
 * A figure below the first is loaded when the reader comes near it.
 * The theme's search scripts and its index are for the search page: nothing is suggested before.
@@ -27,6 +28,7 @@ FIGURE = re.compile(r'<img (?=[^>]*src="[^"]*_images/)(?![^>]*loading=)')
 WORD = re.compile(r"[\w-]+")
 # A licence, a comment, a string, and what rules are made of.
 PIECE = re.compile(r"""/\*.*?\*/|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[{};]""", re.DOTALL)
+VARIABLE = re.compile(r"""(?<=[{;\s])(--[\w-]+)\s*:(?:"[^"]*"|'[^']*'|[^;{}"'])*;?""")
 NESTED = ("@media", "@supports", "@layer", "@container")
 
 
@@ -107,6 +109,11 @@ def slim(app: Sphinx, exception: Exception | None) -> None:
     scripts = [p.read_text("utf-8") for p in site.rglob("*.js") if "mathjax" not in p.parts]
     words = {word for text in [*pages.values(), *scripts] for word in WORD.findall(text)}
     purged = {path: purge(path.read_text("utf-8"), words) for path in site.rglob("*.css")}
+    asked = words.union(*(re.findall(r"var\(\s*(--[\w-]+)", style) for style in purged.values()))
+    purged = {
+        path: VARIABLE.sub(lambda found: found[0] if found[1] in asked else "", style)
+        for path, style in purged.items()
+    }
     font = site / f"{ICONS}.ttf"
     if font.exists():
         font.with_suffix(".woff").write_bytes(icons_of("".join(purged.values()), font.read_bytes()))

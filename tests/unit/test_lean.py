@@ -57,7 +57,9 @@ def site(tmp_path: Path) -> SimpleNamespace:
     for name in ("one.html", "search.html"):
         (pages / name).write_text(text, "utf-8")
     (tmp_path / "_static").mkdir()
-    (tmp_path / "_static" / "a.css").write_text(".used{top:0}.unused{top:0}", "utf-8")
+    (tmp_path / "_static" / "a.css").write_text(
+        ".used{--a:1;--b:url('x;y');top:var(--b)}.unused{top:0}", "utf-8"
+    )
     return SimpleNamespace(builder=SimpleNamespace(format="html"), outdir=str(tmp_path))
 
 
@@ -68,7 +70,9 @@ def test_a_page_loads_later_what_is_further_down(tmp_path: Path) -> None:
     assert "search" not in page and page.count('loading="lazy"') == 1
     assert page.index("<img alt") < page.index('<img loading="lazy"')
     assert "searchindex.js" in (tmp_path / "notebooks" / "search.html").read_text("utf-8")
-    assert (tmp_path / "_static" / "a.css").read_text("utf-8").strip() == ".used{top:0}"
+    assert (tmp_path / "_static" / "a.css").read_text(
+        "utf-8"
+    ).strip() == ".used{--b:url('x;y');top:var(--b)}"
     assert "a.css?v=1" not in page  # what a browser has kept is another file
     before = {p: p.read_bytes() for p in tmp_path.rglob("*.*")}
     lean.slim(app, None)
