@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 from collections.abc import Iterator, Set
 from io import BytesIO
@@ -90,6 +91,7 @@ def icons_of(styles: str, font: bytes) -> bytes:
     """Return the icons' font with the signs that style sheets name, as WOFF: the same each time."""
     signs = {int(code, 16) for code in re.findall(r"\\([ef][0-9a-f]{3})\b", styles)}
     signs |= {ord(sign) for sign in re.findall("[\ue000-\uf8ff]", styles)}
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every table
     options = subset.Options(flavor="woff", layout_features=[])
     cut = subset.Subsetter(options)
     cut.populate(unicodes=signs)
