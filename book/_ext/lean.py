@@ -26,6 +26,8 @@ SEARCH = re.compile(
     r'\s*<script src="[^"]*(?:_static/searchtools|_static/language_data|searchindex)\.js"></script>'
 )
 FIGURE = re.compile(r'<img (?=[^>]*src="[^"]*_images/)(?![^>]*loading=)')
+# Sphinx writes a size as a style, which no style sheet can make smaller.
+SIZE = re.compile(r'(<img [^>]*_images/[^>]*?) style="width: (\d+)px; height: (\d+)px;"')
 WORD = re.compile(r"[\w-]+")
 # A licence, a comment, a string, and what rules are made of.
 PIECE = re.compile(r"""/\*.*?\*/|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[{};]""", re.DOTALL)
@@ -132,6 +134,7 @@ def slim(app: Sphinx, exception: Exception | None) -> None:
         text = re.sub(r'(href="[^"?]*/)([\w.-]+\.css)(?:\?[^"]*)?"', versioned, before)
         if path.name != "search.html":
             text = SEARCH.sub("", text)
+        text = SIZE.sub(r'\1 width="\2" height="\3"', text)
         first, *others = FIGURE.split(text)
         lazy = [('<img loading="lazy" ' if k else "<img ") + part for k, part in enumerate(others)]
         if (text := first + "".join(lazy)) != before:

@@ -49,7 +49,7 @@ def test_purging_twice_is_purging_once() -> None:
 def site(tmp_path: Path) -> SimpleNamespace:
     pages = tmp_path / "notebooks"
     pages.mkdir()
-    image = '<img alt="x" src="../_images/fig-x.svg" />'
+    image = '<img alt="x" src="../_images/fig-x.svg" style="width: 6px; height: 4px;" />'
     script = (
         '<script src="../_static/searchtools.js"></script><script src="../searchindex.js"></script>'
     )
@@ -68,6 +68,7 @@ def test_a_page_loads_later_what_is_further_down(tmp_path: Path) -> None:
     lean.slim(app, None)
     page = (tmp_path / "notebooks" / "one.html").read_text("utf-8")
     assert "search" not in page and page.count('loading="lazy"') == 1
+    assert page.count('fig-x.svg" width="6" height="4"') == 2 and "style=" not in page
     assert page.index("<img alt") < page.index('<img loading="lazy"')
     assert "searchindex.js" in (tmp_path / "notebooks" / "search.html").read_text("utf-8")
     assert (tmp_path / "_static" / "a.css").read_text(
