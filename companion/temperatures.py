@@ -54,13 +54,13 @@ def over_temperatures(
     Returns
     -------
     DataFrame
-        ``loss``, ``tau``, ``seed``, ``validation`` (the best validation NDCG@20 of the run) and the
-        test metrics.
+        ``loss``, ``tau``, ``seed``, ``runs`` (the id of its one run), ``validation`` (its best
+        validation NDCG@20) and the test metrics.
     """
     rows = []
     for place, config in _grid(losses, where):
         for seed, run in cell_runs(of_registered_data(records), config).items():
-            row = {"loss": place["loss"], "tau": config.tau, "seed": seed}
+            row = {"loss": place["loss"], "tau": config.tau, "seed": seed, "runs": run["run_id"]}
             rows.append(row | {"validation": best_validation(run)} | run["metrics"])
     return pd.DataFrame(rows, columns=None if rows else ["loss", "tau", "seed", "validation"])
 

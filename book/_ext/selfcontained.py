@@ -1,15 +1,17 @@
 """A site that asks nobody: it reads the same over http, from a folder and without a network.
 
-* MathJax comes from the package sphinx-mathjax-offline: one script and its fonts.
+* MathJax comes from the package sphinx-mathjax-offline: its parts in use as one script, and its
+  fonts.  Its menu is a third of the whole, and no part in use; what a screen reader hears is one.
 * Jupyter Book puts the scripts of live code (thebe) on every page. They name a remote host, so
   they go.
-* MathJax goes where a page has no formula, and the theme's Font Awesome script everywhere: 1.5 MB
-  for icons that its web font, which is loaded as well, draws too.
+* MathJax goes where a page has no formula of its own, and the theme's Font Awesome script
+  everywhere: 1.5 MB for icons that its web font, which is loaded as well, draws too.
 * Two settings that the theme reports as missing are given: the colour mode and the top bar.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from importlib.util import find_spec
@@ -21,7 +23,17 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.errors import ExtensionError
 
-MATHJAX_SCRIPT = "tex-chtml-full.js"
+MATHJAX_SCRIPT = "formulas.js"
+MATHJAX_LOADER = "startup"
+MATHJAX_PARTS = {  # what a part is called, and its file
+    "core": "core",
+    "input/tex-base": "input/tex-base",
+    "[tex]/ams": "input/tex/extensions/ams",
+    "[tex]/noundefined": "input/tex/extensions/noundefined",
+    "output/chtml": "output/chtml",
+    "output/chtml/fonts/tex": "output/chtml/fonts/tex",
+    "a11y/assistive-mml": "a11y/assistive-mml",
+}
 ICON_SCRIPT = re.compile(r"<script[^>]*/fontawesome\.js[^>]*></script>\n?")
 MATHJAX_FONTS = "output/chtml/fonts/woff-v2"
 
@@ -51,7 +63,7 @@ def drop_files(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
 ) -> None:
     """Take off a page thebe's scripts and styles, and MathJax if it has no formula."""
-    formulas = app.env.domains["math"].has_equations(pagename)  # type: ignore[attr-defined]
+    formulas = 'class="math ' in context.get("body", "")
 
     def goes(asset: Any) -> bool:
         unused = MATHJAX_SCRIPT in str(getattr(asset, "filename", "")) and not formulas
@@ -93,13 +105,29 @@ def drop_icon_script(app: Sphinx, exception: Exception | None) -> None:
     script.unlink(missing_ok=True)
 
 
+def mathjax_script(source: Path) -> str:
+    """Return MathJax's parts in use as one script, which loads no other."""
+    packages = ["base", *(name[6:] for name in MATHJAX_PARTS if name.startswith("[tex]/"))]
+    given = {"loader": {"load": []}, "tex": {"packages": packages}}
+    there = ", ".join(map(json.dumps, MATHJAX_PARTS))
+    parts = [(source / f"{file}.js").read_text("utf-8") for file in MATHJAX_PARTS.values()]
+    return "\n".join(
+        [
+            f"window.MathJax = {{...window.MathJax, ...{json.dumps(given)}}};",
+            (source / f"{MATHJAX_LOADER}.js").read_text("utf-8"),
+            f"MathJax.loader.preLoad({there});",
+            *parts,
+        ]
+    )
+
+
 def copy_mathjax(app: Sphinx, exception: Exception | None) -> None:
-    """Copy the script in use and its fonts beside the pages."""
+    """Write the script in use beside the pages, and copy its fonts."""
     if exception is not None or app.builder.format != "html":
         return
     source, target = mathjax_folder(), Path(app.outdir) / "_static" / "mathjax"
     shutil.copytree(source / MATHJAX_FONTS, target / MATHJAX_FONTS, dirs_exist_ok=True)
-    shutil.copyfile(source / MATHJAX_SCRIPT, target / MATHJAX_SCRIPT)
+    (target / MATHJAX_SCRIPT).write_text(mathjax_script(source), "utf-8")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 // A link to an equation, a figure, a theorem, a term or a reference shows it, by pointer or keyboard.
 // What lies on another page is in the page's #psl-previews: a folder without a server has no fetch.
+const HERE = document.currentScript.src;
 addEventListener("DOMContentLoaded", () => {
   const KINDS = "div.math, figure, div.proof, div.citation, dt";
   const other = JSON.parse(document.getElementById("psl-previews")?.textContent ?? "{}");
@@ -8,6 +9,19 @@ addEventListener("DOMContentLoaded", () => {
   box.setAttribute("role", "tooltip");
   box.hidden = true;
   let link = null, timer = 0;
+
+  // A page without a formula of its own loads MathJax for the first that it shows.
+  async function typeset() {
+    if (!box.querySelector(".math")) return;
+    if (!window.MathJax) {
+      const script = document.createElement("script");
+      script.src = new URL("mathjax/formulas.js", HERE);
+      document.head.append(script);
+      await new Promise((done) => { script.onload = script.onerror = done; });
+    }
+    await window.MathJax?.startup?.promise;
+    await window.MathJax?.typesetPromise?.([box]);
+  }
 
   function shown(href) {
     const holder = document.createElement("div");
@@ -39,7 +53,7 @@ addEventListener("DOMContentLoaded", () => {
     box.replaceChildren(holder);
     document.body.append(box);
     box.hidden = false;
-    await window.MathJax?.typesetPromise?.([box]);
+    await typeset();
     if (asked !== link) return;
     link.setAttribute("aria-describedby", box.id);
     const at = link.getBoundingClientRect(), size = box.getBoundingClientRect();

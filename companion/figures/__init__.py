@@ -4,6 +4,7 @@ Nothing here trains, evaluates or derives; the caller displays or saves the figu
 carry their names at their ends, so no figure needs colour alone to be read.
 """
 
+from companion.figures.drawings import flow, simplex
 from companion.figures.dynamics import tightness, weight_over_epochs
 from companion.figures.gain_matrix import gain_matrix
 from companion.figures.paper_tables import paper_tables
@@ -12,6 +13,7 @@ from companion.figures.robustness import gaps, paths, temperatures, tilts
 from companion.figures.speed import scaling, ways
 from companion.figures.statuses import (
     badge,
+    counted,
     ledger_filter,
     ledger_row,
     place_in_paper,
@@ -48,7 +50,9 @@ __all__ = [
     "chain",
     "checked",
     "compare",
+    "counted",
     "differences",
+    "flow",
     "gain_matrix",
     "gain_table",
     "gaps",
@@ -65,6 +69,7 @@ __all__ = [
     "popularity",
     "scalars",
     "scaling",
+    "simplex",
     "status_bar",
     "tabular",
     "temperatures",

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
+from companion.figures.statuses import Html
 from companion.pages import render
 from psl.activations import get_activation
 
@@ -50,8 +51,8 @@ def weight_explorer(
     reference: str = "sl",
     start: tuple[str, float] = ("psl-relu", 0.2),
     taus: Sequence[float] = STOPS,
-) -> str:
-    """Return HTML: surrogate and gradient weights of one loss beside the reference, over tau.
+) -> Html:
+    """Return surrogate and gradient weights of one loss beside the reference, over tau.
 
     Parameters
     ----------
@@ -84,4 +85,4 @@ def weight_explorer(
     loss, tau = start
     shown = {name: labels[name] for name in losses if name != reference}
     step = list(taus).index(tau)
-    return render("weights.html", data=data, losses=shown, loss=loss, step=step)
+    return Html(render("weights.html", data=data, losses=shown, loss=loss, step=step))

@@ -22,8 +22,8 @@ _PLACE = ("dataset", "setting", "backbone", "loss", "form", "noise_ratio", "metr
 def paper_tables(table: pd.DataFrame, rows: Iterable[Mapping[str, Any]], title: str) -> Html:
     """Return the values of a table of the paper, printed above ours, coloured by their status.
 
-    A dataset is folded unless some of it was run.  Within it there is a table for each backbone,
-    of losses by metrics; under noise one for each metric, of losses by ratios.
+    A dataset is folded, but the one of which most was run.  Within it there is a table for each
+    backbone, of losses by metrics; under noise one for each metric, of losses by ratios.
 
     Parameters
     ----------
@@ -41,8 +41,10 @@ def paper_tables(table: pd.DataFrame, rows: Iterable[Mapping[str, Any]], title: 
     inner, outer = ("metric", "backbone")
     if table["noise_ratio"].notna().any():
         inner, outer = ("noise_ratio", "metric")
+    most = table.groupby("dataset")["run"].sum().max()
     places = [
         {
+            "open": bool(0 < part["run"].sum() == most),
             "name": dataset,
             "run": int(part["run"].sum()),
             "count": len(part),

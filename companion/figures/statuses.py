@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ __all__ = [
     "MARKS",
     "Html",
     "badge",
+    "counted",
     "ledger_filter",
     "ledger_row",
     "place_in_paper",
@@ -63,6 +65,16 @@ def status_bar(counts: Mapping[str, int], subject: str) -> Html:
 def badge(status: str) -> Markup:
     """Return a status in its colour, for a cell of a table."""
     return Markup('<span class="status-{}">{}</span>').format(status.replace(" ", "-"), status)
+
+
+def counted(what: str, rows: Sequence[Mapping[str, Any]]) -> Markup:
+    """Return what rows are about and how many of them have each status: what a fold is called."""
+    found = Counter(row["status"] for row in rows)
+    told = [(s.replace(" ", "-"), MARKS[s], found[s], s) for s in MARKS if found[s]]
+    badges = Markup(" ").join(
+        Markup('<span class="status-{}">{} {} {}</span>').format(*one) for one in told
+    )
+    return Markup("{}, {} row{} {}").format(what, len(rows), "s" * (len(rows) > 1), badges)
 
 
 def ledger_filter(statuses: Sequence[str]) -> Html:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -44,18 +44,15 @@ def table_explorer(
         "metrics": [metric_name(name) for name in values["metric"].unique()],
         "labels": {loss: LABELS[loss] for loss in losses},
         "colours": {loss: COLOURS[loss] for loss in losses},
-        "values": {
-            _place(row, row["loss"]): {k: _number(row[k], 6) for k in _VALUE}
+        "values": _by_place(
+            (row, row["loss"], {k: _number(row[k], 5) for k in _VALUE if not math.isnan(row[k])})
             for row in values.to_dict("records")
-        },
-        "gains": {
-            _place(row, f"{row['loss']} {over}"): [
-                *(_number(row[k], 8) for k in _GAIN),
-                row["seeds"],
-            ]
+        ),
+        "gains": _by_place(
+            (row, f"{row['loss']} {over}", [*(_number(row[k], 5) for k in _GAIN), row["seeds"]])
             for over, table in gains.items()
             for row in table[table["seeds"] > 0].to_dict("records")
-        },
+        ),
     }
     dataset, backbone, *_ = start
     here = values[(values["dataset"] == dataset) & (values["backbone"] == backbone)]
@@ -65,8 +62,13 @@ def table_explorer(
     return Html(render("table1.html", data=data, still=Markup(still), **choices))
 
 
-def _place(row: Mapping[Any, Any], losses: str) -> str:
-    return f"{row['dataset']} {row['backbone']} {metric_name(row['metric'])} {losses}"
+def _by_place(rows: Iterable[tuple[Mapping[Any, Any], str, Any]]) -> dict[str, dict[str, Any]]:
+    """Put what belongs to one dataset, backbone and metric together: its name is written once."""
+    found: dict[str, dict[str, Any]] = {}
+    for row, losses, value in rows:
+        place = f"{row['dataset']} {row['backbone']} {metric_name(row['metric'])}"
+        found.setdefault(place, {})[losses] = value
+    return found
 
 
 def _number(value: float, digits: int) -> float | None:

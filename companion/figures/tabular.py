@@ -137,8 +137,9 @@ def overview_table(table: pd.DataFrame, command: str) -> Tabular:
     """Show the values of one dataset that were run; the caption has the command for the others."""
     (dataset,) = table["dataset"].unique()
     waiting = table.loc[table["seeds"] == 0, "command"].nunique()
-    missing = Markup("; {} cells not yet run: <code>psl run {} --dataset {}</code>")
-    caption = Markup(dataset) + (missing.format(waiting, command, dataset) if waiting else "")
+    missing = Markup("; {} cell{} not yet run: <code>psl run {} --dataset {}</code>")
+    told = missing.format(waiting, "s" * (waiting > 1), command, dataset)
+    caption = Markup(dataset) + (told if waiting else "")
     return value_table(table[table["seeds"] > 0], caption)
 
 

@@ -1,4 +1,4 @@
-// Show the rows that contain every word and have a chosen status; a folded list with such a row opens.
+// Show the rows that contain every word and have a chosen status; a list with such a row opens.
 (() => {
   const box = document.currentScript.parentElement;
   const words = box.querySelector("input");
@@ -10,17 +10,18 @@
     const chosen = buttons.filter((b) => b.getAttribute("aria-pressed") === "true");
     const statuses = chosen.map((b) => b.textContent);
     const asked = wanted.length + statuses.length > 0;
+    const lists = new Map();
     let shown = 0;
-    for (const { row, text, status } of rows) {
-      const fits = wanted.every((word) => text.includes(word));
-      row.hidden = asked && !(fits && (!statuses.length || statuses.includes(status)));
+    for (const { row, text, status, list } of rows) {
+      const fits = wanted.every((word) => text.includes(word))
+        && (!statuses.length || statuses.includes(status));
+      row.hidden = asked && !fits;
+      lists.set(list, lists.get(list) || !row.hidden);
       shown += !row.hidden;
     }
-    for (const table of new Set(rows.map(({ row }) => row.closest("table")))) {
-      const some = table.querySelector("tbody tr:not([hidden])") !== null;
-      table.hidden = !some;
-      const fold = table.closest("details");
-      if (fold && asked) fold.open = some;
+    for (const [list, some] of lists) {
+      list.hidden = !some;
+      list.open = asked && some;
     }
     said.textContent = asked ? `${shown} of ${rows.length} rows` : "";
   }
@@ -28,14 +29,14 @@
   // A link to a row shows it, whatever is searched for and wherever it is folded.
   function reveal(rows) {
     const mark = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-    if (!mark || !rows.some(({ row }) => row.contains(mark))) return;
-    if (mark.closest("tr").hidden) {
+    const found = mark && rows.find(({ row }) => row.contains(mark));
+    if (!found) return;
+    if (found.row.hidden) {
       words.value = "";
       buttons.forEach((button) => button.setAttribute("aria-pressed", "false"));
       refresh(rows);
     }
-    const fold = mark.closest("details");
-    if (fold) fold.open = true;
+    found.list.open = true;
     mark.scrollIntoView();
   }
 
@@ -43,7 +44,12 @@
     const rows = [...document.querySelectorAll("table.ledger [id^='row-']")].map((mark) => {
       const row = mark.closest("tr");
       const badge = row.querySelector("[class^='status-']");
-      return { row, text: row.textContent.toLowerCase(), status: badge ? badge.textContent : "" };
+      return {
+        row,
+        text: row.textContent.toLowerCase(),
+        status: badge ? badge.textContent : "",
+        list: row.closest("details") || row.closest("table"),
+      };
     });
     words.addEventListener("input", () => refresh(rows));
     for (const button of buttons) {

@@ -32,12 +32,12 @@
     const none = { paper: null, ours: null, low: null, high: null, seeds: 0 };
     let rows = "", told = "";
     data.metrics.forEach((metric, k) => {
-      const place = `${dataset} ${backbone} ${metric} `;
-      const cells = pair.map((loss) => data.values[place + loss] || none);
+      const place = `${dataset} ${backbone} ${metric}`;
+      const cells = pair.map((loss) => ({ ...none, ...data.values[place]?.[loss] }));
       draw(panels[k], panel(metric, pair, cells));
       const [of, over] = cells;
       const printed = of.paper === null || over.paper === null ? null : of.paper / over.paper - 1;
-      const gain = data.gains[place + pair.join(" ")];
+      const gain = data.gains[place]?.[pair.join(" ")];
       const line = (what, values) => `<tr><th scope="row">${metric}</th><td>${what}</td>`
         + values.map((v) => `<td class="number">${v}</td>`).join("") + "</tr>";
       const ends = gain && gain[1] !== null ? `${percent(gain[1])} to ${percent(gain[2])}` : "\u2013";

@@ -45,7 +45,7 @@ def gains() -> dict[str, pd.DataFrame]:
 
 
 MADE: dict[str, Callable[[], str]] = {
-    "weights": lambda: weight_explorer(NAMES, LABELS, COLOURS),
+    "weights": lambda: weight_explorer(NAMES, LABELS, COLOURS).html,
     "chain": lambda: chain_explorer(PSLS).html,
     "ball": lambda: ball_explorer(DIFFERENCES, NAMES).html,
     "seeds": lambda: seeds_explorer(SPREAD).html,

@@ -184,6 +184,41 @@ def test_size_stays_small() -> None:
     assert size < 25_000_000, f"the site weighs {size / 1e6:.1f} MB"
 
 
+def test_a_page_is_light(browser, bases: dict[str, str]) -> None:
+    """All that a laptop loads at first, in bytes; a page without a formula loads no MathJax."""
+    heavy = {}
+    for name in READ:
+        page, loaded = browser.new_page(viewport={"width": 1440, "height": 900}), []
+        page.on("response", lambda r, loaded=loaded: loaded.append(r))
+        page.goto(bases["http"] + name, wait_until="load")
+        settle(page)
+        total = sum(int(r.headers.get("content-length", 0)) for r in loaded)
+        formulas = page.locator(".math").count()
+        scripts = any("mathjax" in r.url for r in loaded)
+        if total > 1_500_000 or scripts != bool(formulas):
+            heavy[name] = total, formulas, scripts
+        page.close()
+    assert not heavy
+
+
+def test_the_verdict_is_short_on_a_phone_and_each_row_is_reached(browser, bases) -> None:
+    address = bases["file"] + "notebooks/15-status.html"
+    for script in (True, False):
+        context = browser.new_context(
+            viewport={"width": 390, "height": 844}, java_script_enabled=script
+        )
+        page = context.new_page()
+        page.goto(f"{address}#row-eq-2.1", wait_until="load")
+        assert page.locator("[id='row-eq-2.1']").is_visible()
+        assert page.locator("details:has(> table.ledger) > summary:visible").count() > 15
+        if script:
+            page.goto("about:blank")
+            page.goto(address, wait_until="load")
+            settle(page)
+            assert page.evaluate("document.documentElement.scrollHeight") < 20_000
+        context.close()
+
+
 def test_the_ledger_is_searched_and_a_row_has_an_address(browser, bases) -> None:
     """Offline; rows of the same statement in other lists of the page stay as they are."""
     page, faults = offline_page(browser, bases["file"] + "notebooks/15-status.html#row-eq-2.1")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sys
-from io import StringIO
+from io import BytesIO, StringIO
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import resvg_py
+from PIL import Image
 
-from companion import figures
+from companion import figures, records
 from companion.figures.source import svg
 
 ROOT = Path(__file__).parents[2]
@@ -79,6 +83,54 @@ def test_runs_are_told_by_what_they_share() -> None:
     }
     assert figure_files.runs_of("loss\nsl\n", known) == {}
     assert figure_files.runs_of("ours,runs\n,a\n", known) == {}, "print alone is drawn"
+
+
+def drawn_from_records() -> dict[str, str]:
+    """Return the SVG of each figure that a chapter says is replayed, speed aside, by its name."""
+    found = {}
+    for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")):
+        label = ""
+        for cell in json.loads(path.read_text("utf-8"))["cells"]:
+            text = "".join(cell["source"])
+            if cell["cell_type"] == "markdown":
+                label = text.rpartition("\n\n")[2]
+            elif (shown := cell["metadata"].get("mystnb", {}).get("figure")) and (
+                "label-replayed" in label and "performance" not in path.stem
+            ):
+                (figure,) = (o["data"] for o in cell["outputs"] if "image/svg+xml" in o["data"])
+                found[shown["name"]] = "".join(figure["image/svg+xml"])
+    return found
+
+
+def test_a_figure_of_records_names_their_runs() -> None:
+    every = drawn_from_records()
+    assert len(every) > 15
+    known = {r["run_id"] for r in records.read(ROOT / "results")}
+    for name, drawn in every.items():
+        table = pd.read_csv(StringIO(figure_files.data_of(drawn)))
+        assert "runs" in table, name
+        assert {run for ids in table["runs"].dropna() for run in ids.split()} <= known, name
+
+
+def test_a_compact_figure_looks_the_same() -> None:
+    """Half the bytes, and every name that is asked for is there."""
+    figures.use_style()
+    drawn = svg(figures.compare(ROWS))
+    small = figure_files.compact(drawn)
+    assert len(small) < 0.65 * len(figure_files.DESCRIPTION.sub("", drawn))
+    asked = set(re.findall(r'(?:href="|url\()#([^")]+)', small))
+    assert asked and asked == set(re.findall(r' id="([^"]+)"', small))
+    pictures = [
+        np.asarray(
+            Image.open(BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=x, dpi=96)))).convert("L"),
+            int,
+        )
+        for x in (drawn, small)
+    ]
+    height, width = np.min([picture.shape for picture in pictures], axis=0)
+    before, after = (picture[:height, :width] for picture in pictures)
+    assert np.mean(np.abs(before - after) > 40) < 2e-3
+    assert figure_files.compact(small) == small
 
 
 def test_a_run_without_a_record_ends_the_build() -> None:

@@ -283,3 +283,29 @@ def test_a_band_lies_between_its_ends() -> None:
 def test_popularity_ends_at_everything() -> None:
     (line,) = figures.popularity({"train": np.array([3, 1])}).axes[0].lines
     assert line.get_ydata().tolist() == [0, 0.75, 1]
+
+
+def test_a_worst_case_lies_on_its_ball_and_a_corner_is_an_item() -> None:
+    turned = np.array([[0.6, 0.3, 0.1], [0.1, 0.6, 0.3], [0.3, 0.1, 0.6]])
+    figure = figures.simplex({"Q": turned}, {"Q": turned[2]}, ["a", "b", "c"])
+    (axes,) = figure.axes
+    ball, worst, middle = (line.get_xydata() for line in axes.lines)
+    np.testing.assert_allclose(ball[0], ball[-1])
+    np.testing.assert_allclose(worst[0], ball[2])
+    np.testing.assert_allclose(middle[0], ball[:-1].mean(axis=0))
+    assert {"a", "b", "c", "Q", "uniform P"} <= {text.get_text() for text in axes.texts}
+
+
+def test_a_flow_leads_from_each_step_to_the_next_and_back() -> None:
+    steps = pd.DataFrame({"step": list("abcd"), "holds": ["1", "2", "3", "4"]})
+    (axes,) = figures.flow(steps).axes
+    boxes = [patch.get_bbox().extents for patch in axes.patches]
+    assert len(boxes) == 4
+    arrows = [text for text in axes.texts if getattr(text, "arrow_patch", None)]
+
+    def at(point: tuple[float, float]) -> int:
+        inside = [(x - 1e-9 <= point[0] <= u + 1e-9) and (y - 1e-9 <= point[1] <= v + 1e-9)
+                  for x, y, u, v in boxes]  # fmt: skip
+        return inside.index(True)
+
+    assert [(at(a.xyann), at(a.xy)) for a in arrows] == [(0, 1), (1, 2), (2, 3), (3, 0)]

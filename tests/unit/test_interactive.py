@@ -24,7 +24,7 @@ def test_effective_share_against_integrals() -> None:
 
 
 def test_the_page_holds_the_modules_curves_and_nothing_foreign() -> None:
-    html = weight_explorer({"sl": "exp", "psl-relu": "relu"}, LABELS, COLOURS)
+    html = weight_explorer({"sl": "exp", "psl-relu": "relu"}, LABELS, COLOURS).html
     assert "http" not in html and "import" not in html
     found = re.search(r'<script type="application/json">(.*?)</script>', html, re.DOTALL)
     assert found is not None
@@ -34,4 +34,4 @@ def test_the_page_holds_the_modules_curves_and_nothing_foreign() -> None:
     for d, log in zip(data["d"], relu["log"], strict=True):
         assert log == pytest.approx(math.log1p(d), abs=1e-3 if d < -0.99 else 1e-4)
     assert relu["colour"] == COLOURS["psl-relu"]
-    assert html == weight_explorer({"sl": "exp", "psl-relu": "relu"}, LABELS, COLOURS)
+    assert html == weight_explorer({"sl": "exp", "psl-relu": "relu"}, LABELS, COLOURS).html

@@ -57,3 +57,4 @@ def test_a_dataset_without_runs_is_folded(subject, rows) -> None:
     assert "<details open>" not in paper_tables(overview("table2", []), without, "").html
     shown = paper_tables(overview("table2", subject.records), rows, "").html
     assert re.search(r"<details open><summary>amazon-electronic: [1-9]\d* of 16 values run", shown)
+    assert shown.count("<details open>") == 1

@@ -6,6 +6,7 @@ import pytest
 
 from companion.figures import (
     badge,
+    counted,
     ledger_filter,
     ledger_row,
     place_in_paper,
@@ -49,6 +50,15 @@ def test_the_bar_and_the_search_name_each_status() -> None:
     assert search.startswith('<div class="ledger-filter" hidden>')
     assert search.count("<button") == 2 and badge("cannot tell").count("status-cannot-tell") == 1
     assert 'class="status-cannot-tell">cannot tell</button>' in search
+
+
+def test_a_fold_is_called_by_its_rows_and_their_statuses() -> None:
+    rows = [{"status": "differs"}, {"status": "verified"}, {"status": "verified"}]
+    assert counted("<A.3>", rows) == (
+        '&lt;A.3&gt;, 3 rows <span class="status-verified">✓ 2 verified</span> '
+        '<span class="status-differs">✗ 1 differs</span>'
+    )
+    assert counted("x", rows[:1]).startswith("x, 1 row <")
 
 
 def test_a_card_says_what_is_claimed_found_how_sure_and_where() -> None:

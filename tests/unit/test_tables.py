@@ -139,5 +139,7 @@ def test_what_waits_stands_in_the_caption_with_its_command() -> None:
     assert [row[0] for row in shown.rows] == ["sl", "sl"]
     command = "<code>psl run table1 --dataset amazon-electronic</code>"
     assert shown.caption == f"amazon-electronic; 7 cells not yet run: {command}"
+    two = overview("table1", [record("sl", 0, 0.05)], **where, loss=["sl", "bpr"])
+    assert overview_table(two, "table1").caption.startswith("amazon-electronic; 1 cell not yet")
     whole = overview("table1", [record("sl", 0, 0.05)], **where, loss=["sl"])
     assert overview_table(whole, "table1").caption == "amazon-electronic"

@@ -34,6 +34,7 @@ def runs() -> list[dict]:
 def test_validation_chooses_among_temperatures_with_all_seeds() -> None:
     table = over_temperatures(runs(), BOTH, **HEAVY)
     assert len(table) == 20 and set(table["tau"]) == {0.07, 0.1}
+    assert set(table["runs"]) == {run["run_id"] for run in runs()}
     assert table["validation"].max() == pytest.approx(0.13)  # the best of a curve, not its end
     assert best_temperature(table, "sl") == (0.07, 2)
     short = table[(table["loss"] != "sl") | (table["tau"] != 0.07) | (table["seed"] != 1)]
