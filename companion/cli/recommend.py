@@ -14,6 +14,7 @@ from rich.table import Column, Table
 from companion.cli.config_options import takes
 from companion.cli.console import Device, err, key, out, print_json, say
 from companion.cli.exported_file import TABLE, File, IncludeSeen, SeenIn, known_pairs
+from companion.locks import check_writable
 from companion.serving import (
     LIST_COLUMNS,
     Exported,
@@ -24,7 +25,6 @@ from companion.serving import (
     write_lists,
 )
 from psl.errors import PSLError
-from psl.files import check_writable
 from psl.interactions import Interactions
 from psl.training.device import find_device
 

@@ -10,8 +10,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from psl.interactions import Interactions
-from psl.kernels.products import matmul
-from psl.ops.precision import full_precision, promote_embeddings
+from psl.ops import sampled_scores, upcast_half
 
 __all__ = ["Lists", "ranked", "similar"]
 
@@ -72,7 +71,7 @@ def ranked(
         raise ValueError(f"a list has at least one place, got {depth}")
     rows = max(1, min(MOST_ROWS, ENTRIES // max(1, len(items))))
     for block in chosen.split(rows):
-        scores = _product(*promote_embeddings(users[block], items))
+        scores = sampled_scores(users[block], items, None)
         if seen is not None:
             scores.masked_fill_(seen.mask(block), -torch.inf)
         yield Lists(block, *_first(scores, min(depth, len(items))))
@@ -83,18 +82,13 @@ def similar(items: Tensor, row: int, depth: int) -> tuple[Tensor, Tensor]:
 
     The item itself is none of them, nor is a direction that is not there, an embedding of zeros.
     """
-    unit = normalize(promote_embeddings(items, items)[0], dim=1)
-    scores = _product(unit[row : row + 1], unit)
+    unit = normalize(upcast_half(items), dim=1)
+    scores = sampled_scores(unit[row : row + 1], unit, None)
     scores[:, row] = -torch.inf
     scores[:, ~unit.any(dim=1)] = -torch.inf
     index, best, *_ = _first(scores, min(depth, len(items)))
     there = ~best[0].isneginf()
     return index[0, there], best[0, there]
-
-
-@full_precision
-def _product(users: Tensor, items: Tensor) -> Tensor:
-    return matmul(users, items.T)
 
 
 def _first(scores: Tensor, depth: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
