@@ -6,8 +6,8 @@ recommended; ``files``, all lists in a file; ``measures``, all metrics of the li
 
 from companion.serving.exported import Exported, Pairs, read_exported
 from companion.serving.files import LIST_COLUMNS, check_output, write_lists
-from companion.serving.lists import Lists, ranked, similar
-from companion.serving.measures import METRICS, Measured, measure
+from companion.serving.lists import Lists, Score, products, ranked, similar
+from companion.serving.measures import METRICS, Measured, measure, measure_scores
 
 __all__ = [
     "LIST_COLUMNS",
@@ -16,8 +16,11 @@ __all__ = [
     "Lists",
     "Measured",
     "Pairs",
+    "Score",
     "check_output",
     "measure",
+    "measure_scores",
+    "products",
     "ranked",
     "read_exported",
     "similar",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -12,8 +12,9 @@ from torch.nn.functional import normalize
 from psl.interactions import Interactions
 from psl.ops import sampled_scores, upcast_half
 
-__all__ = ["Lists", "ranked", "similar"]
+__all__ = ["Lists", "Score", "products", "ranked", "ranked_by", "similar"]
 
+Score = Callable[[Tensor], Tensor]  # users (B,) -> the scores of all items (B, I), a new tensor
 ENTRIES = 2**24  # scores at once: 64 MB in float32
 MOST_ROWS = 512
 
@@ -67,14 +68,26 @@ def ranked(
     ValueError
         If a list would have no place.
     """
+    return ranked_by(products(users, items), len(items), chosen, seen, depth)
+
+
+def products(users: Tensor, items: Tensor) -> Score:
+    """Return what scores by the inner products of embeddings (U, d) and (I, d)."""
+    return lambda rows: sampled_scores(users[rows], items, None)
+
+
+def ranked_by(
+    score: Score, num_items: int, chosen: Tensor, seen: Interactions | None, depth: int
+) -> Iterator[Lists]:
+    """Rank the catalogue by any score; the rest as :func:`ranked`."""
     if depth < 1:
         raise ValueError(f"a list has at least one place, got {depth}")
-    rows = max(1, min(MOST_ROWS, ENTRIES // max(1, len(items))))
+    rows = max(1, min(MOST_ROWS, ENTRIES // max(1, num_items)))
     for block in chosen.split(rows):
-        scores = sampled_scores(users[block], items, None)
+        scores = score(block)
         if seen is not None:
             scores.masked_fill_(seen.mask(block), -torch.inf)
-        yield Lists(block, *_first(scores, min(depth, len(items))))
+        yield Lists(block, *_first(scores, min(depth, num_items)))
 
 
 def similar(items: Tensor, row: int, depth: int) -> tuple[Tensor, Tensor]:
