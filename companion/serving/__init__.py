@@ -1,11 +1,13 @@
 """An exported file in use: whom it knows, what it recommends, how good that is.
 
 In reading order: ``exported``, the file and the pairs it is asked about; ``lists``, what is
-recommended; ``files``, all lists in a file; ``measures``, all metrics of the lists, user by user.
+recommended; ``fold_in``, for somebody who was not in training; ``files``, all lists in a file;
+``measures``, all metrics of the lists, user by user.
 """
 
 from companion.serving.exported import Exported, Pairs, read_exported
 from companion.serving.files import LIST_COLUMNS, check_output, write_lists
+from companion.serving.fold_in import fold_in
 from companion.serving.lists import Lists, Score, products, ranked, similar
 from companion.serving.measures import METRICS, Measured, measure, measure_scores
 
@@ -18,6 +20,7 @@ __all__ = [
     "Pairs",
     "Score",
     "check_output",
+    "fold_in",
     "measure",
     "measure_scores",
     "products",
