@@ -83,5 +83,6 @@ if __name__ == "__main__":
         torch.multiprocessing.spawn(work, (folder,), PROCESSES)
         two, first, last = torch.load(f"{folder}/found.pt")
     gap = max(float((a - b).abs().max()) for a, b in zip(train(0, 1)[0], two, strict=True))
+    assert gap < 1e-5
     print(f"loss: {first:.3f} before, {last:.3f} after")
     print(f"largest difference of a parameter to one process with the whole batch: {gap:.1e}")

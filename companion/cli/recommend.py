@@ -28,7 +28,7 @@ from companion.serving import (
 )
 from psl.errors import PSLError
 from psl.interactions import Interactions
-from psl.losses import get_loss
+from psl.losses import LOSSES
 from psl.training.device import find_device
 
 TITLES = {"user": "for user ", "item": "like ", "history": "for "}
@@ -115,8 +115,9 @@ def _of_history(
     parts = ([text] if text in known else text.split(",") for text in given)
     names = list(dict.fromkeys(part for some in parts for part in some))
     own = model.rows("item", names)
-    tau = model.config.get("tau", 0.1) if get_loss(model.config["loss"]).tau else 0.1
-    user = fold_in(items, own, tau)
+    loss = LOSSES.get(str(model.config.get("loss")))
+    tau = {"tau": float(model.config["tau"])} if loss is not None and loss.tau else {}
+    user = fold_in(items, own, **tau)
     seen = None if include else Interactions.from_pairs(0 * own, own, 1, len(items))
     (found,) = _of_users(model, user[None], torch.zeros(1, dtype=torch.int64), seen, k)
     return names, found

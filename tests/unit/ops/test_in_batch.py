@@ -177,3 +177,18 @@ def test_what_does_not_fit_is_refused() -> None:
             in_batch_loss(u, v, SoftmaxLoss(0.2, reduction=own), reduction=reduction)
     with pytest.raises(ValueError, match="reduction must be"):
         in_batch_loss(u, v, loss, reduction="average")  # type: ignore[arg-type]
+
+
+def test_it_can_be_compiled_whole() -> None:
+    u, v, said = problem(7, 2, torch.float32)
+
+    def value(u: Tensor, v: Tensor) -> Tensor:
+        return in_batch_loss(u, v, SoftmaxLoss(0.2), **said)
+
+    results = []
+    for call in (value, torch.compile(value, backend="aot_eager", fullgraph=True)):
+        inputs = [x.clone().requires_grad_() for x in (u, v)]
+        found = call(*inputs)
+        results.append((found, *torch.autograd.grad(found, inputs)))
+    for expected, got in zip(*results, strict=True):
+        assert torch.allclose(got, expected, atol=1e-6)
