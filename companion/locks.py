@@ -1,9 +1,11 @@
-"""One process at a time at a file, and nothing left of those that were killed there."""
+"""One process at a time at a file, which can be written; nothing left of those killed there."""
 
 from __future__ import annotations
 
+import glob
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,9 +13,16 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from psl.errors import PSLError
-from psl.files import clear_temporaries, replace_file
+from psl.files import follow_links, replace_file
 
-__all__ = ["InUseError", "exclusive", "write", "writing"]
+__all__ = [
+    "InUseError",
+    "check_writable",
+    "clear_temporaries",
+    "exclusive",
+    "write",
+    "writing",
+]
 
 
 class InUseError(PSLError):
@@ -73,3 +82,33 @@ def writing(path: Path | str) -> Iterator[Path]:
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: Path | str) -> None:
+    """See that a file, and the folders above it, could be made, before hours of work.
+
+    Nothing is left behind.
+
+    Raises
+    ------
+    PSLError
+        Which names the file, and why not.
+    """
+    path = follow_links(path)
+    made = [folder for folder in path.parents if not folder.exists()]  # innermost first
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise PSLError(f"{path} cannot be written: {error.strerror}") from error
+    finally:
+        for folder in made:
+            with suppress(OSError):  # not made, or in use by now
+                folder.rmdir()
+
+
+def clear_temporaries(path: Path) -> None:
+    """Remove what killed writers of a file left beside it; only where nobody writes it now."""
+    for temporary in path.parent.glob(f".{glob.escape(path.name)}.{'[0-9a-f]' * 8}"):
+        temporary.unlink(missing_ok=True)

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from companion.released import PaperConfig
+from companion.threads import torch_threads
 from psl.dataset import Dataset
 from psl.errors import TrainingError
-from psl.training.device import find_device, torch_threads
+from psl.training.device import find_device
 from psl.training.epoch import Progress
 from psl.training.loop import train
 

@@ -27,7 +27,7 @@ from psl.losses import (
 )
 from psl.losses.robust import RobustBPRLoss, robust_bpr_loss
 from psl.negatives import UniformNegatives
-from psl.ops import catalogue_loss, half_cosine, sampled_loss
+from psl.ops import catalogue_loss, half_cosine, in_batch_loss, sampled_loss
 
 __version__ = "0.1.0"
 
@@ -41,6 +41,7 @@ __all__ = [
     "bpr_loss",
     "catalogue_loss",
     "half_cosine",
+    "in_batch_loss",
     "pairwise_softmax_loss",
     "robust_bpr_loss",
     "sampled_loss",

@@ -9,8 +9,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from psl.interactions import Interactions
-from psl.kernels.products import matmul
-from psl.ops.precision import full_precision, promote_embeddings
+from psl.ops import sampled_scores
 
 __all__ = ["CUTOFFS", "evaluate", "metrics_from_hits"]
 
@@ -94,11 +93,6 @@ def expected_hits(
     return r / n * possible, (r / (n - before)).clamp(max=1) * possible, (n, r, before)
 
 
-@full_precision
-def _scores(users: Tensor, items: Tensor) -> Tensor:
-    return matmul(users, items.T)
-
-
 @torch.no_grad()
 def evaluate(
     embed: Callable[[Tensor], tuple[Tensor, Tensor]],
@@ -166,14 +160,14 @@ def evaluate(
     for first in range(0, target.num_users, rows):
         last = min(first + rows, target.num_users)
         users = torch.arange(first, last, device=device)
-        u, v = promote_embeddings(*embed(users))
+        u, v = embed(users)
         if (len(u), len(v)) != (len(users), size):
             raise ValueError(
                 f"embed gave {len(u)} users and {len(v)} items, wanted were {len(users)} and {size}"
             )
         if {u.device, v.device} != {users.device}:
             raise ValueError(f"the embeddings are on {u.device} and {v.device}, not on {device}")
-        scores = _scores(u, v)
+        scores = sampled_scores(u, v, None)
         known = slice(*masked.indptr[[first, last]])  # the masked pairs of these users
         scores[mask.users[known] - first, mask.items[known]] = -torch.inf
         best, index = scores.topk(min(depth + 1, size), dim=1)
@@ -188,8 +182,8 @@ def evaluate(
             row, item = view.users[own] - first, view.items[own]
             found = (scores[row, item] == lowest[row, 0]).long()
             tied = (scores == lowest).sum(1), torch.zeros_like(users).index_add_(0, row, found)
-        *found, _ = expected_hits(best, hits, tied)
-        expected, alone = (pad(x, (0, max(cutoffs) - depth)) for x in found)
+        at, none_before, _ = expected_hits(best, hits, tied)
+        expected, alone = (pad(x, (0, max(cutoffs) - depth)) for x in (at, none_before))
         values = metrics_from_hits(expected, relevant[users], cutoffs, first=alone)
         for name, value in values.items():
             total[name] = total.get(name, 0) + value.sum()

@@ -1,45 +1,18 @@
-"""Writing a file so that nobody ever reads a part of it; and whether one could."""
+"""Writing a file so that nobody ever reads a part of it."""
 
 from __future__ import annotations
 
-import glob
 import os
 import secrets
 import stat
-import tempfile
-from contextlib import suppress
 from pathlib import Path
 
 from psl.errors import PSLError
 
-__all__ = ["check_writable", "clear_temporaries", "replace_file"]
+__all__ = ["follow_links", "replace_file"]
 
 
-def check_writable(path: Path | str) -> None:
-    """See that a file, and the folders above it, could be made, before hours of work.
-
-    Nothing is left behind.
-
-    Raises
-    ------
-    PSLError
-        Which names the file, and why not.
-    """
-    path = _followed(path)
-    made = [folder for folder in path.parents if not folder.exists()]  # innermost first
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        raise PSLError(f"{path} cannot be written: {error.strerror}") from error
-    finally:
-        for folder in made:
-            with suppress(OSError):  # not made, or in use by now
-                folder.rmdir()
-
-
-def _followed(path: Path | str) -> Path:
+def follow_links(path: Path | str) -> Path:
     """Return where a link leads to: it is written through."""
     real = Path(os.path.realpath(path))
     if any(part.is_symlink() for part in (real, *real.parents)):
@@ -58,7 +31,7 @@ def replace_file(path: Path | str, *content: bytes | memoryview) -> None:
     A link stays one: what it leads to is replaced.  An old file's permissions stay; a new file has
     those of any that this process makes.
     """
-    path = _followed(path)
+    path = follow_links(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
     # Opened as any file is, and not by tempfile: the system itself applies the umask.
@@ -79,9 +52,3 @@ def replace_file(path: Path | str, *content: bytes | memoryview) -> None:
             raise
         # Of a full disk the system does not say which file.
         raise OSError(error.errno, error.strerror, str(path)) from error
-
-
-def clear_temporaries(path: Path) -> None:
-    """Remove what killed writers of a file left beside it; only where nobody writes it now."""
-    for temporary in path.parent.glob(f".{glob.escape(path.name)}.{'[0-9a-f]' * 8}"):
-        temporary.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ import typer
 
 from companion.cli import (
     claims,
+    compare,
     data,
     doctor,
     door,
@@ -32,6 +33,7 @@ app.add_typer(receipt.app, name="receipt")
 app.command("train")(train.train_command)
 app.command("tune")(tune.tune_command)
 app.command("evaluate")(evaluate.evaluate_command)
+app.command("compare")(compare.compare_command)
 app.command("recommend")(recommend.recommend_command)
 app.command("run")(run.run_command)
 app.command("dynamics")(dynamics.dynamics_command)

@@ -13,9 +13,8 @@ from rich.table import Column, Table
 
 from companion import datasets
 from companion.cli.console import Setting, err, key, out, say
-from companion.locks import write
+from companion.locks import check_writable, write
 from psl.errors import DataError, PSLError
-from psl.files import check_writable
 from psl.streams import numpy_stream
 
 app = typer.Typer(no_args_is_help=True, help="Datasets: list, fetch, check, split.")

@@ -16,10 +16,10 @@ from companion.cli.progress import watching
 from companion.cli.seeds import read_seeds
 from companion.dynamics.weights import ACTIVATION_OF
 from companion.experiments import cell
-from companion.locks import InUseError, exclusive
+from companion.locks import InUseError, check_writable, exclusive
+from companion.threads import torch_threads
 from psl.errors import PSLError
-from psl.files import check_writable
-from psl.training.device import check_device, torch_threads
+from psl.training.device import check_device
 
 
 def dynamics_command(

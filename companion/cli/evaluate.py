@@ -10,6 +10,7 @@ import numpy as np
 import typer
 from rich.table import Column, Table
 
+from companion.baselines import FLOORS, Floor, fit_floor
 from companion.cli.config_options import takes
 from companion.cli.console import Device, err, key, out, print_json, say
 from companion.cli.exported_file import (
@@ -22,9 +23,10 @@ from companion.cli.exported_file import (
     read_dataset,
     read_pairs,
 )
-from companion.serving import Exported, Measured, measure, read_exported
+from companion.serving import Exported, Measured, measure, measure_scores, read_exported
 from companion.statistics import PairedDifference, paired_difference
-from psl.errors import DataError
+from psl.dataset import Dataset
+from psl.errors import DataError, PSLError
 from psl.interactions import Interactions
 from psl.training.device import find_device
 
@@ -53,6 +55,13 @@ def evaluate_command(
     against: Annotated[
         Path | None, typer.Option(help="Another file of the same data, to compare user by user.")
     ] = None,
+    floor: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"A baseline beside it, fitted on the pairs of its training: {', '.join(FLOORS)}. "
+            "May be repeated."
+        ),
+    ] = None,
     k: Annotated[
         list[int] | None,
         typer.Option("--k", min=1, help="Length of a list; may be repeated. Without it: 20."),
@@ -67,6 +76,8 @@ def evaluate_command(
 
     A difference to --against has a 95 % interval over users: another seed may move it further.
     """
+    if floor and against is not None:
+        raise PSLError("give --against or --floor, one at a time")
     cutoffs = tuple(sorted(set(k or [20])))
     where = find_device(device)
     model = read_exported(file, where)
@@ -78,6 +89,7 @@ def evaluate_command(
     chosen: np.ndarray | None = None
     # The pairs of a model that was fitted on more are what users have, for both.
     widest = whole[0] if whole else model
+    data: Dataset | None = None
     if is_table(on):
         target = read_pairs(model, on, table)
         known = known_pairs(widest, seen, table, include=include_seen, tests=widest.fitted_whole)
@@ -105,17 +117,29 @@ def evaluate_command(
         name: paired_difference(values.tolist(), found[1].by_user[name].tolist())
         for name, values in (found[0].by_user.items() if against is not None else ())
     }
+    floors = {name: fit_floor(name, _fitted_on(model, data, seen)) for name in floor or ()}
+    found += [
+        measure_scores(f.score, target, known.pairs, cutoffs, chosen=chosen, counts=counts)
+        for f in floors.values()
+    ]
     users = target.num_users if chosen is None else len(chosen)
     if as_json:
-        print_json(_as_json(models, found, gaps, on=on, users=users, known=known.words))
+        told = _as_json(models, found, gaps, on=on, users=users, known=known.words)
+        print_json(told | ({"floors": _floors_as_json(floors, found)} if floors else {}))
         return
-    out.print(_differences(models, found, gaps) if gaps else _metrics(found[0], cutoffs))
+    if floors:
+        out.print(_beside([model.path.name, *floors], found))
+    else:
+        out.print(_differences(models, found, gaps) if gaps else _metrics(found[0], cutoffs))
     without = int((target.degrees == 0).sum()) if chosen is None else 0
     says = f"means over {users:,} users, {len(target):,} pairs of {on} to find; {known.words}"
     say(says + (f"; {without:,} users have none to find and score 0" if without else ""))
     if chosen is None and seen is None and model.config.get("protocol") == "released":
         say("the record of this run left out only what was trained on (protocol released), without "
             "the validation part: its numbers are a little other ones")  # fmt: skip
+    for name, fitted in floors.items():
+        chose = ", ".join(f"{key} {value:g}" for key, value in fitted.settings.items())
+        say(f"{name}: {chose or 'nothing to choose'}, fitted on the pairs of the training")
     if gaps:
         say("difference: of the first file to the second, with a 95 % t-interval over users; it "
             "does not tell how far another seed would move either")  # fmt: skip
@@ -156,6 +180,42 @@ def _metrics(found: Measured, cutoffs: tuple[int, ...]) -> Table:
     return table
 
 
+def _fitted_on(model: Exported, data: Dataset | None, seen: str | None) -> Interactions:
+    """Return the pairs that the model's own training had; it set some aside for validation."""
+    if data is None:
+        named = seen is not None and not is_table(seen)
+        data = read_dataset(model, str(seen)) if named else model.training_data()
+    return data.known.union(data.test) if model.fitted_whole else data.train
+
+
+def _beside(heads: list[str], found: list[Measured]) -> Table:
+    table = Table(key("metric"), *(Column(head, justify="right") for head in heads))
+    for name in found[0].means():
+        table.add_row(_label(name), *(_number(name, x.means()[name]) for x in found))
+    return table
+
+
+def _floors_as_json(floors: dict[str, Floor], found: list[Measured]) -> list[dict[str, Any]]:
+    model, *others = found
+    return [
+        {
+            "floor": name,
+            "settings": fitted.settings,
+            "metrics": its.means(),
+            "difference": {
+                metric: _ends(paired_difference(values.tolist(), its.by_user[metric].tolist()))
+                for metric, values in model.by_user.items()
+            },
+        }
+        for (name, fitted), its in zip(floors.items(), others, strict=True)
+    ]
+
+
+def _ends(gap: PairedDifference) -> dict[str, float | None]:
+    kept = ("mean", "low", "high", "count")
+    return {k: v if math.isfinite(v := getattr(gap, k)) else None for k in kept}
+
+
 def _differences(
     models: list[Exported], found: list[Measured], gaps: dict[str, PairedDifference]
 ) -> Table:
@@ -185,15 +245,9 @@ def _as_json(
 ) -> dict[str, Any]:
     files = [
         {"file": str(m.path), "run_id": m.kept.about.get("run_id"), "metrics": x.means()}
-        for m, x in zip(models, found, strict=True)
+        for m, x in zip(models, found, strict=False)
     ]
-    told = {"on": on, "users": users, "lists": known, "files": files}
+    told: dict[str, Any] = {"on": on, "users": users, "lists": known, "files": files}
     if not gaps:
         return told
-    kept = ("mean", "low", "high", "count")
-    return told | {
-        "difference": {
-            name: {k: v if math.isfinite(v := getattr(gap, k)) else None for k in kept}
-            for name, gap in gaps.items()
-        }
-    }
+    return told | {"difference": {name: _ends(gap) for name, gap in gaps.items()}}

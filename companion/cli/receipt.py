@@ -12,10 +12,9 @@ import typer
 from companion import receipt
 from companion.claims import STATUSES_FILE, read_statuses
 from companion.cli.console import Device, Results, err, say
-from companion.locks import write
+from companion.locks import check_writable, write
 from companion.records import CODE_DIGEST
 from psl.errors import PSLError, RecordError
-from psl.files import check_writable
 
 app = typer.Typer(
     invoke_without_command=True, help="Recompute for five minutes, and write what came out."

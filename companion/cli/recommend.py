@@ -10,23 +10,28 @@ import torch
 import typer
 from rich.progress import Progress as Bars
 from rich.table import Column, Table
+from torch import Tensor
 
 from companion.cli.config_options import takes
 from companion.cli.console import Device, err, key, out, print_json, say
 from companion.cli.exported_file import TABLE, File, IncludeSeen, SeenIn, known_pairs
+from companion.locks import check_writable
 from companion.serving import (
     LIST_COLUMNS,
     Exported,
     check_output,
+    fold_in,
     ranked,
     read_exported,
     similar,
     write_lists,
 )
 from psl.errors import PSLError
-from psl.files import check_writable
 from psl.interactions import Interactions
+from psl.losses import LOSSES
 from psl.training.device import find_device
+
+TITLES = {"user": "for user ", "item": "like ", "history": "for "}
 
 
 @takes(TABLE)
@@ -37,6 +42,13 @@ def recommend_command(
     ] = None,
     item: Annotated[
         list[str] | None, typer.Option(help="Items like this one, by cosine. May be repeated.")
+    ] = None,
+    history: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ITEM,ITEM",
+            help="For somebody who was not in training: the items they have. May be repeated.",
+        ),
     ] = None,
     every: Annotated[
         bool, typer.Option("--all", help="Lists of all users, into --output.")
@@ -53,12 +65,14 @@ def recommend_command(
     **table: Any,
 ) -> None:
     """List what a saved file recommends; what a user has already is left out."""
-    if [bool(user), bool(item), every].count(True) != 1:
-        raise PSLError("give one of --user, --item and --all")
+    if [bool(user), bool(item), bool(history), every].count(True) != 1:
+        raise PSLError("give one of --user, --item, --history and --all")
     if every != (output is not None):
         raise PSLError("--all and --output belong together")
     if item and (seen is not None or include_seen):
         raise PSLError("--item asks for items like others, whoever has them: without --seen")
+    if history and seen is not None:
+        raise PSLError("--history says what they have: without --seen")
     if output is not None:
         check_output(output)
         check_writable(output)
@@ -67,6 +81,10 @@ def recommend_command(
     model = read_exported(file, find_device(device))
     if item:
         _show("item", item, _alike(model, item, k), as_json=as_json)
+        return
+    if history:
+        names, listed = _of_history(model, history, k, include=include_seen)
+        _show("history", [", ".join(names)], [listed], as_json=as_json)
         return
     users = model.rows("user", user or [])
     known = known_pairs(model, seen, table, include=include_seen, tests=True)
@@ -88,11 +106,34 @@ def _alike(model: Exported, items: Sequence[str], k: int) -> list[list[tuple[str
     return found
 
 
+def _of_history(
+    model: Exported, given: Sequence[str], k: int, *, include: bool
+) -> tuple[list[str], list[tuple[str, float]]]:
+    """Return the items of a history, and the list for whoever has it."""
+    known, items = set(model.names("item")), model.kept.items
+    # A name may hold a comma.
+    parts = ([text] if text in known else text.split(",") for text in given)
+    names = list(dict.fromkeys(part for some in parts for part in some))
+    own = model.rows("item", names)
+    loss = LOSSES.get(str(model.config.get("loss")))
+    tau = {"tau": float(model.config["tau"])} if loss is not None and loss.tau else {}
+    user = fold_in(items, own, **tau)
+    seen = None if include else Interactions.from_pairs(0 * own, own, 1, len(items))
+    (found,) = _of_users(model, user[None], torch.zeros(1, dtype=torch.int64), seen, k)
+    return names, found
+
+
 def _lists(
     model: Exported, users: list[int], seen: Interactions | None, k: int
 ) -> list[list[tuple[str, float]]]:
-    names, kept, found = model.names("item"), model.kept, []
-    for block in ranked(kept.users, kept.items, torch.tensor(users).to(kept.users.device), seen, k):
+    return _of_users(model, model.kept.users, torch.tensor(users), seen, k)
+
+
+def _of_users(
+    model: Exported, users: Tensor, chosen: Tensor, seen: Interactions | None, k: int
+) -> list[list[tuple[str, float]]]:
+    names, items, found = model.names("item"), model.kept.items, []
+    for block in ranked(users, items, chosen.to(items.device), seen, k):
         for row, scores in zip(block.items.tolist(), block.best.tolist(), strict=True):
             pairs = zip(row, scores, strict=True)
             found.append([(names[i], score) for i, score in pairs if score > -torch.inf])
@@ -102,7 +143,7 @@ def _lists(
 def _show(
     side: str, asked: Sequence[str], lists: list[list[tuple[str, float]]], *, as_json: bool
 ) -> None:
-    words = "score" if side == "user" else "cosine"
+    words = "cosine" if side == "item" else "score"
     if as_json:
         print_json(
             [
@@ -116,7 +157,7 @@ def _show(
             Column("rank", justify="right"),
             key("item"),
             Column(words, justify="right"),
-            title=f"for {side} {name}" if side == "user" else f"like {name}",
+            title=TITLES[side] + name,
             title_justify="left",
         )
         for rank, (i, score) in enumerate(some, start=1):

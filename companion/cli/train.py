@@ -15,16 +15,16 @@ from companion.cli.config_options import takes_fields
 from companion.cli.console import Device, Results, err, out, print_json, say
 from companion.cli.progress import watching
 from companion.experiments import cell
-from companion.locks import exclusive
+from companion.locks import check_writable, exclusive
 from companion.released import PaperConfig
+from companion.threads import torch_threads
 from psl.dataset import Dataset
 from psl.errors import DataError, PSLError
-from psl.files import check_writable
 from psl.losses import LOSSES
 from psl.models.backbones import BACKBONES
 from psl.training import export as embeddings
 from psl.training import refit, train
-from psl.training.device import check_device, torch_threads
+from psl.training.device import check_device
 from psl.training.refit import all_pairs
 
 # What the command line says in place of the configuration's own words.

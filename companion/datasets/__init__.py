@@ -2,6 +2,7 @@
 
 from companion.datasets.archive_writing import archive_bytes, summary, write_archive
 from companion.datasets.fetching import archives_here, cache_folder, fetch, unreachable
+from companion.datasets.generated import synthetic, synthetic_dataset
 from companion.datasets.loading import id_lists, load, read_archive
 from companion.datasets.own_table import read_table
 from companion.datasets.registry import DATASETS, Source, get_source
@@ -26,6 +27,8 @@ __all__ = [
     "read_table",
     "split",
     "summary",
+    "synthetic",
+    "synthetic_dataset",
     "unreachable",
     "write_archive",
 ]

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from companion.datasets.archive_reading import read_names, read_pairs
 from companion.datasets.fetching import GENERATED, fetch
+from companion.datasets.generated import synthetic_dataset
 from companion.datasets.registry import DATASETS, get_source
-from psl.dataset import SETTINGS, Dataset, stored_setting, synthetic_dataset
+from psl.dataset import SETTINGS, Dataset, stored_setting
 from psl.errors import DataError
 from psl.interactions import Interactions
 

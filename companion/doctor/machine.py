@@ -13,8 +13,8 @@ import torch
 
 from companion.datasets import cache_folder
 from companion.doctor.findings import Finding, Status
+from companion.locks import check_writable
 from psl.errors import PSLError
-from psl.files import check_writable
 
 __all__ = ["machine_findings"]
 

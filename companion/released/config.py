@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from companion.released.backbones import RELEASED_BACKBONES
 from companion.released.losses import RELEASED_LOSSES
 from psl.errors import TrainingError
-from psl.losses import LossSpec
-from psl.models.backbones import BackboneSpec
+from psl.losses import LOSSES, LossSpec
+from psl.models.backbones import BACKBONES, BackboneSpec
 from psl.training import RunConfig
 
 __all__ = ["PaperConfig", "has_released"]
@@ -53,3 +53,14 @@ class PaperConfig(RunConfig):
         """The backbone that is trained."""
         released = RELEASED_BACKBONES.get(self.backbone) if self.as_released else None
         return released or super().backbone_spec
+
+    def ignored(self) -> set[str]:
+        """Return the fields that change nothing of this run, whatever their value."""
+        loss, backbone = self.loss_spec, self.backbone_spec
+        specs: list[LossSpec | BackboneSpec] = [*LOSSES.values(), *BACKBONES.values()]
+        out = {name for spec in specs for name in spec.options}
+        out -= {*loss.options, *backbone.options}
+        out |= {"drop_marked", "mark_per_user"} if self.noise_ratio is None else set()
+        out |= {"negatives"} if loss.negatives is not None else set()
+        out |= {"init_std"} if loss.init_std is not None else set()
+        return out if loss.tau else out | {"tau"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -10,11 +10,11 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from psl.interactions import Interactions
-from psl.kernels.products import matmul
-from psl.ops.precision import full_precision, promote_embeddings
+from psl.ops import sampled_scores, upcast_half
 
-__all__ = ["Lists", "ranked", "similar"]
+__all__ = ["Lists", "Score", "products", "ranked", "ranked_by", "similar"]
 
+Score = Callable[[Tensor], Tensor]  # users (B,) -> the scores of all items (B, I), a new tensor
 ENTRIES = 2**24  # scores at once: 64 MB in float32
 MOST_ROWS = 512
 
@@ -68,14 +68,26 @@ def ranked(
     ValueError
         If a list would have no place.
     """
+    return ranked_by(products(users, items), len(items), chosen, seen, depth)
+
+
+def products(users: Tensor, items: Tensor) -> Score:
+    """Return what scores by the inner products of embeddings (U, d) and (I, d)."""
+    return lambda rows: sampled_scores(users[rows], items, None)
+
+
+def ranked_by(
+    score: Score, num_items: int, chosen: Tensor, seen: Interactions | None, depth: int
+) -> Iterator[Lists]:
+    """Rank the catalogue by any score; the rest as :func:`ranked`."""
     if depth < 1:
         raise ValueError(f"a list has at least one place, got {depth}")
-    rows = max(1, min(MOST_ROWS, ENTRIES // max(1, len(items))))
+    rows = max(1, min(MOST_ROWS, ENTRIES // max(1, num_items)))
     for block in chosen.split(rows):
-        scores = _product(*promote_embeddings(users[block], items))
+        scores = score(block)
         if seen is not None:
             scores.masked_fill_(seen.mask(block), -torch.inf)
-        yield Lists(block, *_first(scores, min(depth, len(items))))
+        yield Lists(block, *_first(scores, min(depth, num_items)))
 
 
 def similar(items: Tensor, row: int, depth: int) -> tuple[Tensor, Tensor]:
@@ -83,18 +95,13 @@ def similar(items: Tensor, row: int, depth: int) -> tuple[Tensor, Tensor]:
 
     The item itself is none of them, nor is a direction that is not there, an embedding of zeros.
     """
-    unit = normalize(promote_embeddings(items, items)[0], dim=1)
-    scores = _product(unit[row : row + 1], unit)
+    unit = normalize(upcast_half(items), dim=1)
+    scores = sampled_scores(unit[row : row + 1], unit, None)
     scores[:, row] = -torch.inf
     scores[:, ~unit.any(dim=1)] = -torch.inf
     index, best, *_ = _first(scores, min(depth, len(items)))
     there = ~best[0].isneginf()
     return index[0, there], best[0, there]
-
-
-@full_precision
-def _product(users: Tensor, items: Tensor) -> Tensor:
-    return matmul(users, items.T)
 
 
 def _first(scores: Tensor, depth: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:

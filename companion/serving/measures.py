@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from companion.serving.lists import Lists, ranked
+from companion.serving.lists import Lists, Score, products, ranked_by
 from psl.errors import DataError
 from psl.evaluation import expected_hits, metrics_from_hits
 from psl.interactions import Interactions
 
-__all__ = ["METRICS", "Measured", "measure"]
+__all__ = ["METRICS", "Measured", "measure", "measure_scores"]
 
 METRICS = ("ndcg", "recall", "precision", "hit_rate", "map", "mrr")
 
@@ -46,7 +46,6 @@ class Measured:
         return out | {f"popularity@{k}": value for k, value in self.popularity.items()}
 
 
-@torch.no_grad()
 def measure(
     users: Tensor,
     items: Tensor,
@@ -86,14 +85,37 @@ def measure(
     DataError
         If a score is not a number: the embeddings are too large.
     """
+    return measure_scores(
+        products(users, items),
+        target,
+        seen,
+        cutoffs,
+        chosen=chosen,
+        counts=counts,
+        device=users.device,
+    )
+
+
+@torch.no_grad()
+def measure_scores(
+    score: Score,
+    target: Interactions,
+    seen: Interactions | None,
+    cutoffs: Sequence[int] = (20,),
+    *,
+    chosen: np.ndarray | None = None,
+    counts: np.ndarray | None = None,
+    device: torch.device | str = "cpu",
+) -> Measured:
+    """Rank by any score, and take every metric; parameters and errors as :func:`measure`."""
     rows = np.arange(target.num_users) if chosen is None else chosen
-    device, depth = users.device, max(cutoffs, default=0)
+    depth = max(cutoffs, default=0)
     relevant = torch.from_numpy(target.degrees).to(device)
     popular = None if counts is None else torch.from_numpy(counts).to(device)
     parts: list[dict[str, Tensor]] = []
-    shown = {k: torch.zeros(len(items), dtype=torch.bool, device=device) for k in cutoffs}
+    shown = {k: torch.zeros(target.num_items, dtype=torch.bool, device=device) for k in cutoffs}
     places, weight = dict.fromkeys(cutoffs, 0), dict.fromkeys(cutoffs, 0)
-    for block in ranked(users, items, torch.from_numpy(rows).to(device), seen, depth):
+    for block in ranked_by(score, target.num_items, torch.from_numpy(rows).to(device), seen, depth):
         if bool(block.best[:, :1].isnan().any()):  # NaN comes first
             raise DataError("a score is not a number (NaN): there is no ranking")
         parts.append(_of_block(block, target.mask(block.users), relevant[block.users], cutoffs))

@@ -16,7 +16,7 @@ from multiprocessing.process import BaseProcess
 import torch
 
 from companion.sweep.jobs import Event, EventSink, Job, Settings, run_job
-from psl.training.device import torch_threads
+from companion.threads import torch_threads
 
 __all__ = ["run_local"]
 

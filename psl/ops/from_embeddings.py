@@ -17,7 +17,7 @@ from psl.ops.precision import check_batch, check_ids, check_range, promote_embed
 from psl.ops.reduction import Reduction, check_reduction, reduce
 from psl.ops.sampled_scores import sampled_scores
 
-__all__ = ["catalogue_loss", "sampled_loss"]
+__all__ = ["catalogue_loss", "declared_reduction", "in_parts", "sampled_loss"]
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 # Scores of a batch above which a loss without kernels is taken in parts, by device.
@@ -83,7 +83,7 @@ def sampled_loss(
     coupling that cannot show says ``coupled_rows = True``, and ``False`` spares the trial.
     """
     check_reduction(reduction)
-    declared = _declared_reduction(loss)
+    declared_reduction(loss)
     check_batch(users, items, rows, positive=positive, columns=negative)
     spec = fused_spec(loss)
     if spec is not None and negative.shape[1] == 0:
@@ -101,32 +101,56 @@ def sampled_loss(
         if not len(u):  # no loss is asked for a sort or a maximum of no rows
             return scores[:, 0]
         of_scores = loss if spec is None else partial(_rows_of, spec=spec)
-        value = of_scores(scores[:, 0], scores[:, 1:])
-        if value.shape == pos.shape or (not value.ndim and declared == reduction == "mean"):
-            return value
-        raise ValueError(
-            f"the loss must give one value a row, ({len(u)},), for reduction={reduction!r}, got "
-            f"{tuple(value.shape)}: build or call it with reduction='none'"
-        )
+        value: Tensor = of_scores(scores[:, 0], scores[:, 1:])
+        return value
 
-    batch, each = (users, items, positive, negative), items.element_size() * (negative.shape[1] + 1)
-    step = max(rows, MOST_BYTES.get(users.device.type, 1 << 25) // each)
-    if len(users) <= step or not (spec is not None or _rows_are_independent(loss, of_rows, *batch)):
-        value = of_rows(*batch)
-        return reduce(value, reduction) if value.ndim else value
-    values = [
-        checkpoint(of_rows, u, items, p, n, use_reentrant=False)
-        for u, p, n in zip(*(x.split(step) for x in (users, positive, negative)), strict=True)
-    ]
+    batch = users, items, positive, negative
+    return in_parts(loss, of_rows, batch, negative.shape[1] + 1, rows, reduction)
+
+
+def in_parts(
+    loss: Loss,
+    of_rows: Callable[..., Tensor],
+    batch: tuple[Tensor, ...],
+    columns: int,
+    rows: int,
+    reduction: Reduction,
+    counted: Tensor | None = None,
+) -> Tensor:
+    """Return what ``of_rows`` gives of a batch, reduced; a part of the rows at once if it is large.
+
+    ``batch`` are the users, all items, and what else there is of each row.  ``counted`` are the
+    rows in the mean, (B,), as :func:`psl.ops.reduction.reduce` has them.
+    """
+    users, items, *others = batch
+    step = max(rows, MOST_BYTES.get(users.device.type, 1 << 25) // (items.element_size() * columns))
+    take: Callable[..., Tensor] = partial(checkpoint, of_rows, use_reentrant=False)
+    if len(users) <= step or not (
+        fused_spec(loss) is not None or _rows_are_independent(loss, of_rows, *batch)
+    ):
+        step, take = max(len(users), 1), of_rows
+    values = []
+    for u, *part in zip(*(x.split(step) for x in (users, *others)), strict=True):
+        value = take(u, items, *part)
+        mean = not value.ndim and declared_reduction(loss) == reduction == "mean"
+        if value.shape != (len(u),) and not mean:
+            raise ValueError(
+                f"the loss must give one value a row, ({len(u)},), for reduction={reduction!r}, "
+                f"got {tuple(value.shape)}: build or call it with reduction='none'"
+            )
+        values.append(value)
     if values[0].ndim:
-        return reduce(torch.cat(values), reduction)
-    shares = [len(u) / len(users) for u in users.split(step)]
-    return torch.stack([s * value for s, value in zip(shares, values, strict=True)]).sum()
+        return reduce(torch.cat(values), reduction, counted)
+    if counted is None:
+        shares = [len(u) / len(users) for u in users.split(step)]
+        return torch.stack([s * value for s, value in zip(shares, values, strict=True)]).sum()
+    numbers = torch.stack([x.sum() for x in counted.split(step)])
+    return (torch.stack(values) * numbers).sum() / numbers.sum().clamp(min=1)
 
 
 @torch.no_grad()
 def _rows_are_independent(
-    loss: Loss, of_rows: Callable[..., Tensor], users: Tensor, items: Tensor, *ids: Tensor
+    loss: Loss, of_rows: Callable[..., Tensor], users: Tensor, items: Tensor, *others: Tensor
 ) -> bool:
     """Whether two rows have the values together that they have alone.
 
@@ -141,7 +165,7 @@ def _rows_are_independent(
     ends = torch.tensor([0, len(users) - 1], device=users.device)
     try:
         both, first, last = (
-            of_rows(users[i], items, *(x[i] for x in ids)) for i in (ends, ends[:1], ends[1:])
+            of_rows(users[i], items, *(x[i] for x in others)) for i in (ends, ends[:1], ends[1:])
         )
     except Exception:  # whatever it is, the whole batch meets it too, or is what the loss is for
         return False
@@ -177,7 +201,7 @@ def catalogue_loss(
     ``forward`` of its own, or hooks.
     """
     check_reduction(reduction)
-    _declared_reduction(loss)
+    declared_reduction(loss)
     check_batch(users, items, rows, positive=positive)
     spec = fused_spec(loss)
     if spec is None:
@@ -199,7 +223,7 @@ def _rows_of(positive: Tensor, negative: Tensor, spec: FusedSpec) -> Tensor:
     return spec.factor * torch.logsumexp(term, dim=1)
 
 
-def _declared_reduction(loss: Any) -> str | None:
+def declared_reduction(loss: Any) -> str | None:
     """Return what a loss says of its reduction, if it does; a ValueError if that is no mean."""
     given: dict[str, Any] = {}
     while isinstance(loss, partial):

@@ -15,7 +15,7 @@ __all__ = ["sampled_scores"]
 
 
 def sampled_scores(
-    users: Tensor, items: Tensor, columns: Tensor, *, rows: int = 128, impl: Impl = "auto"
+    users: Tensor, items: Tensor, columns: Tensor | None, *, rows: int = 128, impl: Impl = "auto"
 ) -> Tensor:
     """Return the inner products of each row with its own items, differentiable in both tables.
 
@@ -24,8 +24,8 @@ def sampled_scores(
     users : Tensor, shape (B, d)
     items : Tensor, shape (I, d)
         Embeddings of the whole catalogue.
-    columns : Tensor of int64, shape (B, M)
-        Item ids; one may stand in a row more than once.
+    columns : Tensor of int64, shape (B, M), or None
+        Item ids; one may stand in a row more than once.  ``None``: each item, by a product.
     rows : int
         Rows scored at once without the kernels, at least 1: memory is at most ``2 * rows * I``
         numbers.
@@ -53,7 +53,9 @@ def sampled_scores(
 
 
 @operator("sampled_scores")
-def _scores(users: Tensor, items: Tensor, columns: Tensor, rows: int, impl: str) -> Tensor:
+def _scores(users: Tensor, items: Tensor, columns: Tensor | None, rows: int, impl: str) -> Tensor:
+    if columns is None:
+        return score_rows(users, items, None)
     if kernel := choose("sampled_scores", users, impl):
         out: Tensor = kernel(users, items, columns)
         return out
@@ -64,12 +66,14 @@ def _scores(users: Tensor, items: Tensor, columns: Tensor, rows: int, impl: str)
 
 @operator("sampled_scores_backward")
 def _scores_backward(
-    users: Tensor, items: Tensor, columns: Tensor, weight: Tensor, rows: int, impl: str
+    users: Tensor, items: Tensor, columns: Tensor | None, weight: Tensor, rows: int, impl: str
 ) -> tuple[Tensor, Tensor]:
-    if kernel := choose("sampled_scores_backward", users, impl):
+    if columns is not None and (kernel := choose("sampled_scores_backward", users, impl)):
         out: tuple[Tensor, Tensor] = kernel(users, items, columns, weight)
         return out
     grad_users, grad_items = torch.empty_like(users), torch.zeros_like(items)
+    if columns is None:
+        return add_gradients(users, items, None, weight, grad_items), grad_items
     for start in range(0, len(users), rows):
         part = slice(start, start + rows)
         grad_users[part] = add_gradients(
@@ -79,11 +83,15 @@ def _scores_backward(
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-    ctx.save_for_backward(*(x for x in inputs if isinstance(x, Tensor)))
+    ctx.save_for_backward(*inputs[:3])
     ctx.settings = inputs[3:]
 
 
-_scores.register_fake(lambda users, items, columns, *_: users.new_empty(columns.shape))
+_scores.register_fake(
+    lambda users, items, columns, *_: users.new_empty(
+        (len(users), len(items)) if columns is None else columns.shape
+    )
+)
 _scores_backward.register_fake(
     lambda users, items, *_: tuple(x.new_empty(x.shape) for x in (users, items))
 )

@@ -10,8 +10,8 @@ from typing import Any, Self
 
 from psl.dataset import SETTINGS, Dataset, stored_setting
 from psl.errors import TrainingError
-from psl.losses import LOSSES, LossSpec, get_loss
-from psl.models.backbones import BACKBONES, BackboneSpec, get_backbone
+from psl.losses import LossSpec, get_loss
+from psl.models.backbones import BackboneSpec, get_backbone
 from psl.training.provenance import run_id
 
 __all__ = ["OPTIONS", "PROTOCOLS", "SETTINGS", "RunConfig"]
@@ -180,17 +180,6 @@ class RunConfig:
     def build_loss(self) -> Any:
         """Return the module of the loss, with its temperature and the options that are set."""
         return self.loss_spec.build(self.tau, **self.given(self.loss_spec.options))
-
-    def ignored(self) -> set[str]:
-        """Return the fields that change nothing of this run, whatever their value."""
-        loss, backbone = self.loss_spec, self.backbone_spec
-        specs: list[LossSpec | BackboneSpec] = [*LOSSES.values(), *BACKBONES.values()]
-        out = {name for spec in specs for name in spec.options}
-        out -= {*loss.options, *backbone.options}
-        out |= {"drop_marked", "mark_per_user"} if self.noise_ratio is None else set()
-        out |= {"negatives"} if loss.negatives is not None else set()
-        out |= {"init_std"} if loss.init_std is not None else set()
-        return out if loss.tau else out | {"tau"}
 
     @property
     def run_id(self) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 
@@ -17,7 +15,6 @@ __all__ = [
     "forget_peak",
     "on_gpu",
     "peak_memory",
-    "torch_threads",
 ]
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -67,17 +64,6 @@ def describe(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"cpu, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"
-
-
-@contextmanager
-def torch_threads(count: int | None) -> Iterator[None]:
-    """Give torch, and the kernels with it, so many threads; 0 or None: as many as it has."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def forget_peak(device: torch.device) -> None:

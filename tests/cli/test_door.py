@@ -13,9 +13,9 @@ import pytest
 
 from command import TINY, assert_refused
 from companion.cli import train
+from companion.released import PaperConfig
 from psl.losses import LOSSES, get_loss
 from psl.models.backbones import BACKBONES
-from psl.training import RunConfig
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_an_option_that_changes_nothing_is_refused(psl, loss: str, backbone: str
         "tau2": ("--tau2", "0.1"),
         "layers": ("--layers", "2"),
     }
-    ignored = RunConfig(loss=loss, backbone=backbone).ignored()
+    ignored = PaperConfig(loss=loss, backbone=backbone).ignored()
     assert ("tau" in ignored) == (not get_loss(loss).tau) and "drop_marked" in ignored
     for name in ignored & given.keys():
         done = psl("train", "--loss", loss, "--backbone", backbone, *given[name])

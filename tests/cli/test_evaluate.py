@@ -10,7 +10,8 @@ import pytest
 
 from command import TINY, Done, Psl, assert_refused
 from companion import datasets, records
-from companion.serving import measure, read_exported
+from companion.baselines import fit_floor
+from companion.serving import measure, measure_scores, read_exported
 from companion.statistics import paired_difference
 
 ROWS = [f"{u or 'NA'},i{(7 * u + 3 * k * k) % 40}" for u in range(30) for k in range(15)]
@@ -135,3 +136,23 @@ def test_a_registered_name_needs_no_file(psl: Psl) -> None:
     assert_refused(
         psl("evaluate", "m.safetensors", "--on", "amazon-cd", PSL_DATA_MIRROR="."), "amazon-cd"
     )
+
+
+def test_floors_stand_beside_the_file(shop: Psl) -> None:
+    words = ("evaluate", "b/psl.safetensors", "--on", "a/mine.zip")
+    floors = ("--floor", "popular", "--floor", "ease")
+    told = json.loads(shop(*words, *floors, "--json").stdout)
+    data, kept = datasets.load("a/mine.zip"), read_exported("b/psl.safetensors").kept
+    own = measure(kept.users, kept.items, data.test, data.train).by_user["ndcg@20"]
+    for floor in told["floors"]:
+        fitted = fit_floor(floor["floor"], data.train)
+        found = measure_scores(fitted.score, data.test, data.train, counts=data.train.popularity)
+        assert floor["metrics"] == found.means() and floor["settings"] == fitted.settings
+        gap = paired_difference(own.tolist(), found.by_user["ndcg@20"].tolist())
+        assert floor["difference"]["ndcg@20"]["low"] == pytest.approx(gap.low)
+    assert [floor["floor"] for floor in told["floors"]] == ["popular", "ease"]
+    shown = shop(*words, *floors).stdout
+    assert "ease: ridge" in shown and f"{told['floors'][1]['metrics']['map@20']:.4f}" in shown
+    both = shop(*words, *floors, "--against", "a/sl.safetensors")
+    assert_refused(both, "one at a time")
+    assert_refused(shop(*words, "--floor", "best"), "unknown floor 'best'")

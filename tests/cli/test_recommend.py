@@ -12,7 +12,7 @@ import torch
 
 from command import TINY, Psl, assert_refused
 from companion import datasets
-from companion.serving import Exported, lists, read_exported
+from companion.serving import Exported, fold_in, lists, read_exported
 from companion.serving import files as serving_files
 from psl.interactions import Interactions
 
@@ -140,7 +140,7 @@ def test_names_that_a_table_format_must_quote(tmp_path: Path) -> None:
 def test_what_cannot_be_listed_is_one_line(shop: Psl, tmp_path: Path) -> None:
     file = ("recommend", "m.safetensors")
     for words in ((), ("--user", "NA", "--all"), ("--user", "NA", "--item", "i3")):
-        assert_refused(shop(*file, *words), "one of --user, --item and --all")
+        assert_refused(shop(*file, *words), "one of --user, --item, --history and --all")
     assert_refused(shop(*file, "--user", "nobody"), "has no user 'nobody'", "30")
     assert_refused(shop(*file, "--item", "nothing"), "has no item 'nothing'")
     assert_refused(shop(*file, "--all"), "--output")
@@ -154,3 +154,28 @@ def test_what_cannot_be_listed_is_one_line(shop: Psl, tmp_path: Path) -> None:
     assert shop(*split).returncode == 0
     assert_refused(shop(*file, "--user", "NA"), "was not trained on mine.zip", "--seen")
     assert shop(*file, "--user", "NA", "--seen", "mine.csv").returncode == 0
+
+
+def test_somebody_who_was_not_in_training_is_known_by_what_they_have(shop: Psl) -> None:
+    model = read_exported("m.safetensors")
+    names = model.names("item")
+    words = ("recommend", "m.safetensors", "--history", f"{names[3]},{names[5]}", "--k", "6")
+    done = shop(*words, "--json")
+    assert done.returncode == 0, done.stderr
+    (told,) = json.loads(done.stdout)
+    assert told["history"] == f"{names[3]}, {names[5]}"
+    user = fold_in(model.kept.items, model.rows("item", [names[3], names[5]]), model.config["tau"])
+    scores = model.kept.items @ user
+    scores[[3, 5]] = -torch.inf
+    best = scores.topk(6)
+    assert [x["item"] for x in told["items"]] == [names[i] for i in best.indices]
+    assert [x["score"] for x in told["items"]] == pytest.approx(best.values.tolist(), abs=1e-6)
+    again = shop(*words[:2], "--history", names[5], "--history", names[3], "--k", "6", "--json")
+    first = {x["item"] for x in json.loads(again.stdout)[0]["items"]}
+    assert first == {x["item"] for x in told["items"]}
+    listed = json.loads(shop(*words, "--include-seen", "--json").stdout)[0]["items"]
+    assert {names[3], names[5]} <= {x["item"] for x in listed}
+    assert f"for {names[3]}, {names[5]}" in shop(*words).stdout
+    assert_refused(shop(*words, "--user", "7"), "one of --user, --item, --history and --all")
+    assert_refused(shop(*words, "--seen", "mine.zip"), "without --seen")
+    assert_refused(shop(*words[:3], "i3,nothing"), "has no item 'nothing'")

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 import operator_cases as cases
+from companion.threads import torch_threads
 from operator_cases import (
     SMALL,
     Call,
@@ -27,7 +28,6 @@ from operator_cases import (
     softmax_inputs,
 )
 from psl.activations import ACTIVATIONS
-from psl.training.device import torch_threads
 
 
 def compare(got: list[Tensor], expected: list[Tensor], tau: float = 1.0) -> None:

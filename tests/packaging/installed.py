@@ -36,14 +36,17 @@ assert names["user_table"].grad.any() and names["item_table"].grad.any()
 served = cpu_kernels(torch.zeros(1)) is not None
 assert served == (extra == "fast"), f"kernels serve: {served}"
 if extra == "train":
-    from psl.dataset import synthetic_dataset
+    from psl.dataset import Dataset
+    from psl.holdout import holdout
+    from psl.streams import numpy_stream
     from psl.training import RunConfig
     from psl.training import train as run
 
     with tempfile.TemporaryDirectory() as folder:  # with a graph, and states on disk
         config = RunConfig(backbone="lightgcn", epochs=2, batch_size=4096, negatives=20, dim=8)
         state = Path(folder) / "state.safetensors"
-        assert run(config, synthetic_dataset(), device="cpu", checkpoint=state).record["metrics"]
+        data = Dataset("synthetic", "iid", train, holdout(train, 0.5, numpy_stream(0))[1])
+        assert run(config, data, device="cpu", checkpoint=state).record["metrics"]
 of_extras = {"pandas", "scipy", "pooch", "safetensors", "typer", "rich", "yaml", "companion"}
 # The extra `train` is still there where `fast` is tried, and numba takes SciPy where it is.
 of_extras -= {"train": {"scipy", "safetensors"}, "fast": {"scipy"}}.get(extra, set())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from companion import datasets
-from psl.dataset import synthetic
+from companion.datasets import synthetic
 from psl.errors import DataError
 from psl.holdout import holdout
 from psl.interactions import Interactions

@@ -47,7 +47,7 @@ def wanted() -> list[Requirement]:
     """What pyproject.toml asks for in the installed extras, without references to itself."""
     project = PYPROJECT["project"]
     lines = list(project["dependencies"])
-    for extra in ("fast", "train", "companion", "cuda", "ray", "tune", "book", "test"):
+    for extra in ("fast", "train", "companion", "cuda", "ray", "tune", "baselines", "book", "test"):
         lines += project["optional-dependencies"][extra]
     return [r for r in map(Requirement, lines) if canonicalize_name(r.name) != "psl"]
 

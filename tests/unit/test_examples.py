@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from psl.dataset import synthetic
+from companion.datasets import synthetic
 
 ROOT = Path(__file__).parents[2]
 WITH_EXAMPLES = [

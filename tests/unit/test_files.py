@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from companion.locks import check_writable, clear_temporaries
 from psl.errors import PSLError
-from psl.files import check_writable, clear_temporaries, replace_file
+from psl.files import replace_file
 
 
 def test_written_with_its_folders_and_replaced(tmp_path: Path) -> None:

@@ -159,6 +159,7 @@ def test_the_companion_needs_what_its_extra_brings() -> None:
     brought |= {"yaml", "markupsafe", "pydantic_core"}  # of pyyaml, jinja2 and pydantic
     # The latter in a notebook alone, which has it.
     rooms = {"companion/sweep/": {"ray"}, "companion/figures/style.py": {"matplotlib_inline"}}
+    rooms |= {"companion/baselines/ials.py": {"implicit", "threadpoolctl"}}
     rooms |= {"companion/serving/files.py": {"pyarrow"}, "companion/tuning/": {"optuna"}}
     brought = brought.union(BASE, *EXTRAS.values())
     for file in files(ROOT, "companion"):

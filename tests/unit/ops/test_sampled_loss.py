@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from psl.dataset import synthetic
+from companion.datasets import synthetic
 from psl.evaluation import evaluate
 from psl.losses import (
     LOSSES,

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from companion.threads import torch_threads
 from psl.losses import PairwiseSoftmaxLoss
 from psl.ops import catalogue_loss, half_cosine, sampled_loss
-from psl.training.device import torch_threads
 from scoring_problems import KERNELS
 
 # B, N (0: the whole catalogue), I, d

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 import torch
 
-from psl.training.device import torch_threads
+from companion.threads import torch_threads
 from psl.training.loop import selection
 from small_runs import SMALL, data, run
 

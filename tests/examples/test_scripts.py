@@ -1,0 +1,68 @@
+"""The scripts of ``examples/`` find what they say: each trains in a minute and prints a metric."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+# The metric that each prints; below what it is before, and above what after.
+FINDS = {
+    "plain_loop": ("NDCG@20", 0.1, 0.6),
+    "two_towers": ("NDCG@20", 0.1, 0.35),
+    "pyg_lightgcn": ("NDCG@20", 0.1, 0.6),
+    "lightning_module": ("NDCG@20", 0.1, 0.6),
+    "contrastive": ("accuracy@1", 0.1, 0.8),
+    "neighbours": ("recall@20", 0.995, 0.995),
+    "ddp": ("loss", None, None),
+}
+LIBRARIES = {
+    "pyg_lightgcn": "torch_geometric",
+    "lightning_module": "lightning",
+    "neighbours": "faiss",
+}
+
+
+def output(name: str) -> str:
+    pytest.importorskip(LIBRARIES.get(name, "torch"))
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    script = str(ROOT / "examples" / f"{name}.py")
+    done = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, env=environment, timeout=600
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_every_script_is_tested_and_short_and_in_the_book() -> None:
+    scripts = {path.stem: path for path in (ROOT / "examples").glob("*.py")}
+    assert scripts.keys() == FINDS.keys()
+    page = (ROOT / "book" / "recipes.md").read_text(encoding="utf-8")
+    for name, path in scripts.items():
+        text = path.read_text(encoding="utf-8")
+        assert len(text.splitlines()) < 90, name
+        assert f"```{{literalinclude}} ../examples/{name}.py" in page
+        assert "companion" not in text, "a reader of psl alone runs it"
+    assert not re.findall(r"\b0\.\d+", page), "a number that was typed"
+
+
+@pytest.mark.parametrize("name", FINDS)
+def test_what_a_script_finds(name: str) -> None:
+    text = output(name)
+    metric, low, high = FINDS[name]
+    found = re.search(rf"{metric}: (\S+) before, (\S+) after", text)
+    assert found, text
+    before, after = map(float, found.groups())
+    if name == "ddp":
+        gap = re.search(r"whole batch: (\S+)", text)
+        assert gap and float(gap[1]) < 1e-5 and after < before / 2
+    else:
+        assert before < low and after > high
+    if name == "two_towers":
+        plain = re.search(r"without the logQ correction: (\S+)", text)
+        assert plain and after > float(plain[1])
