@@ -93,6 +93,7 @@ def take_figures(app: Sphinx, doctree: nodes.document) -> None:
         data = data_of((root / uri).read_text("utf-8"))
         kinds = ("SVG", "PNG", "CSV") if data else ("SVG", "PNG")
         source = FOLD.render(
+            name=name,
             links={kind: f"{file}.{kind.lower()}" for kind in kinds},
             command=f"make notebooks NOTEBOOKS={chapter}"
             if (root / chapter).exists()

@@ -3,9 +3,27 @@
 - ``source``: title, authors, licences, the paper, from ``CITATION.cff`` and ``pyproject.toml``.
 - ``crate``: the checkout as an RO-Crate.
 - ``metadata``: the files of metadata at its root, and whether they are up to date.
+- ``exports``: ledger and run records for programs, with JSON schemas.
+- ``cite``: the commit of a checkout, and how a page of the book is cited.
 """
 
+from companion.publish.cite import Build, bibtex, build_of, csl_json
+from companion.publish.exports import Claim, records_digest, schemas, write_exports
 from companion.publish.metadata import METADATA, outdated, write_metadata
 from companion.publish.source import Source, read_source
 
-__all__ = ["METADATA", "Source", "outdated", "read_source", "write_metadata"]
+__all__ = [
+    "METADATA",
+    "Build",
+    "Claim",
+    "Source",
+    "bibtex",
+    "build_of",
+    "csl_json",
+    "outdated",
+    "read_source",
+    "records_digest",
+    "schemas",
+    "write_exports",
+    "write_metadata",
+]
