@@ -26,11 +26,14 @@ class Build:
         Whether files differ from the commit.
     date : str
         Of the commit, ``2026-11-29`` in UTC; empty outside a git checkout.
+    seconds : int
+        Of the commit, since 1970; 0 outside a git checkout.
     """
 
     commit: str = ""
     changed: bool = False
     date: str = ""
+    seconds: int = 0
 
     def __str__(self) -> str:
         if not self.commit:
@@ -53,7 +56,7 @@ def build_of(root: Path) -> Build:
     except (OSError, subprocess.CalledProcessError):
         return Build()
     date = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d")
-    return Build(name.rstrip("+"), name.endswith("+"), date)
+    return Build(name.rstrip("+"), name.endswith("+"), date, seconds)
 
 
 def _note(source: Source, build: Build, place: str) -> str:

@@ -65,10 +65,10 @@ def costs(
     )
     out = []
     for row in rows:
-        if row["runs"]:
-            out.append(_of_runs(row, [runs[name] for name in row["runs"]]))
-        elif row["status"] != "not yet run":
-            out.append(Cost(row, *theory))
+        if row["status"] == "not yet run":
+            continue  # with some of its runs, maybe
+        of_row = [runs[name] for name in row["runs"]]
+        out.append(_of_runs(row, of_row) if of_row else Cost(row, *theory))
     return sorted(out, key=lambda cost: cost.seconds)
 
 

@@ -27,7 +27,9 @@ def test_the_commit_its_date_and_whether_files_differ_from_it(tmp_path: Path, mo
     git(tmp_path, "tag", "-a", "-m", "a", "v9")  # the commit is named, whatever its tags
     found = build_of(tmp_path)
     assert len(found.commit) == 12 and int(found.commit, 16) >= 0
-    assert found == Build(found.commit, False, "2026-11-30") and "changes" not in str(found)
+    assert found == Build(found.commit, False, "2026-11-30", 1796013000) and "changes" not in str(
+        found
+    )
     (tmp_path / "a").write_text("2")
     assert str(build_of(tmp_path)) == f"commit {found.commit} with local changes"
 

@@ -41,6 +41,7 @@ def test_a_value_takes_one_run_an_ordering_all_and_theory_the_receipts_time() ->
         row("ordering", "a", "b", command="psl run table2"),
         row("value", "b", "a"),
         row("waits", status="not yet run"),
+        row("waits-for-more", "a", status="not yet run", command="psl run table2"),
         row("theory", status="verified"),
     ]
     found = {cost.row["id"]: cost[1:] for cost in publish.costs(rows, runs, RECEIPT)}
