@@ -32,6 +32,8 @@ STYLE = """
 #jb-print-toc, details:has(tr:nth-child(101)) table { display: none !important; }
 details:has(tr:nth-child(101)) > summary::after { content: " (on the site)"; }
 .bd-article { font-size: 10.5pt; }
+.bd-article h1 { margin: 0 0 1em; font-size: 2em; }
+.bd-article div.highlight, .bd-article pre { overflow: visible !important; }
 .book-anchor { position: absolute; width: 1px; height: 1px; overflow: hidden; }
 """
 # Chromium keeps the place of an element where a link of the same page leads to it.
@@ -161,10 +163,12 @@ def bind(printed: Iterable[Printed], site: str, about: dict[str, str]) -> tuple[
                 key = name, unquote(str(place).lstrip("/"))
                 places[key] = first[name] + number, float(found.top or 0)
         writer.append(reader, import_outline=False)
-        above = writer.add_outline_item(title, first[name])
+        above = writer.add_outline_item(title=title, page_number=first[name])
         for place, head in sections:
             number, top = places.get((name, place), (first[name], 0.0))
-            writer.add_outline_item(head, number, parent=above, fit=Fit.xyz(top=top))
+            writer.add_outline_item(
+                title=head, page_number=number, parent=above, fit=Fit.xyz(top=top)
+            )
     lost = _lead_links(writer, site, first, places)
     writer.compress_identical_objects(remove_duplicates=True, remove_unreferenced=True)
     writer.metadata = None
