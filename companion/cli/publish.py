@@ -48,8 +48,8 @@ def publish_pdf(
 
     output = output or DIST / f"{_name()}.pdf"
     lost = write_pdf(Path(), site, output)
-    for address in lost:
-        say(f"psl: no such place in the PDF, the link is gone: {address}", err)
+    for fault in lost:
+        say(f"psl: {fault}", err)
     say(f"the book is in {output}")
 
 

@@ -72,7 +72,7 @@ def _with_time(packed: bytes, seconds: int) -> bytes:
 
 def _run(words: list[str], **options: object) -> bytes:
     try:
-        return subprocess.run(words, capture_output=True, check=True, **options).stdout  # type: ignore[call-overload,no-any-return]
+        return subprocess.run(words, capture_output=True, check=True, **options).stdout  # type: ignore[call-overload]
     except subprocess.CalledProcessError as error:
         last = error.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         raise PSLError(f"{' '.join(words[:2])} failed: {last}") from None

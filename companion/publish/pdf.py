@@ -23,17 +23,18 @@ from psl.files import replace_file
 
 __all__ = ["Printed", "bind", "book_pages", "write_pdf"]
 
-SIZE = {"width": "210mm", "height": "297mm"}
-MARGINS = {"top": "16mm", "bottom": "20mm", "left": "16mm", "right": "16mm"}
+SIZE: dict[str, Any] = {"width": "210mm", "height": "297mm"}
+SCALE, WIDTH = 0.8, 841  # of 178 mm of paper between the margins: pixels of the page
+MARGINS: Any = {"top": "16mm", "bottom": "20mm", "left": "16mm", "right": "16mm"}
 # What is of the site alone: how a page is cited, files of figures, folded code, and the longest
 # tables, which `data/claims.csv` holds.
 STYLE = """
 .cite-page, .figure-files, .bd-footer-content, .skip-link, details.admonition.hide,
 #jb-print-toc, details:has(tr:nth-child(101)) table { display: none !important; }
 details:has(tr:nth-child(101)) > summary::after { content: " (on the site)"; }
-.bd-article { font-size: 10.5pt; }
 .bd-article h1 { margin: 0 0 1em; font-size: 2em; }
-.bd-article div.highlight, .bd-article pre { overflow: visible !important; }
+.bd-article div.cell_input, .bd-article div.highlight { break-inside: avoid; }
+.bd-article p:has(> [class^="label-"]:last-child) { break-after: avoid; }
 .book-anchor { position: absolute; width: 1px; height: 1px; overflow: hidden; }
 """
 # Chromium keeps the place of an element where a link of the same page leads to it.
@@ -46,6 +47,12 @@ KEEP_PLACES = """places => {
     document.querySelector(".bd-article").append(link);
   }
 }"""
+# What is wider than its box and would lose its end on paper.
+CLIPPED = """() => [...document.querySelectorAll(".bd-article, .bd-article *")]
+  .filter(e => e.checkVisibility() && !e.closest("svg, mjx-assistive-mml, .book-anchor"))
+  .filter(e => e.scrollWidth > e.clientWidth + 2 && e.clientWidth > 1
+    && getComputedStyle(e).overflowX !== "visible")
+  .map(e => e.className + ": " + e.innerText.slice(0, 60))"""
 LOAD_IMAGES = """async () => {
   for (const image of document.images) image.loading = "eager";
   await Promise.all([...document.images].map(image => image.decode().catch(() => null)));
@@ -74,12 +81,13 @@ def _split(address: str, site: str) -> tuple[str, str]:
 
 
 class Printed(NamedTuple):
-    """A page as it was printed: its name, title, sections (place and title), and PDF."""
+    """A printed page: its name, title, sections (place and title), PDF, and what is cut off."""
 
     name: str
     title: str
     sections: list[tuple[str, str]]
     pdf: bytes
+    clipped: tuple[str, ...] = ()
 
 
 def print_pages(site: Path, names: Iterable[str]) -> Iterator[Printed]:
@@ -91,7 +99,7 @@ def print_pages(site: Path, names: Iterable[str]) -> Iterator[Printed]:
     base, names = site.resolve().as_uri() + "/", list(names)
     with sync_playwright() as tool:
         browser = tool.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        page = browser.new_page(color_scheme="light")
+        page = browser.new_page(color_scheme="light", viewport={"width": WIDTH, "height": 1200})
         wanted: set[tuple[str, str]] = set()
         for name in names:
             page.goto(f"{base}{name}.html")
@@ -107,11 +115,13 @@ def print_pages(site: Path, names: Iterable[str]) -> Iterator[Printed]:
             page.evaluate(KEEP_PLACES, sorted(places | {place for place, _ in heads}))
             page.evaluate("() => document.querySelectorAll('details').forEach(d => d.open = true)")
             page.emulate_media(media="print", color_scheme="light")
+            page.evaluate("() => document.documentElement.dataset.theme = 'light'")
             title = page.locator("h1").first.inner_text().rstrip("#").strip()
-            printed = page.pdf(**SIZE, margin=MARGINS, print_background=True)
+            clipped = page.evaluate(CLIPPED)
+            printed = page.pdf(**SIZE, margin=MARGINS, scale=SCALE, print_background=True)
             count += _page_count(printed)
             page.emulate_media(media="screen")
-            yield Printed(name, title, heads, printed)
+            yield Printed(name, title, heads, printed, tuple(clipped))
         numbers = (f"<div><span>{k}</span></div>" for k in range(1, count + 1))
         page.set_content(NUMBER + "".join(numbers))
         yield Printed("", "", [], page.pdf(**SIZE, print_background=False))
@@ -141,19 +151,20 @@ def bind(printed: Iterable[Printed], site: str, about: dict[str, str]) -> tuple[
     pdf : bytes
         The same for the same pages.
     lost : list of str
-        Addresses of pages that lead nowhere in the PDF; their links are gone, as are those to
-        other files of the site.
+        What is wider than the paper, and links to pages that lead nowhere in the PDF. These are
+        gone, as are links to other files of the site.
     """
     from pypdf import PdfReader, PdfWriter
     from pypdf.generic import Fit
 
-    writer, first = PdfWriter(), {}
+    writer, first, lost = PdfWriter(), {}, []
     places: dict[tuple[str, str], tuple[int, float]] = {}
-    for name, title, sections, content in printed:
+    for name, title, sections, content, clipped in printed:
+        lost += [f"{name}: cut off at the right: {text}" for text in clipped]
         reader = PdfReader(BytesIO(content))
         if not name:
-            for page, number in zip(writer.pages, reader.pages, strict=False):
-                page.merge_page(number)
+            for page, stamp in zip(writer.pages, reader.pages, strict=False):
+                page.merge_page(stamp)
                 page.compress_content_streams()
             continue
         first[name] = len(writer.pages)
@@ -169,7 +180,7 @@ def bind(printed: Iterable[Printed], site: str, about: dict[str, str]) -> tuple[
             writer.add_outline_item(
                 title=head, page_number=number, parent=above, fit=Fit.xyz(top=top)
             )
-    lost = _lead_links(writer, site, first, places)
+    lost += _lead_links(writer, site, first, places)
     writer.compress_identical_objects(remove_duplicates=True, remove_unreferenced=True)
     writer.metadata = None
     writer.add_metadata(about)
@@ -198,7 +209,8 @@ def _lead_links(
             name, place = _split(address, site)
             number, top = places.get((name, place), (first.get(name), None))
             if number is None:
-                lost += [address.removeprefix(site)] * (".html" in address)
+                if ".html" in address:
+                    lost.append(f"no such place, the link is gone: {address.removeprefix(site)}")
                 continue
             there = NullObject() if top is None else FloatObject(top)
             target = writer.pages[number].indirect_reference
@@ -212,7 +224,7 @@ def _lead_links(
 
 
 def write_pdf(root: Path, site: Path, output: Path) -> list[str]:
-    """Print the built book of a checkout to one PDF; return the links that it could not keep.
+    """Print the built book of a checkout to one PDF; return what could not be kept.
 
     Raises
     ------

@@ -160,6 +160,7 @@ def test_the_companion_needs_what_its_extra_brings() -> None:
     # The latter in a notebook alone, which has it.
     rooms = {"companion/sweep/": {"ray"}, "companion/figures/style.py": {"matplotlib_inline"}}
     rooms |= {"companion/serving/files.py": {"pyarrow"}, "companion/tuning/": {"optuna"}}
+    rooms |= {"companion/publish/pdf.py": {"playwright", "pypdf"}}
     brought = brought.union(BASE, *EXTRAS.values())
     for file in files(ROOT, "companion"):
         own = (extra for room, extra in rooms.items() if file.startswith(room))

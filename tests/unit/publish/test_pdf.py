@@ -19,7 +19,9 @@ ABOUT = {"/Title": "T", "/CreationDate": "D:20261129000000Z"}
 PAGES = {
     "book/index": '<h1>First#</h1><p><a href="../notebooks/a.html#deep">to the place</a>, '
     '<a href="../notebooks/a.html">to the page</a>, <a href="https://arxiv.org/">outside</a>, '
-    '<a href="../_images/a.svg">a file</a>, <a href="../book/gone.html">nowhere</a></p>',
+    '<a href="../_images/a.svg">a file</a>, <a href="../book/gone.html">nowhere</a></p>'
+    "<div class='wide' style='overflow: auto'><p style='width: 900px'>a line</p></div>"
+    "<div style='overflow: auto'><p style='width: 800px'>a line that fits</p></div>",
     "notebooks/a": "<h1>Second</h1><div style='height: 400mm'></div>"
     "<section id='deep'><h2>A heading that says a little more#</h2></section>"
     "<details><summary>Answer</summary>folded</details>"
@@ -53,7 +55,7 @@ def test_links_lead_inside_and_those_that_lead_nowhere_go() -> None:
         Printed("", "", [], blank(3)),
     ]
     made, lost = bind(printed, SITE, ABOUT)
-    assert lost == ["gone.html#x"], "a page's; a file's is expected"
+    assert lost == ["no such place, the link is gone: gone.html#x"], "a file's is expected"
     assert bind(printed, SITE, ABOUT)[0] == made
     reader = pypdf.PdfReader(BytesIO(made))
     inside, outside = (link.get_object() for link in reader.pages[0]["/Annots"])
@@ -78,7 +80,10 @@ def test_a_small_site_is_printed(tmp_path: Path) -> None:
         page.write_text(f"<article class='bd-article'>{body}</article>", "utf-8")
     printed = list(print_pages(tmp_path, PAGES))
     made, lost = bind(printed, tmp_path.as_uri() + "/", ABOUT)
-    assert lost == ["book/gone.html"]
+    assert lost == [
+        "book/index: cut off at the right: wide: a line",
+        "no such place, the link is gone: book/gone.html",
+    ]
     reader = pypdf.PdfReader(BytesIO(made))
     texts = [page.extract_text() for page in reader.pages]
     assert len(texts) == 3 and [text.split()[-1] for text in texts] == ["1", "2", "3"]
