@@ -47,12 +47,12 @@ KEEP_PLACES = """places => {
     document.querySelector(".bd-article").append(link);
   }
 }"""
-# What is wider than its box and would lose its end on paper.
-CLIPPED = """() => [...document.querySelectorAll(".bd-article, .bd-article *")]
-  .filter(e => e.checkVisibility() && !e.closest("svg, mjx-assistive-mml, .book-anchor"))
-  .filter(e => e.scrollWidth > e.clientWidth + 2 && e.clientWidth > 1
-    && getComputedStyle(e).overflowX !== "visible")
-  .map(e => e.className + ": " + e.innerText.slice(0, 60))"""
+# What reaches beyond its box and would lose its end on paper.
+CLIPPED = """() => [...document.querySelectorAll(
+    ".bd-article :is(mjx-math, table, svg, img, pre, p)")]
+  .filter(e => e.checkVisibility() && e.getBoundingClientRect().right
+    > e.closest("div.math, div.proof, figure, .bd-article").getBoundingClientRect().right + 2)
+  .map(e => e.localName + " " + e.textContent.replace(/\\s+/g, " ").slice(0, 60))"""
 LOAD_IMAGES = """async () => {
   for (const image of document.images) image.loading = "eager";
   await Promise.all([...document.images].map(image => image.decode().catch(() => null)));

@@ -81,7 +81,7 @@ def test_a_small_site_is_printed(tmp_path: Path) -> None:
     printed = list(print_pages(tmp_path, PAGES))
     made, lost = bind(printed, tmp_path.as_uri() + "/", ABOUT)
     assert lost == [
-        "book/index: cut off at the right: wide: a line",
+        "book/index: cut off at the right: p a line",
         "no such place, the link is gone: book/gone.html",
     ]
     reader = pypdf.PdfReader(BytesIO(made))
