@@ -28,7 +28,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export GOMP_SPINCOUNT ?= 1000
 
 .DEFAULT_GOAL := help
-.PHONY: help install book test site-test site-numbers lint bench notebooks clean distclean
+.PHONY: help install book test site-test site-numbers metadata pdf release lint bench notebooks clean distclean
 
 help: ## This list
 	@echo "PSL companion. The first command makes .venv and installs requirements.lock (some minutes, once)."
@@ -58,6 +58,17 @@ site-test: $(STAMP) ## Look at the built book in a headless Chromium
 
 site-numbers: $(STAMP) ## Measure the built book as its readers meet it (SITE='--name 2-now' stores it)
 	$(BIN)/python -m benchmarks.site $(SITE)
+
+metadata: $(STAMP) ## Write codemeta.json, .zenodo.json, codecheck.yml and the RO-Crate again
+	$(BIN)/psl publish metadata
+
+pdf: ## The whole book as one PDF in dist/, printed by a headless Chromium (builds the book first)
+	$(MAKE) book
+	$(BIN)/psl publish pdf
+
+release: ## One archive in dist/: book, PDF, records, schemas, wheel, sources, checksums
+	$(MAKE) pdf
+	$(BIN)/psl publish release
 
 lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff check .

@@ -26,8 +26,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.browser import BROWSER, READY, served
 from companion.locks import write
+from companion.publish.browser import BROWSER, READY, served
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results" / "site"

@@ -13,8 +13,10 @@ import platform
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from time import perf_counter
 from typing import Annotated, Any, Literal
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from companion import claims, datasets, records
@@ -26,7 +28,7 @@ from companion.rerun import allowed_gap, rerun
 from psl.errors import PSLError, RecordError
 from psl.kernels.dispatch import serving
 from psl.training import train
-from psl.training.device import describe, find_device
+from psl.training.device import describe, find_device, peak_memory
 from psl.training.provenance import digest_of, provenance
 
 __all__ = ["RERUNS", "SCHEMA", "Receipt", "differences", "make", "read"]
@@ -37,6 +39,7 @@ SMALL = PaperConfig(epochs=10, validate_every=5, negatives=100, dim=16, lr=0.05,
 NOT_RUN = "not yet run"  # a row of the ledger that waits for records
 
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+Part = Literal["claims", "kernels", "reruns", "training"]
 Verdict = Literal["the same bits", "within tolerance", "differs", "not compared"]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 
@@ -74,6 +77,9 @@ class Receipt(BaseModel):
     reruns: list[Check]
     training: Check
     metrics: dict[str, float]
+    # Of each part, and of the process: what a check costs on this machine.
+    seconds: dict[Part, Annotated[float, Field(ge=0)]] = {}
+    peak_memory_bytes: Annotated[int, Field(ge=0)] | None = None
     digest: Digest
 
 
@@ -88,13 +94,18 @@ def make(
         If there is no such device, or the small training is not possible here.
     """
     where = find_device(device)
+    started = {"claims": perf_counter()}
     progress("the ledger's rows that need no training")
     rows = claims.assess(claims.Subject.real(None))
+    started["kernels"] = perf_counter()
     progress("the kernels against the plain path")
     kernels = [_check(x.what, x.error, TOLERANCE) for x in self_test(where)]
+    started["reruns"] = perf_counter()
     reruns = list(_reruns(results, device, progress))
+    started["training"] = perf_counter()
     progress("a small training, twice")
     first, second = (train(SMALL, datasets.load(), device=device).record for _ in range(2))
+    ended = [*started.values(), perf_counter()][1:]
     gaps = [abs(value - second["metrics"][name]) for name, value in first["metrics"].items()]
     made = provenance()
     receipt = {
@@ -111,6 +122,11 @@ def make(
         "reruns": reruns,
         "training": _check(f"{SMALL.loss} on {SMALL.backbone}, synthetic", max(gaps), 0.0),
         "metrics": first["metrics"],
+        "seconds": {
+            part: round(end - start, 1)
+            for (part, start), end in zip(started.items(), ended, strict=True)
+        },
+        "peak_memory_bytes": peak_memory(torch.device("cpu")),
     }
     return {**receipt, "digest": content_digest(receipt)}
 

@@ -31,6 +31,7 @@ INGREDIENTS = (
     "companion/templates/*",
     "results/**/*.jsonl",
     "results/**/*.csv",
+    "receipts/*.json",
     "book/**/*.mplstyle",
     "requirements.lock",
 )

@@ -1,7 +1,10 @@
 """What a citer, an archive and a search engine ask for: a commit, the data, a description.
 
-* The footer names the version of the module and the commit that the site was built from.
-* ``data/`` in the site has the ledger as JSON, the run records as JSON lines, and CITATION.cff.
+* The footer names the version of the module, the commit that the site was built from, its date,
+  and the digest of the run records.
+* Every page ends with how it is cited, as BibTeX and CSL-JSON.
+* ``data/`` in the site has the ledger, the run records and the receipts with their JSON schemas,
+  and CITATION.cff.
 * A page's "In short", or else its first paragraph, is its description.
 """
 
@@ -9,34 +12,32 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
+from functools import cache
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
+from companion import publish
+
 LONGEST = 300  # characters of a description that search engines show, and some more
-
-
-def commit_of(root: Path) -> str:
-    """Return the commit of a checkout, marked where files differ from it; empty without one."""
-    words = ("git", "-C", str(root), "describe", "--always", "--dirty=, changed", "--abbrev=12")
-    try:
-        found = subprocess.run(words, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return found.stdout.strip()
+CITE = Environment(
+    loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
+).get_template("cite.html")
+read_source, build_of = cache(publish.read_source), cache(publish.build_of)
 
 
 def add_footer(app: Sphinx, config: Config) -> None:
     """Say in the footer of every page what it was built from."""
-    import psl
-
-    commit = commit_of(Path(app.srcdir))
-    built = f"psl {psl.__version__}" + (f", commit {commit}" if commit else "")
+    root = Path(app.srcdir)
+    build = build_of(root)
+    digest = publish.records_digest(root / "results")[:12]
+    parts = (f"psl {read_source(root).cff['version']}", str(build), build.date)
+    built = ", ".join(filter(None, (*parts, f"run records {digest} (SHA-256)")))
     options = config.html_theme_options
     options["extra_footer"] = f"{options.get('extra_footer', '')} {built}."
 
@@ -64,8 +65,21 @@ def describe(
     context["metatags"] = "\n".join([context.get("metatags", ""), *tags])
 
 
+def cite(
+    app: Sphinx, name: str, template: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Say at the end of a page how it is cited."""
+    if doctree is None or "body" not in context:
+        return
+    root = Path(app.srcdir)
+    title = next((t.astext() for t in doctree.findall(nodes.title)), name)
+    asked = (read_source(root), build_of(root), title, app.builder.get_target_uri(name))
+    entries = {"BibTeX": publish.bibtex(*asked), "CSL-JSON": publish.csl_json(*asked)}
+    context["body"] += CITE.render(entries=entries)
+
+
 def write_data(app: Sphinx, exception: Exception | None) -> None:
-    """Write the ledger and the records into the site."""
+    """Write ledger, records and receipts into the site."""
     if exception is not None or app.builder.format != "html":
         return
     from companion import claims
@@ -77,17 +91,16 @@ def write_data(app: Sphinx, exception: Exception | None) -> None:
     ledger = Path(app.config.nb_execution_cache_path) / "ledger.json"
     if not ledger.exists():
         rows = claims.published(claims.assess(claims.Subject.real(root / "results")))
-        text = json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
-        replace_file(ledger, text.encode())
-    shutil.copyfile(ledger, folder / "ledger.json")
-    runs = sorted((root / "results").glob("*.jsonl"))
-    (folder / "runs.jsonl").write_text("".join(p.read_text("utf-8") for p in runs), "utf-8")
-    shutil.copyfile(root / "CITATION.cff", folder / "CITATION.cff")
+        replace_file(ledger, json.dumps(rows).encode())
+    publish.write_exports(folder, json.loads(ledger.read_bytes()), root / "results")
+    for path in (root / "CITATION.cff", *sorted((root / "receipts").glob("*.json"))):
+        shutil.copyfile(path, folder / path.name)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register with Sphinx."""
     app.connect("config-inited", add_footer, priority=900)
     app.connect("html-page-context", describe)
+    app.connect("html-page-context", cite)
     app.connect("build-finished", write_data, priority=200)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

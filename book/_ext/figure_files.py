@@ -128,6 +128,7 @@ def take_figures(app: Sphinx, doctree: nodes.document) -> None:
         data = data_of(drawn)
         kinds = ("SVG", "PNG", "CSV") if data else ("SVG", "PNG")
         source = FOLD.render(
+            name=name,
             links={kind: f"{file}.{kind.lower()}" for kind in kinds},
             command=f"make notebooks NOTEBOOKS={chapter}"
             if (root / chapter).exists()

@@ -15,6 +15,7 @@ from companion.cli import (
     door,
     dynamics,
     evaluate,
+    publish,
     receipt,
     recommend,
     records,
@@ -30,6 +31,7 @@ app = typer.Typer(cls=door.Group, no_args_is_help=True, add_completion=False)
 app.add_typer(data.app, name="data")
 app.add_typer(records.app, name="records")
 app.add_typer(receipt.app, name="receipt")
+app.add_typer(publish.app, name="publish")
 app.command("train")(train.train_command)
 app.command("tune")(tune.tune_command)
 app.command("evaluate")(evaluate.evaluate_command)

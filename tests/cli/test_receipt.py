@@ -52,6 +52,8 @@ def test_a_receipt_is_written_and_read(quick: Psl, tmp_path: Path) -> None:
     (again,) = found["reruns"]
     assert again["verdict"] == "the same bits" and SMALL.run_id in again["what"]
     assert found["training"]["verdict"] == "the same bits" and found["metrics"]["ndcg@20"] > 0
+    assert set(found["seconds"]) == {"claims", "kernels", "reruns", "training"}
+    assert found["seconds"]["reruns"] > 0 and found["peak_memory_bytes"] > 10**8
     text = (tmp_path / "receipt.json").read_text()
     assert str(tmp_path) not in text and set(found["machine"]) == {"system", "device", "kernels"}
     assert_refused(quick("receipt"), "is there; --force")
@@ -83,9 +85,14 @@ def test_a_changed_or_broken_file_is_refused(quick: Psl, tmp_path: Path) -> None
     path = tmp_path / "receipt.json"
     whole = path.read_text()
     check = ("receipt", "check", "receipt.json")
+    parts = {k: v for k, v in json.loads(whole).items() if k not in ("seconds", "digest")}
+    path.write_text(json.dumps(parts | {"digest": content_digest(parts)}))
+    assert quick(*check).returncode == 0, "one that was made before costs were kept"
+    path.write_text(whole)
     edited(path, sign=False, metrics={"ndcg@20": 0.9})
     assert_refused(quick(*check), "it was edited")
-    for name, value in (("claims", [{"id": "x", "status": "splendid"}]), ("schema", 2)):
+    wrong = {"claims": [{"id": "x", "status": "splendid"}], "schema": 2, "seconds": {"all": 1.0}}
+    for name, value in wrong.items():
         path.write_text(whole)
         edited(path, sign=True, **{name: value})
         assert_refused(quick(*check), "no receipt", name)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.browser import BROWSER, NO_BROWSER, READY
+from companion.publish.browser import BROWSER, NO_BROWSER, READY
 
 SITE = Path(__file__).parents[2] / "book" / "_build" / "html"
 PAGES = sorted(

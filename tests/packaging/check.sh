@@ -28,3 +28,8 @@ for extra in train fast; do
   "$env/pip" install --quiet --constraint requirements.lock "$(echo "$work"/psl-*.whl)[$extra]"
   runs "$extra"
 done
+
+# The description of the checkout as an RO-Crate, by a validator of others, apart: it wants an older Rich than `psl` has.
+"$(readlink -f .venv/bin/python)" -m venv "$work/crate"
+"$work/crate/bin/pip" install --quiet 'roc-validator>=0.13' 'rocrate>=0.16'
+"$work/crate/bin/python" tests/packaging/validated_crate.py "$work/source"

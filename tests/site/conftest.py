@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks.browser import BROWSER, NO_BROWSER, served
+from companion.publish.browser import BROWSER, NO_BROWSER, served
 from site_pages import SITE
 
 

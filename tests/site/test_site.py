@@ -6,14 +6,19 @@ Build first (`make book`); without a site or a browser these tests are skipped a
 
 from __future__ import annotations
 
+import csv
+import hashlib
 import json
 
 import pytest
+from jsonschema import validate
 
 import psl
 from browser import offline_page
+from companion.claims import STATUSES_FILE, read_statuses
 from site_pages import NEEDS_SITE, PAGES, READ, SITE, settle
 
+RESULTS = SITE.parents[2] / "results"
 WITH_MATHS = {"notebooks/01-pairwise.html", "notebooks/02-surrogates.html", "notebooks/03-dro.html"}
 
 pytestmark = NEEDS_SITE
@@ -246,14 +251,34 @@ def test_the_ledger_is_searched_and_a_row_has_an_address(browser, bases) -> None
     plain.context.close()
 
 
-def test_the_site_brings_its_data_and_names_its_commit() -> None:
-    ledger = json.loads((SITE / "data" / "ledger.json").read_text("utf-8"))
-    assert len(ledger) > 900 and {"id", "status", "evidence", "runs"} <= ledger[0].keys()
-    runs = (SITE / "data" / "runs.jsonl").read_text("utf-8").splitlines()
-    known = {json.loads(line)["run_id"] for line in runs}
+def test_the_site_brings_its_data_and_each_page_how_it_is_cited() -> None:
+    data = SITE / "data"
+    ledger = json.loads((data / "claims.json").read_text("utf-8"))
+    assert len(ledger) > 900
+    validate(ledger, json.loads((data / "claims.schema.json").read_text("utf-8")))
+    kept = read_statuses((RESULTS / STATUSES_FILE).read_text("utf-8"))
+    assert {row["id"]: row["status"] for row in ledger} == kept
+    with (data / "claims.csv").open(encoding="utf-8", newline="") as file:
+        table = list(csv.DictReader(file))
+    for key in ("id", "status", "evidence"):
+        assert [row[key] for row in table] == [row[key] for row in ledger]
+    text = (data / "runs.jsonl").read_bytes()
+    known = {json.loads(line)["run_id"] for line in text.splitlines()}
     assert {run for row in ledger for run in row["runs"]} <= known
-    assert "cff-version" in (SITE / "data" / "CITATION.cff").read_text("utf-8")
+    digest = hashlib.sha256(text).hexdigest()[:12]
+    assert "cff-version" in (data / "CITATION.cff").read_text("utf-8")
     for name in PAGES:
-        text = (SITE / name).read_text("utf-8")
+        page = (SITE / name).read_text("utf-8")
         if name.startswith(("book/", "notebooks/")):
-            assert f"psl {psl.__version__}" in text and '<meta name="description"' in text, name
+            assert f"psl {psl.__version__}" in page and '<meta name="description"' in page, name
+            assert f"run records {digest} (SHA-256)" in page, name
+            entry = f"@incollection{{pslcompanion-{name.split('/')[1].removesuffix('.html')},"
+            assert entry in page and "container-title" in page, name
+
+
+def test_a_citation_is_copied(browser, bases: dict[str, str]) -> None:
+    page, faults = offline_page(browser, bases["file"] + "book/symbols.html")
+    fold = page.locator("details.cite-page")
+    fold.locator("summary").click()
+    assert fold.locator("button.copybtn").count() == 2 and not faults
+    page.context.close()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +11,8 @@ from types import SimpleNamespace
 import pytest
 from docutils import nodes
 from docutils.core import publish_doctree
+
+from companion import publish
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
@@ -27,23 +29,6 @@ on two lines.
 
    The answer & more.
 """
-
-
-def git(folder: Path, *words: str) -> None:
-    who = ("-c", "user.name=n", "-c", "user.email=e")
-    subprocess.run(("git", *who, *words), cwd=folder, check=True, capture_output=True)
-
-
-def test_the_commit_and_whether_files_differ_from_it(tmp_path: Path) -> None:
-    assert citable.commit_of(tmp_path) == ""
-    (tmp_path / "a").write_text("1")
-    git(tmp_path, "init")
-    git(tmp_path, "add", "a")
-    git(tmp_path, "commit", "-m", "a")
-    commit = citable.commit_of(tmp_path)
-    assert len(commit) == 12 and int(commit, 16) >= 0
-    (tmp_path / "a").write_text("2")
-    assert citable.commit_of(tmp_path) == f"{commit}, changed"
 
 
 def test_the_short_answer_describes_a_page() -> None:
@@ -68,6 +53,32 @@ def test_a_description_is_escaped() -> None:
     assert empty == {"title": "t"}
 
 
+def test_a_page_ends_with_its_citation() -> None:
+    builder = SimpleNamespace(get_target_uri=lambda name: f"{name}.html")
+    app = SimpleNamespace(srcdir=ROOT, builder=builder)
+    context = {"body": "<p>text</p>"}
+    citable.cite(app, "notebooks/x", "", context, publish_doctree(PAGE))
+    assert context["body"].startswith('<p>text</p><details class="cite-page">')
+    assert "@incollection{pslcompanion-x," in context["body"]
+    assert "&#34;container-title&#34;" in context["body"], "escaped"
+    index: dict[str, str] = {}
+    citable.cite(app, "genindex", "", index, None)
+    assert index == {}
+
+
+def test_the_footer_names_what_the_site_was_built_from() -> None:
+    config = SimpleNamespace(html_theme_options={"extra_footer": "Before."})
+    citable.add_footer(SimpleNamespace(srcdir=ROOT), config)
+    build, footer = publish.build_of(ROOT), config.html_theme_options["extra_footer"]
+    version = publish.read_source(ROOT).cff["version"]
+    digest = hashlib.sha256()
+    for path in sorted((ROOT / "results").glob("*.jsonl")):
+        digest.update(path.read_bytes())
+    records = f"run records {digest.hexdigest()[:12]} (SHA-256)."
+    about = ", ".join(filter(None, (f"psl {version}", str(build), build.date, records)))
+    assert footer == f"Before. {about}"
+
+
 def test_the_ledger_is_computed_once_for_what_it_depends_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,5 +93,6 @@ def test_the_ledger_is_computed_once_for_what_it_depends_on(
         app = SimpleNamespace(srcdir=ROOT, outdir=tmp_path / "out", config=config, builder=builder)
         citable.write_data(app, None)
         assert len(asked) == computed
-        (found,) = json.loads((tmp_path / "out" / "data" / "ledger.json").read_text())
-        assert found["id"] == "x"
+        data = tmp_path / "out" / "data"
+        (found,) = json.loads((data / "claims.json").read_text())
+        assert found["id"] == "x" and (data / "CITATION.cff").is_file()

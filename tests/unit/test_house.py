@@ -161,6 +161,7 @@ def test_the_companion_needs_what_its_extra_brings() -> None:
     rooms = {"companion/sweep/": {"ray"}, "companion/figures/style.py": {"matplotlib_inline"}}
     rooms |= {"companion/baselines/ials.py": {"implicit", "threadpoolctl"}}
     rooms |= {"companion/serving/files.py": {"pyarrow"}, "companion/tuning/": {"optuna"}}
+    rooms |= {"companion/publish/pdf.py": {"playwright", "pypdf"}}
     brought = brought.union(BASE, *EXTRAS.values())
     for file in files(ROOT, "companion"):
         own = (extra for room, extra in rooms.items() if file.startswith(room))

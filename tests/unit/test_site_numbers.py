@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("axe_playwright_python")
-from benchmarks.browser import BROWSER
 from benchmarks.site import RESULTS, SUMMARY, read_site, summary, write_summary
+from companion.publish.browser import BROWSER
 
 PAGE = """<html lang=en><title>t</title><link rel=icon href="data:,">
 <body style="margin: 0"><main class=bd-article>
