@@ -79,13 +79,30 @@ def recorded(results: Path) -> dict[str, dict[str, Any]]:
     return {record["run_id"]: record for record in records.read(results)}
 
 
-def runs_of(data: str, known: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return what the runs in the column ``runs`` have in common; empty without one.
+@cache
+def measured(results: Path) -> dict[str, dict[str, Any]]:
+    """Return by their id the runs that were measured while they trained."""
+    from companion import dynamics
 
-    A row whose value ``ours`` was left out is not drawn, and its runs are none of the figure's.
+    return {trace.run_id: trace.model_dump(exclude={"points"}) for trace in dynamics.read(results)}
+
+
+def runs_of(
+    data: str, known: dict[str, dict[str, Any]], traced: dict[str, dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    """Return what the runs in the column ``runs``, or ``measured``, have in common.
+
+    Empty without one.  A row whose value ``ours`` was left out is not drawn, and its runs are none
+    of the figure's.
     """
     rows = [row for row in csv.DictReader(StringIO(data)) if row.get("ours") != ""]
-    ids = {run for row in rows for run in (row.get("runs") or "").split()}
+    ids, others = (
+        {run for row in rows for run in (row.get(column) or "").split()}
+        for column in ("runs", "measured")
+    )
+    if others:
+        runs = [(traced or {})[run] for run in sorted(others)]
+        return _shared(runs, "; ".join(sorted({_measure(run["config"]) for run in runs})))
     if not ids:
         return {}
     runs = [known[run] for run in sorted(ids)]
@@ -94,12 +111,23 @@ def runs_of(data: str, known: dict[str, dict[str, Any]]) -> dict[str, Any]:
         **{axis: {r["config"][axis] for r in runs} for axis in ("dataset", "setting", "backbone")},
     }
     asked = [f"--{key} {value}" for key, values in filters.items() for value in sorted(values)]
+    return _shared(runs, " ".join(["psl records rerun", *asked]))
+
+
+def _measure(config: dict[str, Any]) -> str:
+    """Return the command that measures runs of this place."""
+    noise = config.get("noise_ratio")
+    ratio = "" if noise is None else f" --noise-ratio {noise:g}"
+    return f"psl dynamics --dataset {config['dataset']} --setting {config['setting']}{ratio}"
+
+
+def _shared(runs: list[dict[str, Any]], again: str) -> dict[str, Any]:
     return {
         "count": len(runs),
         "seeds": sorted({run["config"]["seed"] for run in runs}),
         "devices": sorted({run["device"] for run in runs}),
         "digests": sorted({run["code_digest"] for run in runs}),
-        "again": " ".join(["psl records rerun", *asked]),
+        "again": again,
     }
 
 
@@ -133,7 +161,7 @@ def take_figures(app: Sphinx, doctree: nodes.document) -> None:
             command=f"make notebooks NOTEBOOKS={chapter}"
             if (root / chapter).exists()
             else "make book",
-            runs=runs_of(data, recorded(root / "results")),
+            runs=runs_of(data, recorded(root / "results"), measured(root / "results")),
             records=relative_uri(here, "data/runs.jsonl"),
         )
         figure.insert(len(figure), nodes.legend("", nodes.raw("", source, format="html")))

@@ -1,4 +1,4 @@
-"""Measured runs as tables, for figures and for the book."""
+"""Measured runs as tables, for figures and for the book; a column ``measured`` has their ids."""
 
 from __future__ import annotations
 
@@ -77,4 +77,5 @@ def by_popularity(traces: Iterable[Trace]) -> pd.DataFrame:
 
 
 def _about(trace: Trace) -> dict[str, object]:
-    return {key: trace.config[key] for key in _ABOUT if key in trace.config}
+    about = {key: trace.config[key] for key in _ABOUT if key in trace.config}
+    return {**about, "measured": trace.run_id}

@@ -14,7 +14,7 @@ import pytest
 import resvg_py
 from PIL import Image
 
-from companion import figures, records
+from companion import dynamics, figures, records
 from companion.figures.source import svg
 
 ROOT = Path(__file__).parents[2]
@@ -105,11 +105,30 @@ def drawn_from_records() -> dict[str, str]:
 def test_a_figure_of_records_names_their_runs() -> None:
     every = drawn_from_records()
     assert len(every) > 15
-    known = {r["run_id"] for r in records.read(ROOT / "results")}
+    known = {
+        "runs": {r["run_id"] for r in records.read(ROOT / "results")},
+        "measured": {trace.run_id for trace in dynamics.read(ROOT / "results")},
+    }
     for name, drawn in every.items():
-        table = pd.read_csv(StringIO(figure_files.data_of(drawn)))
-        assert "runs" in table, name
-        assert {run for ids in table["runs"].dropna() for run in ids.split()} <= known, name
+        table = pd.read_csv(StringIO(figure_files.data_of(drawn)), dtype={"measured": str})
+        (column,) = known.keys() & {*table.columns}
+        ids = {run for ids in table[column].dropna() for run in ids.split()}
+        assert ids <= known[column] and (ids or column == "runs"), name
+
+
+def test_measured_runs_are_told_with_the_command_that_measures_them() -> None:
+    place = {"dataset": "amazon-health", "setting": "noise", "noise_ratio": 0.5}
+    traced = {
+        run: {"config": {**place, "seed": seed}, "device": "cpu", "code_digest": "d"}
+        for seed, run in enumerate(("a", "b"))
+    }
+    found = figure_files.runs_of("loss,measured\nsl,a\nbpr,b\n", {}, traced)
+    assert found == {
+        "count": 2, "seeds": [0, 1], "devices": ["cpu"], "digests": ["d"],
+        "again": "psl dynamics --dataset amazon-health --setting noise --noise-ratio 0.5",
+    }  # fmt: skip
+    with pytest.raises(KeyError):
+        figure_files.runs_of("measured\nc\n", {}, traced)
 
 
 def test_a_compact_figure_looks_the_same() -> None:
