@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from companion.dynamics import Trace
 from companion.experiments import cell_command
 from companion.released import PaperConfig
 
@@ -38,7 +39,10 @@ class Cost(NamedTuple):
 
 
 def costs(
-    rows: Iterable[dict[str, Any]], records: Iterable[dict[str, Any]], receipt: dict[str, Any]
+    rows: Iterable[dict[str, Any]],
+    records: Iterable[dict[str, Any]],
+    receipt: dict[str, Any],
+    traces: Iterable[Trace] = (),
 ) -> list[Cost]:
     """Return the cost of each claim that is decided, the cheapest first.
 
@@ -52,7 +56,10 @@ def costs(
     records : iterable of dict
     receipt : dict
         As :func:`companion.receipt.read` returns it, with ``seconds``.
+    traces : iterable of Trace
+        The runs of ``psl dynamics``, which are others than the records' of the same id.
     """
+    traced: dict[str, dict[str, Any]] = {t.run_id: t.model_dump() for t in traces}
     runs: dict[str, dict[str, Any]] = {}
     for record in sorted(records, key=lambda r: float(r["seconds"]), reverse=True):
         runs[record["run_id"]] = record  # of one run on several devices the quickest stays
@@ -67,7 +74,9 @@ def costs(
     for row in rows:
         if row["status"] == "not yet run":
             continue  # with some of its runs, maybe
-        of_row = [runs[name] for name in row["runs"]]
+        command = row.get("arguments", {}).get("command", "")
+        known = traced if command.startswith("psl dynamics") else runs
+        of_row = [known[name] for name in row["runs"]]
         out.append(_of_runs(row, of_row) if of_row else Cost(row, *theory))
     return sorted(out, key=lambda cost: cost.seconds)
 
@@ -77,7 +86,7 @@ def _of_runs(row: dict[str, Any], runs: list[dict[str, Any]]) -> Cost:
     if command is None:  # one run is enough
         runs = [min(runs, key=lambda r: float(r["seconds"]))]
         command = cell_command(PaperConfig(**runs[0]["config"]))
-    memory = [r["peak_memory_bytes"] for r in runs if r["peak_memory_bytes"] is not None]
+    memory = [m for r in runs if (m := r.get("peak_memory_bytes")) is not None]
     config = runs[0]["config"]
     return Cost(
         row,

@@ -30,6 +30,7 @@ def less_weight_on_false_negatives(
     seeds: Sequence[int],
     asked: str,
     beside: Sequence[dict[str, Any]],
+    command: str,
     **where: Any,
 ) -> Verdict:
     """Compare the part of the weight that two losses put on false negatives, seed by seed.
@@ -37,7 +38,7 @@ def less_weight_on_false_negatives(
     Each loss on the model that it trains, at its tuned temperature; the mean over the epochs that
     were measured.  A two-sided paired t-test; ``beside`` is where the same is asked.
     """
-    both = _traces(subject, ("sl", better), seeds, **where)
+    both = _traces(subject, command, ("sl", better), seeds, **where)
     if isinstance(both, Verdict):
         return both
     gap = _share_gap(both, kind)
@@ -45,7 +46,7 @@ def less_weight_on_false_negatives(
     for other in beside:
         there = {"dataset": where["dataset"], **other}
         of = there.pop("kind")
-        found = _traces(subject, ("sl", better), seeds, **there)
+        found = _traces(subject, command, ("sl", better), seeds, **there)
         # A question that waits found nothing.
         p_values.append(1.0 if isinstance(found, Verdict) else _share_gap(found, of).p_value)
     corrected = holm(p_values)[0]
@@ -71,12 +72,13 @@ def tighter_is_better(
     taus: Sequence[float],
     seed: int,
     asked: str,
+    command: str,
     **where: Any,
 ) -> Verdict:
     """Correlate the distance from the metric with the metric, over losses and temperatures."""
     models = []
     for tau in taus:
-        found = _traces(subject, losses, [seed], tau=tau, **where)
+        found = _traces(subject, command, losses, [seed], tau=tau, **where)
         if isinstance(found, Verdict):
             return found
         models += [trace for (trace,) in found]
@@ -107,7 +109,7 @@ def tighter_is_better(
 
 
 def _traces(
-    subject: Subject, losses: Sequence[str], seeds: Sequence[int], **where: Any
+    subject: Subject, command: str, losses: Sequence[str], seeds: Sequence[int], **where: Any
 ) -> list[list[Trace]] | Verdict:
     """Return the measured runs by loss and seed, or the verdict while some are missing."""
     found = {_key(t.config): t for t in subject.traces}
@@ -116,9 +118,6 @@ def _traces(
     ]
     missing = sum(key not in found for row in keys for key in row)
     if missing:
-        options = " ".join(f"--{k.replace('_', '-')} {v}" for k, v in where.items())
-        options += "".join(f" --loss {loss}" for loss in losses)
-        command = f"psl dynamics {options} --seeds {seeds[0]}-{seeds[-1]}"
         return Verdict("not yet run", f"{missing} runs are to be measured; {command}")
     both = [[found[key] for key in row] for row in keys]
     traces = [t.model_dump() for row in both for t in row]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from companion import claims, publish, records
+from companion import claims, dynamics, publish, records
 from companion.claims import read_statuses
 from companion.experiments import cell, cell_command
 from psl.errors import RecordError
@@ -55,15 +55,11 @@ def test_a_value_takes_one_run_an_ordering_all_and_theory_the_receipts_time() ->
 
 
 def test_every_decided_claim_has_a_command() -> None:
+    """With the runs that really decide: of the records, or measured while they trained."""
     results = ROOT / "results"
-    kept = read_statuses((results / claims.STATUSES_FILE).read_text("utf-8"))
-    subject = claims.Subject.real(results)
-    decided = [
-        r | {"status": kept[r["id"]], "runs": [subject.records[0]["run_id"]]}
-        for r in claims.load_rows()
-        if kept[r["id"]] not in ("not yet run", "verified")
-    ]
-    found = publish.costs(decided, records.read(results), RECEIPT)
+    rows = claims.assess(claims.Subject.real(results))
+    decided = [r for r in rows if r["status"] != "not yet run"]
+    found = publish.costs(decided, records.read(results), RECEIPT, dynamics.read(results))
     assert len(found) == len(decided) > 50
     assert all(cost.command.startswith("psl ") for cost in found)
 
