@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from companion.figures.labels import label_ends
 from companion.figures.source import keeps_data
-from companion.figures.style import colour_of, line_of, one_panel
+from companion.figures.style import LABELS, colour_of, line_of, one_panel
 
 __all__ = ["tightness", "weight_over_epochs"]
 
@@ -53,23 +52,33 @@ def tightness(table: pd.DataFrame) -> Figure:
     ----------
     table : DataFrame
         Columns ``loss``, ``tau``, ``distance`` and ``ndcg@20``: a row a model.  A line goes through
-        the temperatures of a loss, and each is written beside its dot.
+        the temperatures of a loss, which are written beside the dots of SL and softplus.
     """
     figure, axes = one_panel("distance of the loss from −log DCG, nats", "NDCG@20")
-    ends = []
-    for loss, own in table.sort_values("tau").groupby("loss", sort=False):
-        axes.plot(own["distance"], own["ndcg@20"], **line_of(str(loss)), marker="o")
+    losses = dict.fromkeys(table["loss"])
+    for loss in losses:
+        own = table[table["loss"] == loss].sort_values("tau")
+        axes.plot(
+            own["distance"],
+            own["ndcg@20"],
+            **line_of(loss),
+            marker="o",
+            label=LABELS.get(loss, loss),
+        )
+        if loss not in ("sl", "psl-softplus"):  # the others lie on SL's
+            continue
         for tau, x, y in zip(own["tau"], own["distance"], own["ndcg@20"], strict=True):
             axes.annotate(
-                f"{tau:g}",
+                f"τ {tau:g}",
                 (x, y),
                 textcoords="offset points",
-                xytext=(0, 5),
-                ha="center",
-                fontsize="x-small",
-                color=colour_of(str(loss)),
+                xytext=(8, -4),
+                color=colour_of(loss),
             )
-        last = own.iloc[int(np.argmax(own["distance"]))]
-        ends.append((str(loss), float(last["distance"]), float(last["ndcg@20"])))
-    label_ends(axes, ends)
+    axes.set_xscale("log")
+    ticks = [3, 4, 6, 8, 12, 16]
+    axes.set_xticks(ticks, [str(x) for x in ticks])
+    axes.minorticks_off()
+    axes.margins(x=0.12)
+    axes.legend(loc="lower right")
     return figure

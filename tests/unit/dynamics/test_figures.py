@@ -32,13 +32,15 @@ def test_weights_are_a_mean_and_a_range_over_seeds() -> None:
 def test_a_model_is_a_dot_with_its_temperature() -> None:
     rows = [
         {"loss": loss, "tau": tau, "distance": 3 + tau + add, "ndcg@20": 0.1 + tau}
-        for loss, add in (("sl", 0.2), ("psl-relu", 0.0))
+        for loss, add in (("sl", 0.2), ("psl-relu", 0.0), ("psl-softplus", 5.0))
         for tau in (0.2, 0.05)
     ]
     (axes,) = figures.tightness(pd.DataFrame(rows)).axes
     np.testing.assert_allclose(axes.lines[0].get_xydata(), [(3.25, 0.15), (3.4, 0.3)])
     written = [text.get_text() for text in axes.texts]
-    assert written.count("0.05") == written.count("0.2") == 2 and "PSL-relu" in written
+    assert written.count("τ 0.05") == written.count("τ 0.2") == 2  # of SL and softplus
+    named = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert named == ["SL", "PSL-relu", "PSL-softplus"]
 
 
 def test_tables_have_a_row_for_what_was_measured() -> None:
