@@ -34,6 +34,10 @@ MATHJAX_PARTS = {  # what a part is called, and its file
     "output/chtml/fonts/tex": "output/chtml/fonts/tex",
     "a11y/assistive-mml": "a11y/assistive-mml",
 }
+# A displayed formula scrolls where it is wider than a phone: the keyboard has to reach it.
+FOCUSABLE = """() => MathJax.startup.defaultPageReady().then(() => {
+  for (const box of document.querySelectorAll("mjx-container[display]")) box.tabIndex = 0;
+})"""
 ICON_SCRIPT = re.compile(r"<script[^>]*/fontawesome\.js[^>]*></script>\n?")
 MATHJAX_FONTS = "output/chtml/fonts/woff-v2"
 
@@ -114,6 +118,7 @@ def mathjax_script(source: Path) -> str:
     return "\n".join(
         [
             f"window.MathJax = {{...window.MathJax, ...{json.dumps(given)}}};",
+            f"window.MathJax.startup = {{...window.MathJax.startup, pageReady: {FOCUSABLE}}};",
             (source / f"{MATHJAX_LOADER}.js").read_text("utf-8"),
             f"MathJax.loader.preLoad({there});",
             *parts,

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from companion.claims import STATUSES
+from companion.dynamics import FOLDER
 from companion.receipt import Receipt
 from companion.records.schema import Record
 from psl.files import replace_file
@@ -76,7 +77,8 @@ def write_exports(folder: Path, rows: list[dict[str, Any]], results: Path) -> No
     """Write ledger and records into a folder.
 
     ``claims.json`` and ``claims.csv`` hold the ledger, ``runs.jsonl`` every run record in the
-    files' order, ``NAME.schema.json`` what they and a receipt look like.
+    files' order, ``dynamics.jsonl`` what was measured while runs trained, ``NAME.schema.json`` what
+    claims, runs and a receipt look like.
 
     Parameters
     ----------
@@ -97,3 +99,5 @@ def write_exports(folder: Path, rows: list[dict[str, Any]], results: Path) -> No
     for name, text in files.items():
         replace_file(folder / name, text.encode())
     replace_file(folder / "runs.jsonl", _records(results))
+    measured = sorted((results / FOLDER).glob("*.json"))
+    replace_file(folder / "dynamics.jsonl", *(path.read_bytes() for path in measured))
