@@ -1,10 +1,10 @@
 """Scores of a batch against sampled items without ever building the (B, N, d) block of embeddings.
 
 ``from_embeddings`` is the entry: any loss of scores, from embeddings and ids; ``in_batch`` is the
-same where the negatives are the other rows' items.  Below them are custom
-operators of torch, ``fused_softmax``, ``sampled_scores``, ``unit_rows`` and ``lookup``: each with a
-plain path in torch (``reference``) for every device and dtype, and a kernel where one serves.  They
-share ``precision`` (and checks), ``reduction``, ``once_differentiable``.
+same where the negatives are the other rows' items.  Below them are custom operators of torch,
+``fused_softmax``, ``sampled_scores``, ``unit_rows`` and ``lookup``: each with a plain path in torch
+(``reference``) for every device and dtype, and a kernel where one serves.  They share ``precision``
+(and checks), ``reduction``, ``once_differentiable``.
 """
 
 from psl.ops.from_embeddings import catalogue_loss, sampled_loss

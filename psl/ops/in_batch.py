@@ -69,11 +69,8 @@ def in_batch_loss(
     ids = every if item_ids is None else item_ids
     check_batch(users, items, rows, positive=ids[:batch])
     weight = items.new_zeros(size) if log_q is None else -log_q
-    given = {
-        "item_ids": (ids, (size,)),
-        "log_q": (weight, (size,)),
-        "known": (known, (batch, size)),
-    }
+    pairs = batch, size
+    given = {"item_ids": (ids, (size,)), "log_q": (weight, (size,)), "known": (known, pairs)}
     for name, (x, shape) in given.items():
         if x is not None and x.shape != shape:
             raise ValueError(f"{name} must have shape {shape}, got {tuple(x.shape)}")

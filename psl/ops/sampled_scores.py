@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from psl.kernels.dispatch import Impl, choose
-from psl.ops.precision import check_batch, check_ids, operator, promote_embeddings
+from psl.ops.precision import check_batch, check_ids, full_precision, operator, promote_embeddings
 from psl.ops.reference import add_gradients, score_rows
 
 __all__ = ["sampled_scores"]
@@ -48,8 +48,14 @@ def sampled_scores(
         NaN, and without them torch's own assertion fails on the device.
     """
     check_batch(users, items, rows, columns=columns)
-    out: Tensor = _scores(*promote_embeddings(users, items), columns, rows, impl)
+    u, v = promote_embeddings(users, items)
+    if columns is None and not torch.is_grad_enabled():  # an operator's first call loads a compiler
+        return _all_scores(u, v, None)
+    out: Tensor = _scores(u, v, columns, rows, impl)
     return out
+
+
+_all_scores = full_precision(score_rows)
 
 
 @operator("sampled_scores")

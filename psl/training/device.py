@@ -8,14 +8,7 @@ import torch
 
 from psl.errors import TrainingError, UnknownNameError
 
-__all__ = [
-    "check_device",
-    "describe",
-    "find_device",
-    "forget_peak",
-    "on_gpu",
-    "peak_memory",
-]
+__all__ = ["check_device", "describe", "find_device", "forget_peak", "on_gpu", "peak_memory"]
 
 DEVICES = ("auto", "cpu", "cuda")
 

@@ -203,3 +203,15 @@ def test_starting_the_kernels_leaves_torchs_number_of_threads_alone() -> None:
     )
     two = {**os.environ, "NUMBA_NUM_THREADS": "2"}
     subprocess.run([sys.executable, "-c", code], check=True, env=two)
+
+
+def test_ranking_does_not_load_torchs_compiler() -> None:
+    """The first call of an operator of torch does, and a list of twenty need not wait for it."""
+    code = (
+        "import sys, torch; from psl.evaluation import evaluate;"
+        "from psl.interactions import Interactions;"
+        "pairs = Interactions.from_pairs([0, 1], [1, 2], 2, 4);"
+        "evaluate(lambda u: (torch.ones(len(u), 3), torch.ones(4, 3)), pairs, None, cutoffs=(2,));"
+        "assert 'torch._dynamo' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

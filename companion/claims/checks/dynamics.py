@@ -112,10 +112,8 @@ def _traces(
     subject: Subject, command: str, losses: Sequence[str], seeds: Sequence[int], **where: Any
 ) -> list[list[Trace]] | Verdict:
     """Return the measured runs by loss and seed, or the verdict while some are missing."""
-    found = {_key(t.config): t for t in subject.traces}
-    keys = [
-        [_key(cell(**where, loss=loss, seed=seed).as_dict()) for seed in seeds] for loss in losses
-    ]
+    found = {t.run_id: t for t in subject.traces}
+    keys = [[cell(**where, loss=loss, seed=seed).run_id for seed in seeds] for loss in losses]
     missing = sum(key not in found for row in keys for key in row)
     if missing:
         return Verdict("not yet run", f"{missing} runs are to be measured; {command}")
@@ -124,10 +122,6 @@ def _traces(
     if len(of_registered_data(traces)) < len(traces):
         return Verdict("differs", OTHER_DATA, _ids(both))
     return both
-
-
-def _key(config: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted((k, repr(v)) for k, v in config.items()))
 
 
 def _share_gap(both: Sequence[Sequence[Trace]], kind: str) -> PairedDifference:
