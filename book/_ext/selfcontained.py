@@ -34,9 +34,17 @@ MATHJAX_PARTS = {  # what a part is called, and its file
     "output/chtml/fonts/tex": "output/chtml/fonts/tex",
     "a11y/assistive-mml": "a11y/assistive-mml",
 }
-# A displayed formula scrolls where it is wider than a phone: the keyboard has to reach it.
-FOCUSABLE = """() => MathJax.startup.defaultPageReady().then(() => {
+# A displayed formula scrolls where it is wider than a phone: the keyboard has to reach it.  A long
+# one within a line may break before a relation, as in print; 250 pixels are a phone's narrowest line.
+READY = """() => MathJax.startup.defaultPageReady().then(() => {
   for (const box of document.querySelectorAll("mjx-container[display]")) box.tabIndex = 0;
+  for (const box of document.querySelectorAll("mjx-container:not([display])")) {
+    if (box.offsetWidth < 250) continue;
+    box.classList.add("long");
+    for (const sign of box.querySelectorAll(":scope > mjx-math > mjx-mo[space='4']")) {
+      sign.before(document.createElement("wbr"));
+    }
+  }
 })"""
 ICON_SCRIPT = re.compile(r"<script[^>]*/fontawesome\.js[^>]*></script>\n?")
 MATHJAX_FONTS = "output/chtml/fonts/woff-v2"
@@ -118,7 +126,7 @@ def mathjax_script(source: Path) -> str:
     return "\n".join(
         [
             f"window.MathJax = {{...window.MathJax, ...{json.dumps(given)}}};",
-            f"window.MathJax.startup = {{...window.MathJax.startup, pageReady: {FOCUSABLE}}};",
+            f"window.MathJax.startup = {{...window.MathJax.startup, pageReady: {READY}}};",
             (source / f"{MATHJAX_LOADER}.js").read_text("utf-8"),
             f"MathJax.loader.preLoad({there});",
             *parts,
