@@ -93,12 +93,18 @@ PHONE = """() => ({
     e.querySelector('.eqno').getBoundingClientRect().top
       < e.querySelector('mjx-container').getBoundingClientRect().bottom - 1
   ).map(e => e.id),
+  cut: [...document.querySelectorAll('.bd-article p mjx-container:not([display])')].filter(e => {
+    const end = e.closest('p').getBoundingClientRect().right + 1;
+    return e.closest('table, details:not([open])') === null
+      && [...e.querySelectorAll(':scope > mjx-math > *')].some(
+        part => part.getBoundingClientRect().right > end);
+  }).map(e => e.textContent),
 })"""
 
 
 @pytest.mark.parametrize("name", READ)
 def test_page_on_a_phone(browser, bases: dict[str, str], name: str) -> None:
-    page = browser.new_page(viewport={"width": 420, "height": 900})
+    page = browser.new_page(viewport={"width": 390, "height": 844})
     try:
         page.goto(bases["file"] + name, wait_until="load")
         settle(page)
@@ -107,6 +113,7 @@ def test_page_on_a_phone(browser, bases: dict[str, str], name: str) -> None:
         page.close()
     assert seen["wide"] <= 1, "the page scrolls sideways"
     assert not seen["beside"], "a number cuts its formula off"
+    assert not seen["cut"], "a formula in a line is cut off"
 
 
 # Luminance by WCAG of what is seen behind an element: the first ground that is not transparent.
