@@ -35,7 +35,7 @@ MATHJAX_PARTS = {  # what a part is called, and its file
     "a11y/assistive-mml": "a11y/assistive-mml",
 }
 # A displayed formula scrolls where it is wider than a phone: the keyboard has to reach it.  A long
-# one within a line may break before a relation, as in print; 250 pixels are a phone's narrowest line.
+# one within a line may break before a relation, as in print: 250 pixels fit a phone's line.
 READY = """() => MathJax.startup.defaultPageReady().then(() => {
   for (const box of document.querySelectorAll("mjx-container[display]")) box.tabIndex = 0;
   for (const box of document.querySelectorAll("mjx-container:not([display])")) {
