@@ -14,7 +14,8 @@ from companion import experiments, records, sweep
 from companion.cli.console import Device, Results, Several, err, out, print_json, say
 from companion.cli.seeds import read_seeds
 from companion.clock import duration
-from companion.locks import check_writable, write
+from companion.locks import write
+from companion.writable import check_writable
 from psl.dataset import stored_setting
 from psl.errors import DataError, PSLError, UnknownNameError
 from psl.training.device import check_device, on_gpu

@@ -15,9 +15,10 @@ from companion.cli.config_options import takes_fields
 from companion.cli.console import Device, Results, err, out, print_json, say
 from companion.cli.progress import watching
 from companion.experiments import cell
-from companion.locks import check_writable, exclusive
+from companion.locks import exclusive
 from companion.released import PaperConfig
 from companion.threads import torch_threads
+from companion.writable import check_writable
 from psl.dataset import Dataset
 from psl.errors import DataError, PSLError
 from psl.losses import LOSSES

@@ -19,10 +19,11 @@ from companion.cli.config_options import takes_fields
 from companion.cli.console import Device, err, key, out, print_json, say
 from companion.cli.train import WORDS, refuse_a_table
 from companion.experiments import plain_command
-from companion.locks import check_writable, exclusive
+from companion.locks import exclusive
 from companion.released import PaperConfig
 from companion.threads import torch_threads
 from companion.tuning import Budget, Search, Study, Tried, edges
+from companion.writable import check_writable
 from psl.errors import PSLError
 from psl.losses import LOSSES
 from psl.training import Progress
