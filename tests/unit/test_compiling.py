@@ -25,6 +25,8 @@ maths = pytest.importorskip("psl.kernels.cpu.maths", reason="numba is missing")
 import numba  # noqa: E402
 from numba import prange  # noqa: E402
 
+pytestmark = pytest.mark.first
+
 
 def test_exponential() -> None:
     x = np.concatenate([np.linspace(-86, 63, 20001), np.linspace(-1, 1, 2001)]).astype(np.float32)

@@ -19,6 +19,8 @@ from companion import claims
 from ledger import assessed
 from psl import bpr_loss, pairwise_softmax_loss
 
+pytestmark = pytest.mark.first
+
 NOTEBOOKS = Path(__file__).parents[3] / "notebooks"
 NOTES = Path(__file__).parents[2] / "data" / "text_claims.csv"
 # What the paper's own numbers do not bear out: the temperature of Figure 1 is not a tuned one,
