@@ -5,7 +5,7 @@ name, as ``psl run`` takes it.  Nothing here trains.  A sweep of one's own, a YA
 ``sweep_file`` and becomes cells in ``own_cells``.
 """
 
-from companion.experiments.config import cell, cell_command, cell_runs, plain_command
+from companion.experiments.config import cell, cell_command, cell_runs, like, plain_command
 from companion.experiments.grid import AXES, EXPERIMENTS, Cell, cells, count_values
 from companion.experiments.own_cells import own_cells
 from companion.experiments.questions import Question, questions, without_fresh
@@ -23,6 +23,7 @@ __all__ = [
     "cell_runs",
     "cells",
     "count_values",
+    "like",
     "own_cells",
     "plain_command",
     "questions",

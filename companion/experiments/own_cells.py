@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from companion import datasets
-from companion.experiments.config import cell
+from companion.experiments.config import cell, fitting
 from companion.experiments.grid import Cell, check_names
 from companion.experiments.sweep_file import SweepFile
-from companion.released import PaperConfig, has_released
+from companion.released import PaperConfig
 from psl.dataset import Dataset
 from psl.errors import PSLError, RecordError
 
@@ -97,19 +96,12 @@ def _config(
 ) -> tuple[PaperConfig, set[str]]:
     """Return the configuration at a point, and which of the point's fields it has."""
     place = place | {"dataset": Path(place["dataset"]).name}
-    mine = dict(point)
-    if place["setting"] != "noise":
-        mine.pop("noise_ratio", None)
-    if not has_released(place["loss"], place["backbone"]):
-        mine.pop("as_released", None)
-    decide = {k: mine[k] for k in ("noise_ratio", "as_released") if k in mine}
-    ignored = PaperConfig(**place, **decide).ignored()
-    mine = {k: v for k, v in mine.items() if k not in ignored}
+    mine = fitting(place, point)
     used = set(mine)
     mine |= {"form": None} if mine.get("form") == "outside" else {}
     if sweep.tuned:
         return cell(**place, **mine), used
-    return replace(PaperConfig(**place, protocol="clean", **decide), **mine), used
+    return PaperConfig(**{"protocol": "clean", **place, **mine}), used
 
 
 def _kept(found: list[Cell], name: str, filters: dict[str, Sequence[Any]]) -> list[Cell]:

@@ -161,7 +161,7 @@ def test_the_papers_table_is_such_a_file(tmp_path: Path) -> None:
         ("datasets: [synthetic\nlosses: sl", ["not YAML", "line"]),
         ("- sl", ["no datasets"]),
         ("[a]: 1", ["not YAML"]),
-        ("1: 2", ["unknown key 1"]),
+        ("1: 2", ["1: Keys"]),
         ("datasets: synthetic\nlosses: []", ["losses"]),
     ],
 )
