@@ -17,6 +17,7 @@ from psl.errors import PSLError
 from run_records import record, sealed
 
 TINY = {"epochs": 1, "negatives": 5, "dim": 4}
+ROOT = Path(__file__).parents[2]
 USUAL: dict[str, Any] = {"datasets": "synthetic", "losses": ["sl", "bpr"], "config": TINY}
 
 
@@ -24,6 +25,18 @@ def written(folder: Path, name: str = "mine.yaml", **changes: Any) -> Path:
     path = folder / name
     path.write_text(yaml.safe_dump({**USUAL, **changes}))
     return path
+
+
+def test_the_example_of_the_book_runs(psl: Psl, tmp_path: Path) -> None:
+    """With all its runs, each a little shorter: the numbers are not what is asked here."""
+    text = (ROOT / "examples" / "sweep.yaml").read_text(encoding="utf-8")
+    assert "epochs: 10\n" in text and "seeds: 0-2\n" in text
+    (tmp_path / "sweep.yaml").write_text(text.replace("epochs: 10", "epochs: 1"))
+    done = psl("run", "sweep.yaml", "--threads", "1", "--seeds", "0")
+    assert done.returncode == 0 and "10 done" in done.stdout, done.stderr
+    assert "bpr: lr 0." in done.stdout and "best of 4 of 4 points of the grid" in done.stdout
+    page = (ROOT / "book" / "recipes.md").read_text(encoding="utf-8")
+    assert "```{literalinclude} ../examples/sweep.yaml" in page
 
 
 def runs_of(path: Path, **filters: Any) -> list[dict[str, Any]]:
