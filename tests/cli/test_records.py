@@ -70,6 +70,28 @@ def test_rerun_goes_on_where_a_record_cannot_be_compared(psl: Psl, tmp_path: Pat
     assert psl("records", "rerun")[0] == 2
 
 
+def test_users_are_kept_once_and_only_of_a_run_that_comes_out_again(
+    psl: Psl, tmp_path: Path
+) -> None:
+    assert psl("run", "smoke", "--loss", "sl", "--loss", "bpr", "--threads", "1")[0] == 0
+    folder = tmp_path / "results" / "users"
+    assert psl("records", "users", "--seeds", "1")[0] == 0 and not folder.exists()
+    status, out, _ = psl("records", "users", "--loss", "sl", "--seeds", "0")
+    (kept,) = folder.iterdir()
+    assert status == 0 and f"{kept.name}: " in out and "users, recall@20 0." in out
+    before = kept.stat().st_mtime_ns
+    status, out, err = psl("records", "users", "--loss", "sl")
+    assert status == 0 and not out and "is there" in err and kept.stat().st_mtime_ns == before
+    path = tmp_path / "results" / "smoke.jsonl"
+    first, second = records.read(path)
+    other = next(r for r in (first, second) if r["config"]["loss"] == "bpr")
+    metrics = other["metrics"] | {"ndcg@20": other["metrics"]["ndcg@20"] + 1e-3}
+    write(path, sealed(other | {"metrics": metrics}))
+    status, _, err = psl("records", "users")
+    assert status == 2 and "does not come out again: off by 1.0e-03" in err
+    assert [*folder.iterdir()] == [kept]
+
+
 def test_show_tells_runs_apart_in_eighty_columns(
     psl: Psl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
