@@ -1,4 +1,4 @@
-"""From a table of a million rows to recommendations in under ten minutes."""
+"""From a table of a million rows to recommendations in under ten minutes of computing."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_from_a_table_to_recommendations(tmp_path: Path) -> None:
         "one user": ("recommend", "m.safetensors", "--user", "C000042", "--k", "10"),
         "all users": ("recommend", "m.safetensors", "--all", "--output", "lists.csv"),
     }
-    seconds, said = dict.fromkeys(steps, 0.0), dict.fromkeys(steps, "")
+    computed, said = dict.fromkeys(steps, 0.0), dict.fromkeys(steps, "")
     for name, words in steps.items():
         started, before = time.monotonic(), _cpu_seconds()
         asked = [*words, "--json"] if name == "evaluate" else [*words]
@@ -63,13 +63,15 @@ def test_from_a_table_to_recommendations(tmp_path: Path) -> None:
             text=True,
             env={**os.environ, "COLUMNS": "200"},
         )
-        seconds[name], said[name] = time.monotonic() - started, done.stdout
+        computed[name], said[name] = _cpu_seconds() - before, done.stdout
         assert done.returncode == 0, done.stderr
-        print(f"{name}: {seconds[name]:.0f} s, {_cpu_seconds() - before:.0f} s of computing")
-    print(f"together: {sum(seconds.values()):.0f} s, load {os.getloadavg()[0]:.1f}")
+        wall = time.monotonic() - started
+        print(f"{name}: {wall:.0f} s, {computed[name]:.0f} s of computing")
+    print(f"together: {sum(computed.values()):.0f} s of computing")
     assert "1,000,000" in said["split"] and "sku-" in said["one user"]
     told = json.loads(said["evaluate"])
     model, popular = told["files"][0]["metrics"], told["floors"][0]["metrics"]
     assert model["ndcg@20"] > popular["ndcg@20"], "it learned more than what is popular"
     assert (tmp_path / "lists.csv").stat().st_size > 0
-    assert sum(seconds.values()) < BUDGET_SECONDS
+    # Of one core: what others do on the machine adds nothing to it.
+    assert sum(computed.values()) < BUDGET_SECONDS
