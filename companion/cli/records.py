@@ -15,7 +15,7 @@ from companion import datasets, records, users
 from companion.cli.config_options import takes
 from companion.cli.console import Device, Results, Several, err, key, out, print_json, say
 from companion.cli.progress import watching
-from companion.cli.seeds import read_seeds
+from companion.experiments import read_seeds
 from companion.released import PaperConfig
 from companion.rerun import TOLERANCES, allowed_gap, rerun
 from companion.writable import check_writable
