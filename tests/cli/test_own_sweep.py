@@ -174,7 +174,7 @@ def test_the_papers_table_is_such_a_file(tmp_path: Path) -> None:
         ("datasets: [synthetic\nlosses: sl", ["not YAML", "line"]),
         ("- sl", ["no datasets"]),
         ("[a]: 1", ["not YAML"]),
-        ("1: 2", ["1: Keys"]),
+        ("1: 2", ["datasets is missing"]),
         ("datasets: synthetic\nlosses: []", ["losses"]),
     ],
 )
