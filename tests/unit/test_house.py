@@ -197,3 +197,9 @@ def test_a_wrong_arrow_is_seen(tmp_path: Path, line: str, seen: bool) -> None:
     (tmp_path / "psl" / "dro.py").write_text(line, encoding="utf-8")
     table = [["psl/errors.py"], ["psl/dro.py"], ["psl/training/"]]
     assert bool(wrong_arrows(tmp_path, "psl", table)) is seen
+
+
+def test_the_module_stays_small() -> None:
+    """A newcomer reads it: one idea a file, and all of it in an afternoon."""
+    lines = {f: (ROOT / f).read_text(encoding="utf-8").count("\n") for f in files(ROOT, "psl")}
+    assert max(lines.values()) <= 300 and sum(lines.values()) <= 8_500
