@@ -8,6 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
+# Those that the paper or the follow-up prints results for, with hyperparameters.
+PRINTED = ("bpr", "llpauc", "sl", "advinfonce", "bsl", "sl@20")
+PRINTED += tuple(f"psl-{name}" for name in ("tanh", "atan", "relu", "softplus"))
 P = torch.zeros(3)
 N = torch.zeros(3, 4)
 

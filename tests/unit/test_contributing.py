@@ -42,10 +42,10 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
     table_of_losses = "LOSSES: dict[str, LossSpec] = {\n"
 
     code, line = blocks("a loss", 2)
-    new = folder / "psl" / "losses" / "ccl.py"
+    new = folder / "psl" / "losses" / "hinge.py"
     assert not new.exists()
     new.write_text(code, encoding="utf-8")
-    insert(losses, "from psl.losses.llpauc import", "from psl.losses.ccl import CCLLoss\n")
+    insert(losses, "from psl.losses.lambdaloss import", "from psl.losses.hinge import HingeLoss\n")
     insert(losses, table_of_losses, line, after=True)
 
     entry, of_losses, definition = blocks("an activation", 3)
@@ -75,10 +75,10 @@ def python(house: Path, code: str, *more: str) -> str:
 
 def test_the_tests_over_the_table_of_losses_take_it_up(house: Path) -> None:
     files = ("unit/losses/test_input.py", "unit/ops/test_input.py", "property/test_losses.py")
-    over_the_table = "ccl or registry or (property and not everyone and not surrogates)"
+    over_the_table = "hinge or registry or (property and not everyone and not surrogates)"
     options = ("-m", "pytest", "-rN", "-p", "no:cacheprovider", "-v", "-k", over_the_table)
     out = python(house, "", *options, *(str(ROOT / "tests" / name) for name in files))
-    assert out.count("[ccl") + out.count("-ccl") >= 2, out
+    assert out.count("[hinge") + out.count("-hinge") >= 2, out
 
 
 def test_the_oracles_take_up_activation_and_backbone(house: Path) -> None:
@@ -88,7 +88,7 @@ def test_the_oracles_take_up_activation_and_backbone(house: Path) -> None:
     assert out.count("logistic") >= 2 and out.count("sgc") >= 5, out
 
 
-NEW = [("ccl", "mf"), ("ccl", "lightgcn"), ("ccl", "xsimgcl"), ("psl-logistic", "sgc")]
+NEW = [("hinge", "mf"), ("hinge", "lightgcn"), ("hinge", "xsimgcl"), ("psl-logistic", "sgc")]
 TRAIN = """
 import sys
 from contextlib import suppress
@@ -121,7 +121,7 @@ def test_the_new_loss_is_what_it_says(house: Path) -> None:
         house,
         "import torch; from psl.losses import get_loss\n"
         "p, n = torch.tensor([0.4, 0.1]), torch.tensor([[0.3, 0.1], [-0.2, 0.25]])\n"
-        "print(float(get_loss('ccl').build(0.1)(p, n)))",
+        "print(float(get_loss('hinge').build(0.1)(p, n)))",
     )
-    # (1 - .8 + 150 * mean(.2, 0) + 1 - .2 + 150 * mean(0, .1)) / 2
-    assert float(out) == pytest.approx((0.2 + 15 + 0.8 + 7.5) / 2, rel=1e-6)
+    # (mean(.2 - .1, 0) + mean(0, .2 + .15)) / 2
+    assert float(out) == pytest.approx((0.05 + 0.175) / 2, rel=1e-6)
