@@ -28,10 +28,10 @@ def drrl_loss(
               \quad p = \frac{\omega}{\omega - 1}
 
     With the best ``m`` the last two terms are the worst mean of ``cos_j`` over the distributions
-    within a Rényi divergence of order ``omega`` and radius ``(p) log(w)`` of the uniform one.  At
-    ``omega = inf`` it is CCL with the margin ``m``, which is then a constant beside it.  As
-    ``omega`` goes to 1 the divergence becomes Kullback and Leibler's, and the last two terms the
-    softmax loss at the temperature of that radius, times it.  Scores come as ``f = cos / 2``.
+    within a Rényi divergence of order ``omega`` and radius ``p log(w)`` of the uniform one.  At
+    ``omega = inf`` and a fixed ``m`` it is CCL, and ``m`` a constant beside it.  As ``omega`` goes
+    to 1 that divergence becomes Kullback and Leibler's, and the gradient of the worst mean the
+    softmax loss's, at the temperature of the radius (:mod:`psl.dro`).  Scores are ``cos / 2``.
     ``reduction`` and result as :func:`psl.pairwise_softmax_loss`.
 
     Parameters
@@ -45,10 +45,7 @@ def drrl_loss(
     smoothing : float
         Added to each term of the mean; 0.1 in the authors' code, 0 in the formula.
 
-    Raises
-    ------
-    ValueError
-        As :func:`psl.pairwise_softmax_loss`, and if a number is out of its range.
+    Raises ValueError as :func:`psl.pairwise_softmax_loss`, and if a number is out of its range.
     """
     positive, negative = check_scores(positive, negative)
     _check(order, negative_weight)
@@ -73,20 +70,14 @@ class DrRLLoss(StatefulLoss):
 
     Parameters
     ----------
-    margin : float
-        Of every user at first.
+    margin, margin_lr : float
+        The margin of every user at first, and the step size of all, positive.  Where the reduction
+        is the mean, a step is down the gradient of the *sum* over the batch, by plain SGD.
     order, negative_weight, smoothing : float
         As :func:`psl.losses.drrl_loss`.
-    margin_lr : float
-        Step size of the margins, positive.  A step is down the gradient of the *sum* over the
-        batch, by plain SGD, where the reduction is the mean.
 
-    Raises
-    ------
-    ValueError
-        If a number is out of its range.
-    RuntimeError
-        If it is called with a batch before :meth:`psl.losses.StatefulLoss.setup`.
+    Raises ValueError if a number is out of its range, and RuntimeError if it is called with a batch
+    before :meth:`psl.losses.StatefulLoss.setup`.
     """
 
     needs_ids = True

@@ -64,23 +64,13 @@ class TalosLoss(StatefulLoss):
     .. math:: \frac{n_u}{I} \rho(\cos_i - \beta_u) + \frac{I - n_u}{I} \mathrm{mean}_j\,
               \rho(\cos_j - \beta_u), \quad \rho(x) = \max\big((1 - K/I)\,x, -(K/I)\,x\big)
 
-    is added to :func:`psl.losses.talos_loss`; it has a gradient in the quantiles alone.  Its
-    minimum is at the K-th largest cosine.  Over an epoch its gradient is that of the authors' code,
-    which takes all of a user's positives in each row.
+    is added to :func:`psl.losses.talos_loss`; it has a gradient in the quantiles alone, and is
+    least at the K-th largest cosine.  The authors' code takes all of a user's positives in each
+    row: over an epoch the same gradient.  ``tau``, ``k`` and ``quantile_lr``, the step size of the
+    quantiles by Adam, are positive.
 
-    Parameters
-    ----------
-    tau, quantile_lr : float
-        Positive; the step size of the quantiles, by Adam.
-    k : int
-        At least 1.
-
-    Raises
-    ------
-    ValueError
-        If a number is out of its range, or ``setup`` is not told the pairs.
-    RuntimeError
-        If it is called with a batch before :meth:`psl.losses.StatefulLoss.setup`.
+    Raises ValueError if one is not, or ``setup`` is not told the pairs, and RuntimeError if it is
+    called with a batch before :meth:`psl.losses.StatefulLoss.setup`.
     """
 
     needs_ids = True
@@ -107,8 +97,7 @@ class TalosLoss(StatefulLoss):
         """Create the quantiles and their optimiser."""
         if training.pairs is None:
             raise ValueError("TalosLoss needs the setup's pairs: how many each user has")
-        self.share = min(1.0, self.k / training.num_items)
-        self.num_items = training.num_items
+        self.num_items, self.share = training.num_items, min(1.0, self.k / training.num_items)
         degrees = torch.from_numpy(training.pairs.degrees)
         self.register_buffer("degrees", degrees, persistent=False)
         self.quantiles = nn.Parameter(torch.zeros(training.num_users, 1))

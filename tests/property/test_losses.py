@@ -41,7 +41,7 @@ pairwise = st.sampled_from(
     [
         name
         for name in LOSSES
-        if name in ("bpr", "sl", "bsl", "advinfonce", "simce", "sogclr")
+        if name in ("bpr", "sl", "bsl", "advinfonce", "simce")
         or name.startswith(("psl-", "lambda"))
     ]
 )
