@@ -103,7 +103,7 @@ class RunConfig:
     layers : int, optional
         Of a graph backbone; the paper's value where it is not given.
     contrast_weight : float, optional
-        Weight of XSimGCL's contrastive loss; the paper's value where it is not given.
+        Weight of the contrastive loss of XSimGCL or SimGCL; its paper's value if not given.
     dataset_fingerprint : str, optional
         Of an archive of one's own, whose name does not say what is in it: the first 16 digits of
         the digest of its content.  :func:`psl.training.train` fills it in.

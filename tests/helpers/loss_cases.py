@@ -11,6 +11,7 @@ from torch import Tensor
 # Those that the paper or the follow-up prints results for, with hyperparameters.
 PRINTED = ("bpr", "llpauc", "sl", "advinfonce", "bsl", "sl@20")
 PRINTED += tuple(f"psl-{name}" for name in ("tanh", "atan", "relu", "softplus"))
+MODELS = ("mf", "lightgcn", "xsimgcl")  # the backbones of these results
 P = torch.zeros(3)
 N = torch.zeros(3, 4)
 

@@ -15,10 +15,9 @@ from companion import datasets, experiments
 from companion.cli import app
 from companion.experiments import cells
 from companion.released import PaperConfig
-from loss_cases import PRINTED
+from loss_cases import MODELS, PRINTED
 from psl.dataset import Dataset, stored_setting
 from psl.errors import PSLError
-from psl.models.backbones import BACKBONES
 
 Parse = Callable[[str], PaperConfig]
 
@@ -128,7 +127,7 @@ def test_a_field_that_is_tuned_and_taken_back_has_a_command(parse: Parse) -> Non
 
 
 @pytest.mark.parametrize("loss", PRINTED)
-@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("backbone", MODELS)
 def test_tuned_is_the_cell(loss: str, backbone: str, parse: Parse) -> None:
     """`psl train --tuned` counts for the tables: the loss and the backbone of the paper's code."""
     where = {"dataset": "amazon-health", "backbone": backbone, "loss": loss}
