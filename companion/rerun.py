@@ -17,7 +17,7 @@ from psl.training.device import find_device
 from psl.training.epoch import Progress
 from psl.training.loop import train
 
-__all__ = ["TOLERANCES", "Rerun", "allowed_gap", "rerun"]
+__all__ = ["TOLERANCES", "Rerun", "allowed_gap", "recorded_threads", "rerun"]
 
 # Of a run that is trained again where it was, and on another GPU or across GPU and CPU: training
 # enlarges the last digits, in which they differ.
@@ -95,16 +95,14 @@ def rerun(
         config = replace(PaperConfig(**record["config"]), epochs=then["epoch"])
     except TypeError as error:  # a key that this version does not know
         raise TrainingError(f"the configuration does not load ({error})") from error
-    # A GPU's record says nothing of threads.
-    threads = _threads_of(record["device"]) if find_device(device).type == "cpu" else None
-    with torch_threads(threads):
+    with torch_threads(recorded_threads(record, device)):
         found = train(config, data, device=device, progress=progress).record
     now = found["validation_curve"][0]
     recorded, again = ({k: point[k] for k in ("loss", "ndcg@20")} for point in (then, now))
     return Rerun(then["epoch"], recorded, again, found["device"])
 
 
-def _threads_of(words: str) -> int | None:
-    """Return the number of threads in a record's device, or ``None`` for a GPU."""
-    found = re.search(r"^cpu, (\d+) threads", words)
-    return int(found[1]) if found else None
+def recorded_threads(record: dict[str, Any], device: str) -> int | None:
+    """Return how many threads a run had, for the same number again; ``None`` where a GPU is."""
+    found = re.search(r"^cpu, (\d+) threads", record["device"])
+    return int(found[1]) if found and find_device(device).type == "cpu" else None

@@ -14,6 +14,7 @@ from scipy import special, stats
 __all__ = [
     "Interval",
     "PairedDifference",
+    "bootstrap",
     "holm",
     "interval",
     "p_text",
@@ -162,6 +163,34 @@ def paired_difference(
     alike = float(np.corrcoef(a, b)[0, 1]) if spread else math.nan
     ends = (gap.mean, gap.low, gap.high)
     return PairedDifference(*ends, relative, base, alike, p_value, a.size)
+
+
+def bootstrap(
+    values: Sequence[float], draws: int = 10_000, level: float = 0.95, seed: int = 0
+) -> tuple[float, float]:
+    """Return the ends of the percentile bootstrap's interval for a mean.
+
+    Parameters
+    ----------
+    values : sequence of float
+        One value a unit, such as the difference of a user; at least two.
+    draws : int
+        Samples with replacement.
+    level : float
+        Coverage, in (0, 1).
+    seed : int
+        Of the samples.
+    """
+    found = stats.bootstrap(
+        (np.asarray(values, dtype=float),),
+        np.mean,
+        n_resamples=draws,
+        batch=500,
+        confidence_level=level,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return float(found.low), float(found.high)
 
 
 def sign_flip(differences: Sequence[float]) -> float:

@@ -11,10 +11,14 @@ from rich.box import SIMPLE
 from rich.progress import Progress as Bars
 from rich.table import Column, Table
 
-from companion import datasets, records
+from companion import datasets, records, users
 from companion.cli.config_options import takes
 from companion.cli.console import Device, Results, Several, err, key, out, print_json, say
+from companion.cli.progress import watching
+from companion.experiments import read_seeds
+from companion.released import PaperConfig
 from companion.rerun import TOLERANCES, allowed_gap, rerun
+from companion.writable import check_writable
 from psl.errors import PSLError, RecordError
 from psl.losses import LOSSES
 from psl.models.backbones import BACKBONES
@@ -22,7 +26,7 @@ from psl.training.device import check_device
 
 FILTERS = dict.fromkeys(("experiment", "dataset", "setting", "backbone", "loss"), Several)
 
-app = typer.Typer(no_args_is_help=True, help="Run records: check, show, rerun, merge.")
+app = typer.Typer(no_args_is_help=True, help="Run records: check, show, rerun, users, merge.")
 
 
 @app.command("check")
@@ -173,6 +177,40 @@ def records_rerun(
     say(", ".join(f"{count} {what}" for what, count in told.items() if count))
     if told[more] or told[none] == len(chosen):
         raise typer.Exit(2)
+
+
+@app.command("users")
+@takes(FILTERS)
+def records_users(
+    results: Results = Path("results"),
+    noise_ratio: Annotated[list[float] | None, typer.Option(help="Only this one.")] = None,
+    seeds: Annotated[list[str] | None, typer.Option(help="As 0-4 or 0,3.")] = None,
+    device: Device = "auto",
+    **asked: list[str] | None,
+) -> None:
+    """Train recorded runs again, whole, and keep the metrics of each user beside the records.
+
+    A run whose users are kept is not trained again; a stopped one begins anew.
+    """
+    check_device(device)
+    wanted = None if seeds is None else read_seeds(seeds)
+    load = cache(datasets.load)
+    for r in _chosen(results, **asked):
+        c, path = r["config"], users.path_of(r["run_id"], results)
+        if wanted is not None and c["seed"] not in wanted:
+            continue
+        if noise_ratio and c.get("noise_ratio") not in noise_ratio:
+            continue
+        if path.exists():
+            say(f"{path} is there", err)
+            continue
+        check_writable(path)
+        data = load(c["dataset"], c["setting"])
+        with watching(PaperConfig(**c), quiet=False) as show:
+            found = users.users(r, data, device=device, progress=show)
+        users.save(found, results)
+        means = ", ".join(f"{m} {found.by_user[m].mean(dtype=float):.4f}" for m in users.METRICS)
+        say(f"{path}: {len(found.by_user['ndcg@20']):,} users, {means}")
 
 
 @app.command("merge")

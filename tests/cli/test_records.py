@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from command import Psl
-from companion import records
+from companion import claims, records
 from companion.records.schema import Record
 from run_records import changed, record, sealed, write
 
 
-def test_whatever_may_be_appended_can_be_shown(psl: Psl, tmp_path: Path) -> None:
+def test_whatever_may_be_appended_can_be_shown(
+    psl: Psl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A record of the required keys alone is enough for every command that reads one."""
     least = record(0, experiment="smoke")
     needed = {f.alias or name for name, f in Record.model_fields.items() if f.is_required()}
@@ -24,6 +26,8 @@ def test_whatever_may_be_appended_can_be_shown(psl: Psl, tmp_path: Path) -> None
     assert status == 0 and "0.5000" in out and "1.5" in out
     assert psl("run", "smoke", "--dry-run")[0] == 0
     assert psl("run", "table1", "--dataset", "gowalla", "--dry-run", "--json")[0] == 0
+    of_each_check = {row["check"]: row for row in claims.load_rows()}
+    monkeypatch.setattr(claims, "load_rows", of_each_check.values)
     assert psl("claims", "--json")[0] == 0
 
 
@@ -68,6 +72,28 @@ def test_rerun_goes_on_where_a_record_cannot_be_compared(psl: Psl, tmp_path: Pat
     assert psl("records", "rerun", "--loss", "bpr")[0] == 2
     write(results / "smoke.jsonl", changed(1))
     assert psl("records", "rerun")[0] == 2
+
+
+def test_users_are_kept_once_and_only_of_a_run_that_comes_out_again(
+    psl: Psl, tmp_path: Path
+) -> None:
+    assert psl("run", "smoke", "--loss", "sl", "--loss", "bpr", "--threads", "1")[0] == 0
+    folder = tmp_path / "results" / "users"
+    assert psl("records", "users", "--seeds", "1")[0] == 0 and not folder.exists()
+    status, out, _ = psl("records", "users", "--loss", "sl", "--seeds", "0")
+    (kept,) = folder.iterdir()
+    assert status == 0 and f"{kept.name}: " in out and "users, recall@20 0." in out
+    before = kept.stat().st_mtime_ns
+    status, out, err = psl("records", "users", "--loss", "sl")
+    assert status == 0 and not out and "is there" in err and kept.stat().st_mtime_ns == before
+    path = tmp_path / "results" / "smoke.jsonl"
+    first, second = records.read(path)
+    other = next(r for r in (first, second) if r["config"]["loss"] == "bpr")
+    metrics = other["metrics"] | {"ndcg@20": other["metrics"]["ndcg@20"] + 1e-3}
+    write(path, sealed(other | {"metrics": metrics}))
+    status, _, err = psl("records", "users")
+    assert status == 2 and "does not come out again: off by 1.0e-03" in err
+    assert [*folder.iterdir()] == [kept]
 
 
 def test_show_tells_runs_apart_in_eighty_columns(

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from command import click_command
 from companion import datasets, experiments
 from companion.cli import app
 from companion.experiments import cells
@@ -32,6 +33,7 @@ def parse(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Parse:
         raise PSLError("far enough")
 
     monkeypatch.setattr("companion.cli.train.train", stop)
+    monkeypatch.setattr("typer.testing._get_command", click_command)
     some = datasets.load()
 
     def load(name: str, setting: str, **_: object) -> Dataset:

@@ -170,6 +170,17 @@ def test_the_companion_needs_what_its_extra_brings() -> None:
         assert foreign_to(file) <= brought.union(*own), file
 
 
+def test_the_extensions_of_the_book_need_what_its_extra_names() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    optional = extras["project"]["optional-dependencies"]
+    listed = {re.split(r"[^\w-]", line)[0] for line in optional["book"] + optional["companion"]}
+    called = {"bs4": "beautifulsoup4", "PIL": "pillow", "fontTools": "fonttools"}
+    called |= dict.fromkeys(("sphinx", "docutils"), "jupyter-book") | {"resvg_py": "resvg-py"}
+    needed = set().union(*map(foreign_to, files(ROOT, "book/_ext")))
+    assert needed >= {"fontTools", "sphinx"}
+    assert {called.get(name, name) for name in needed} <= listed
+
+
 @pytest.mark.parametrize("home", HOMES)
 def test_no_two_files_import_each_other(home: str) -> None:
     graph = {file: set(imported(ROOT, file)) - {file} for file in files(ROOT, home)}
