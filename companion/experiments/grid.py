@@ -31,7 +31,7 @@ EXPERIMENTS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
     ),
     "forms": ("Table C.6: both forms of PSL", (("table_c6_extension_forms", "iid"),)),
     "health": (
-        "the laptop tier: every loss and backbone on Amazon-Health, and noise",
+        "the laptop tier: every printed loss and backbone on Amazon-Health, and noise",
         (("followup_table2_slatk", "iid"),),
     ),
     "sensitivity": ("SL and PSL over the temperature and the number of negatives", ()),
