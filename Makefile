@@ -4,7 +4,8 @@
 
 SHELL  := /bin/bash
 PYTHON ?= python3
-JOBS   ?= 2
+# One more than two cores have: many tests wait, for a process that starts or a lock.
+JOBS   ?= 3
 BIN    := .venv/bin
 STAMP  := .venv/.installed
 
@@ -51,7 +52,8 @@ book: $(STAMP) ## Recompute and build the book: book/_build/html/index.html
 	@echo "The book: book/_build/html/index.html"
 
 test: $(STAMP) ## Run every test, and check that the stored notebooks are what comes out
-	$(BIN)/python -m pytest -n $(JOBS) --dist=loadfile --nbval-lax --nbval-current-env $(COMPARED) tests
+	$(BIN)/python -m pytest -n $(JOBS) --dist=loadfile --no-loadscope-reorder \
+		--nbval-lax --nbval-current-env $(COMPARED) tests
 
 site-test: $(STAMP) ## Look at the built book in a headless Chromium
 	$(BIN)/python -m pytest tests/site

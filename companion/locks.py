@@ -1,11 +1,10 @@
-"""One process at a time at a file, which can be written; nothing left of those killed there."""
+"""One process at a time at a file, and nothing left of those killed while they wrote it."""
 
 from __future__ import annotations
 
 import glob
 import os
 import secrets
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,16 +12,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from psl.errors import PSLError
-from psl.files import follow_links, replace_file
+from psl.files import replace_file
 
-__all__ = [
-    "InUseError",
-    "check_writable",
-    "clear_temporaries",
-    "exclusive",
-    "write",
-    "writing",
-]
+__all__ = ["InUseError", "clear_temporaries", "exclusive", "write", "writing"]
 
 
 class InUseError(PSLError):
@@ -82,30 +74,6 @@ def writing(path: Path | str) -> Iterator[Path]:
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
-
-
-def check_writable(path: Path | str) -> None:
-    """See that a file, and the folders above it, could be made, before hours of work.
-
-    Nothing is left behind.
-
-    Raises
-    ------
-    PSLError
-        Which names the file, and why not.
-    """
-    path = follow_links(path)
-    made = [folder for folder in path.parents if not folder.exists()]  # innermost first
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        raise PSLError(f"{path} cannot be written: {error.strerror}") from error
-    finally:
-        for folder in made:
-            with suppress(OSError):  # not made, or in use by now
-                folder.rmdir()
 
 
 def clear_temporaries(path: Path) -> None:

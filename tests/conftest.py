@@ -27,3 +27,5 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if item.get_closest_marker(name):
                 item.add_marker(skip)
+    # The workers take files in this order: a long one that begins last would have one to itself.
+    items.sort(key=lambda item: item.get_closest_marker("first") is None)

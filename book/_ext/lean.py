@@ -17,7 +17,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from fontTools import subset  # comes with matplotlib
+from fontTools import subset
 from fontTools.ttLib import TTFont
 from sphinx.application import Sphinx
 

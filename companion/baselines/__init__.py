@@ -4,6 +4,6 @@ In reading order: ``linear``, the first three, fitted in closed form; ``ials``, 
 implicit; ``floors``, each by its name, with its settings chosen on validation pairs.
 """
 
-from companion.baselines.floors import FLOORS, Floor, fit_floor
+from companion.baselines.floors import FLOORS, Floor, FloorTrial, fit_floor, try_floor
 
-__all__ = ["FLOORS", "Floor", "fit_floor"]
+__all__ = ["FLOORS", "Floor", "FloorTrial", "fit_floor", "try_floor"]

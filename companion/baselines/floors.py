@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +16,7 @@ from psl.holdout import holdout
 from psl.interactions import Interactions
 from psl.streams import numpy_stream
 
-__all__ = ["FLOORS", "Floor", "fit_floor"]
+__all__ = ["FLOORS", "Floor", "FloorTrial", "fit_floor", "try_floor"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,24 @@ class Floor:
     score: Score
 
 
+@dataclass(frozen=True)
+class FloorTrial:
+    """A baseline at one of its settings.
+
+    Attributes
+    ----------
+    settings : dict
+    score : float
+        NDCG@20 on the pairs that were set aside.
+    seconds : float
+        Of fitting and ranking.
+    """
+
+    settings: dict[str, float]
+    score: float
+    seconds: float
+
+
 def fit_floor(name: str, train: Interactions) -> Floor:
     """Fit a baseline on all pairs, with the settings of the best NDCG@20 on a tenth of them.
 
@@ -62,16 +81,43 @@ def fit_floor(name: str, train: Interactions) -> Floor:
     """
     if name not in FLOORS:
         raise UnknownNameError("floor", name, FLOORS)
-    spec = FLOORS[name]
-    grid = [
-        dict(zip(spec.grid, point, strict=True)) for point in itertools.product(*spec.grid.values())
-    ]
-    best = grid[0]
-    if len(grid) > 1:
+    spec, best = FLOORS[name], dict[str, Any]()
+    if spec.grid:
         kept, held = holdout(train, 0.1, numpy_stream(0, "floor"))
-
-        def quality(settings: dict[str, Any]) -> float:
-            return measure_scores(spec.fit(kept, **settings), held, kept).means()["ndcg@20"]
-
-        best = max(grid, key=quality)
+        best = max(try_floor(name, kept, held), key=lambda tried: tried.score).settings
     return Floor(name, best, spec.fit(train, **best))
+
+
+def try_floor(
+    name: str,
+    kept: Interactions,
+    held: Interactions,
+    spent: Callable[[int], bool] = lambda _: False,
+) -> Iterator[FloorTrial]:
+    """Fit a baseline with its settings, one after another, and measure each on pairs set aside.
+
+    Parameters
+    ----------
+    name : str
+    kept : Interactions
+        What is fitted, and left out of the lists.
+    held : Interactions
+        What is to be found.
+    spent : callable
+        Told how many settings were tried; none is begun where it returns true.  Not given: all.
+
+    Raises
+    ------
+    UnknownNameError, DataError
+        For another name; where the baseline cannot be fitted.
+    """
+    if name not in FLOORS:
+        raise UnknownNameError("floor", name, FLOORS)
+    spec = FLOORS[name]
+    for number, point in enumerate(itertools.product(*spec.grid.values())):
+        if spent(number):
+            return
+        started = time.perf_counter()
+        settings = dict(zip(spec.grid, point, strict=True))
+        score = measure_scores(spec.fit(kept, **settings), held, kept).means()["ndcg@20"]
+        yield FloorTrial(settings, score, time.perf_counter() - started)

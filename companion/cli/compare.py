@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE
 from rich.table import Column, Table
 
 from companion import records
@@ -43,12 +44,11 @@ def compare_command(
     found = _of_files(files, metric, device) if all(saved) else _of_records(files, metric)
     rows = compare(found)
     if as_json:
-        print_json({"metric": metric, "configurations": [_as_json(row) for row in rows]})
+        print_json({"metric": metric, "configurations": [row_as_json(row) for row in rows]})
         return
-    out.print(_table(rows, metric))
+    out.print(comparison_table(rows, metric))
     if len(rows) > 1:
-        say(f"gain: over {rows[0].name}, on the seeds that both have, with a 95 % t-interval of "
-            "the paired differences")  # fmt: skip
+        say(what_gain_is(rows))
 
 
 def _of_files(files: list[Path], metric: str, device: str) -> list[Run]:
@@ -85,9 +85,26 @@ def _value(values: dict[str, float], metric: str, file: Path) -> float:
     return values[metric]
 
 
-def _table(rows: list[Compared], metric: str) -> Table:
-    heads = ("seeds", f"mean {metric}", "gain", "difference", "95 % interval", "pairs")
-    table = Table(key("configuration"), *(Column(head, justify="right") for head in heads))
+def what_gain_is(rows: list[Compared]) -> str:
+    """Say what the column *gain* of the table is."""
+    return (
+        f"gain: over {rows[0].name}, on the seeds that both have, with a 95 % t-interval of the "
+        "paired differences"
+    )
+
+
+def comparison_table(rows: list[Compared], metric: str, title: str | None = None) -> Table:
+    """Lay out configurations over their seeds: eighty columns hold short names."""
+    heads = ("seeds", metric, "gain", "difference", "95 % interval", "pairs")
+    table = Table(
+        key("configuration"),
+        *(Column(head, justify="right", no_wrap=True) for head in heads),
+        title=title,
+        title_justify="left",
+        box=SIMPLE,
+        pad_edge=False,
+        collapse_padding=True,
+    )
     for row in rows:
         gap, cells = row.gap, [str(len(row.seeds)), f"{row.own.mean:.4f}"]
         if gap is None:
@@ -99,7 +116,9 @@ def _table(rows: list[Compared], metric: str) -> Table:
     return table
 
 
-def _as_json(row: Compared) -> dict[str, Any]:
+def row_as_json(row: Compared) -> dict[str, Any]:
+    """Return a configuration for a program to read; what is not finite is ``None``."""
+
     def numbers(x: Any, *names: str) -> dict[str, float | None]:
         return {n: v if math.isfinite(v := getattr(x, n)) else None for n in names}
 

@@ -13,7 +13,8 @@ from rich.table import Column, Table
 
 from companion import datasets
 from companion.cli.console import Setting, err, key, out, say
-from companion.locks import check_writable, write
+from companion.locks import write
+from companion.writable import check_writable
 from psl.errors import DataError, PSLError
 from psl.streams import numpy_stream
 

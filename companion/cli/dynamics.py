@@ -13,11 +13,11 @@ from rich.table import Table
 from companion import datasets, dynamics
 from companion.cli.console import Device, Results, Setting, err, key, out, say
 from companion.cli.progress import watching
-from companion.cli.seeds import read_seeds
 from companion.dynamics.weights import ACTIVATION_OF
-from companion.experiments import cell
-from companion.locks import InUseError, check_writable, exclusive
+from companion.experiments import cell, read_seeds
+from companion.locks import InUseError, exclusive
 from companion.threads import torch_threads
+from companion.writable import check_writable
 from psl.errors import PSLError
 from psl.training.device import check_device
 

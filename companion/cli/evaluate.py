@@ -34,9 +34,11 @@ LABELS = {
     "ndcg": "NDCG",
     "recall": "Recall",
     "precision": "Precision",
+    "f1": "F1",
     "hit_rate": "HitRate",
     "map": "MAP",
     "mrr": "MRR",
+    "auc": "AUC",
     "coverage": "catalogue coverage",
     "popularity": "mean popularity",
 }
@@ -66,6 +68,10 @@ def evaluate_command(
         list[int] | None,
         typer.Option("--k", min=1, help="Length of a list; may be repeated. Without it: 20."),
     ] = None,
+    auc: Annotated[
+        bool,
+        typer.Option("--auc", help="Of the whole ranking the area under the ROC curve too; slow."),
+    ] = False,
     seen: SeenIn = None,
     include_seen: IncludeSeen = False,
     device: Device = "auto",
@@ -107,21 +113,16 @@ def evaluate_command(
             model, seen, table, include=include_seen, tests=False, data=None if seen else data
         )
     counts = None if known.counts is None else known.counts.popularity
+    how: dict[str, Any] = {"chosen": chosen, "counts": counts, "auc": auc}
     found = [
-        measure(
-            m.kept.users, m.kept.items, target, known.pairs, cutoffs, chosen=chosen, counts=counts
-        )
-        for m in models
+        measure(m.kept.users, m.kept.items, target, known.pairs, cutoffs, **how) for m in models
     ]
     gaps = {
         name: paired_difference(values.tolist(), found[1].by_user[name].tolist())
         for name, values in (found[0].by_user.items() if against is not None else ())
     }
     floors = {name: fit_floor(name, _fitted_on(model, data, seen)) for name in floor or ()}
-    found += [
-        measure_scores(f.score, target, known.pairs, cutoffs, chosen=chosen, counts=counts)
-        for f in floors.values()
-    ]
+    found += [measure_scores(f.score, target, known.pairs, cutoffs, **how) for f in floors.values()]
     users = target.num_users if chosen is None else len(chosen)
     if as_json:
         told = _as_json(models, found, gaps, on=on, users=users, known=known.words)
@@ -163,7 +164,7 @@ def _unseen(target: Interactions, seen: Interactions | None, on: str) -> Interac
 
 def _label(name: str) -> str:
     metric, _, k = name.partition("@")
-    return f"{LABELS[metric]}@{k}"
+    return f"{LABELS[metric]}@{k}" if k else LABELS[metric]
 
 
 def _number(name: str, value: float) -> str:
@@ -175,7 +176,9 @@ def _metrics(found: Measured, cutoffs: tuple[int, ...]) -> Table:
     table = Table(key("metric"), *(Column(f"k = {k}", justify="right") for k in cutoffs))
     for metric, label in LABELS.items():
         names = [f"{metric}@{k}" for k in cutoffs]
-        if names[0] in means:
+        if metric in means:  # of the whole ranking
+            table.add_row(label, _number(metric, means[metric]))
+        elif names[0] in means:
             table.add_row(label, *(_number(name, means[name]) for name in names))
     return table
 

@@ -12,8 +12,9 @@ import typer
 from companion import receipt
 from companion.claims import STATUSES_FILE, read_statuses
 from companion.cli.console import Device, Results, err, say
-from companion.locks import check_writable, write
+from companion.locks import write
 from companion.records import CODE_DIGEST
+from companion.writable import check_writable
 from psl.errors import PSLError, RecordError
 
 app = typer.Typer(

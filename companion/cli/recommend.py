@@ -15,7 +15,6 @@ from torch import Tensor
 from companion.cli.config_options import takes
 from companion.cli.console import Device, err, key, out, print_json, say
 from companion.cli.exported_file import TABLE, File, IncludeSeen, SeenIn, known_pairs
-from companion.locks import check_writable
 from companion.serving import (
     LIST_COLUMNS,
     Exported,
@@ -26,6 +25,7 @@ from companion.serving import (
     similar,
     write_lists,
 )
+from companion.writable import check_writable
 from psl.errors import PSLError
 from psl.interactions import Interactions
 from psl.losses import LOSSES

@@ -15,10 +15,10 @@ from companion import datasets, records, users
 from companion.cli.config_options import takes
 from companion.cli.console import Device, Results, Several, err, key, out, print_json, say
 from companion.cli.progress import watching
-from companion.cli.seeds import read_seeds
-from companion.locks import check_writable
+from companion.experiments import read_seeds
 from companion.released import PaperConfig
 from companion.rerun import TOLERANCES, allowed_gap, rerun
+from companion.writable import check_writable
 from psl.errors import PSLError, RecordError
 from psl.losses import LOSSES
 from psl.models.backbones import BACKBONES

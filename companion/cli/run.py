@@ -1,10 +1,9 @@
-"""`psl run`: the paper's experiments in bulk."""
+"""`psl run`: many runs, of the paper or of one's own."""
 
 from __future__ import annotations
 
 import shlex
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,16 +11,26 @@ import typer
 
 from companion import experiments, records, sweep
 from companion.cli.console import Device, Results, Several, err, out, print_json, say
-from companion.cli.seeds import read_seeds
-from companion.clock import duration
-from companion.locks import check_writable, write
-from psl.dataset import stored_setting
+from companion.cli.plan_shown import (
+    models_as_json,
+    plan_as_json,
+    run_command_of,
+    show_models,
+    show_plan,
+)
+from companion.locks import write
+from companion.writable import check_writable
 from psl.errors import DataError, PSLError, UnknownNameError
 from psl.training.device import check_device, on_gpu
 
 
 def run_command(
-    experiment: Annotated[str, typer.Argument(help=", ".join(experiments.EXPERIMENTS))],
+    experiment: Annotated[
+        str,
+        typer.Argument(
+            help=f"{', '.join(experiments.EXPERIMENTS)}; or a file of your own, FILE.yaml."
+        ),
+    ],
     dataset: Several = None,
     setting: Several = None,
     backbone: Several = None,
@@ -29,9 +38,12 @@ def run_command(
     noise_ratio: Annotated[list[float] | None, typer.Option(help="Only this one.")] = None,
     tau: Annotated[list[float] | None, typer.Option(help="Only this temperature.")] = None,
     seeds: Annotated[
-        list[str] | None, typer.Option(help="As 0-4 or 0,3; may be repeated. Without it: 0.")
+        list[str] | None,
+        typer.Option(help="As 0-4 or 0,3; may be repeated. Without it: 0, or the file's."),
     ] = None,
-    protocol: Annotated[str, typer.Option(help="released or clean.")] = "released",
+    protocol: Annotated[
+        str | None, typer.Option(help="released or clean; in a file it is a field of config.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
     engine: Annotated[str, typer.Option(help=", ".join(sweep.ENGINES))] = "local",
@@ -61,35 +73,52 @@ def run_command(
     checkpoints: Annotated[Path, typer.Option(help="Folder of states.")] = Path(".psl"),
     html: Annotated[Path | None, typer.Option(help="Write a summary page there.")] = None,
 ) -> None:
-    """Execute an experiment of the paper; what is recorded already is not run again.
+    """Execute an experiment of the paper or of your own; what is recorded is not run again.
 
-    Stop it with Ctrl-C; the same command goes on.
+    A file of your own names datasets, losses and a grid of values, and ends with a comparison of
+    the models. Stop it with Ctrl-C; the same command goes on.
     """
     if engine not in sweep.ENGINES:
         raise UnknownNameError("engine", engine, sweep.ENGINES)
     if engine == "local" and (address is not None or gpus_per_run):
         raise PSLError("--address and --gpus-per-run are for --engine ray")
-    cells = experiments.cells(
-        experiment,
-        dataset=dataset or (),
-        setting=setting or (),
-        backbone=backbone or (),
-        loss=loss or (),
-        noise_ratio=noise_ratio or (),
-        tau=tau or (),
-        seeds=read_seeds(seeds or ["0"]),
-        protocol=protocol,
-    )
+    filters: dict[str, Any] = {
+        "dataset": dataset or (),
+        "setting": setting or (),
+        "backbone": backbone or (),
+        "loss": loss or (),
+        "noise_ratio": noise_ratio or (),
+        "tau": tau or (),
+    }
+    own = None
+    if Path(experiment).suffix.lower() in (".yaml", ".yml"):
+        if protocol is not None:
+            raise PSLError("--protocol is for the paper's experiments; put it into config")
+        file = Path(experiment)
+        own = experiments.read_sweep(file)
+        experiment = own.name
+        some = experiments.read_seeds(seeds) if seeds else ()
+        try:
+            cells = experiments.own_cells(own, file.parent, seeds=some, **filters)
+        except PSLError as error:
+            raise PSLError(f"{file}: {error}") from error
+    else:
+        numbers = experiments.read_seeds(seeds or ["0"])
+        cells = experiments.cells(
+            experiment, seeds=numbers, protocol=protocol or "released", **filters
+        )
     check_device(device)
     known = records.read(results)
     # On a cluster a run finds a GPU where it is given part of one, whatever this machine has.
     gpu = gpus_per_run > 0 if (engine, device) == ("ray", "auto") else on_gpu(device)
     plan = sweep.make_plan(cells, known, gpu=gpu)
-    if as_json:
-        print_json(_as_json(plan))
-    else:
-        _show(experiment, cells, plan, max(1, workers), each=dry_run)
+    if as_json and own is None:
+        print_json(plan_as_json(plan))
+    elif not as_json:
+        show_plan(experiment, cells, plan, max(1, workers), each=dry_run)
     if dry_run:
+        if as_json and own is not None:
+            _tell_models(own, cells, plan, known, as_json=True)
         return
     if plan.blocked and not plan.todo and not plan.recorded:
         raise DataError(f"none of these can be run here: {plan.blocked[0][1]}")
@@ -113,92 +142,39 @@ def run_command(
         if html is not None:
             after = records.read(results)
             title = shlex.join(["psl", *sys.argv[1:]])
-            write(html, sweep.html(title, plan, board, after))
+            models = sweep.compare_models(cells, after, own.metric) if own else []
+            measured = own.metric if own else ""
+            write(html, sweep.html(title, plan, board, after, models, measured))
+    commands = {c.config.run_id: run_command_of(c) for c in cells if c.config}
     missing = [s for s in board.states.values() if s.state in ("failed", "died")]
     for state in missing:
-        command = experiments.cell_command(state.job.config)
+        command = commands[state.job.config.run_id]
         say(f"{state.state}: {command}", err)
         say(f"  {state.text}", err)
     to = err if as_json else out
+    after = records.read(results)
+    now = sweep.make_plan(cells, after)
     if jobs:
-        now = sweep.make_plan(cells, records.read(results)).recorded
-        say(f"{len(now)} of {len(cells)} runs are recorded now, in {results}", to)
+        say(f"{len(now.recorded)} of {len(cells)} runs are recorded now, in {results}", to)
     say(board.count() or "nothing to run", to)
+    if own is not None:
+        _tell_models(own, cells, now, after, as_json=as_json)
     if not whole:
         raise typer.Exit(1)
 
 
-def _show(
-    experiment: str,
+def _tell_models(
+    own: experiments.SweepFile,
     cells: list[experiments.Cell],
     plan: sweep.Plan,
-    workers: int,
+    known: list[dict[str, Any]],
     *,
-    each: bool,
+    as_json: bool,
 ) -> None:
-    """Print the plan: counts and time, every run if asked to, and what is out of reach and why."""
-    whole, _ = experiments.count_values(experiments.cells("all"))
-    paper, later = experiments.count_values(cells)
-    values = f"{paper} of the {whole} values that the paper reports"
-    values += f" and {later} of the follow-up" if later else ""
-    say(f"{experiment}, {experiments.EXPERIMENTS[experiment][0]}")
-    say(f"covers {values}, with {len(cells)} runs:")
-    say(f"  recorded     {len(plan.recorded):5d}")
-    say(f"  to run       {len(plan.todo):5d}  {_time(plan, workers)}")
-    say(f"  out of reach {len(plan.blocked):5d}")
-    if each:
-        say("")
-        for cell, state, _ in plan.states():
-            say(f"{state:12}  {_estimate(cell, plan):>8}  {_command(cell)}")
-    if plan.blocked:
-        say("")
-    reasons: dict[tuple[str, str], int] = {}
-    for cell, reason in plan.blocked:
-        stored = f"{cell.where['dataset']} ({stored_setting(cell.where['setting'])})"
-        reasons[stored, reason] = reasons.get((stored, reason), 0) + 1
-    for (stored, reason), count in reasons.items():
-        say(f"out of reach: {stored}, {count} runs: {reason}")
-
-
-def _time(plan: sweep.Plan, workers: int) -> str:
-    """Tell the expected time and where it comes from."""
-    seconds, unknown = plan.seconds()
-    jobs = plan.jobs()
-    if not jobs:
-        return ""
-    if unknown == len(jobs):
-        return "for an unknown time: no record of these datasets"
-    at_once = f" of computing, {duration(seconds / workers)} with {workers} workers"
-    text = f"about {duration(seconds)}{at_once if workers > 1 else ''}"
-    bases = [plan.estimates[job.config.run_id].basis for job in jobs]
-    parts = [f"{bases.count(b)} from {b}" for b in dict.fromkeys(bases) if b.startswith("records")]
-    parts += [f"{unknown} unknown and not counted"] if unknown else []
-    return f"{text} ({'; '.join(parts)})"
-
-
-def _estimate(cell: experiments.Cell, plan: sweep.Plan) -> str:
-    seconds = plan.estimates[cell.config.run_id].seconds if cell.config else None
-    return "unknown" if seconds is None else duration(seconds)
-
-
-def _command(cell: experiments.Cell) -> str:
-    if cell.config is None:
-        place = " ".join(f"{k}={v}" for k, v in cell.where.items() if v is not None)
-        return f"no command: {place}"
-    return experiments.cell_command(cell.config)
-
-
-def _as_json(plan: sweep.Plan) -> list[dict[str, Any]]:
-    return [
-        {
-            "run_id": cell.config.run_id if cell.config else None,
-            "state": state,
-            "reason": reason,
-            "experiment": cell.experiment,
-            "command": experiments.cell_command(cell.config) if cell.config else None,
-            "config": cell.config.as_dict() if cell.config else None,
-            "printed": cell.printed,
-            "estimate": asdict(plan.estimates[cell.config.run_id]) if cell.config else None,
-        }
-        for cell, state, reason in plan.states()
-    ]
+    """Print the comparison of a sweep of one's own, or it and the runs as JSON."""
+    models = sweep.compare_models(cells, known, own.metric)
+    if as_json:
+        compared = models_as_json(models)
+        print_json({"runs": plan_as_json(plan), "metric": own.metric, "comparisons": compared})
+    else:
+        show_models(models, own.metric)

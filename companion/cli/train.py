@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from companion import datasets, records
+from companion import datasets, experiments, records
 from companion.cli.config_options import takes_fields
 from companion.cli.console import Device, Results, err, out, print_json, say
 from companion.cli.progress import watching
-from companion.experiments import cell
-from companion.locks import check_writable, exclusive
+from companion.curves import CurveFile, TensorBoard
+from companion.locks import exclusive
 from companion.released import PaperConfig
 from companion.threads import torch_threads
+from companion.writable import check_writable
 from psl.dataset import Dataset
 from psl.errors import DataError, PSLError
 from psl.losses import LOSSES
 from psl.models.backbones import BACKBONES
+from psl.training import Progress, refit, train
 from psl.training import export as embeddings
-from psl.training import refit, train
 from psl.training.device import check_device
 from psl.training.refit import all_pairs
 
@@ -48,6 +50,16 @@ def train_command(
             "noise a tenth of each user's pairs marked, and dropped.",
         ),
     ] = False,
+    like: Annotated[
+        str | None,
+        typer.Option(
+            help="A run's id, or enough of its beginning: the configuration of its record, but for "
+            "the options that are given."
+        ),
+    ] = None,
+    like_from: Annotated[
+        Path | None, typer.Option(help="Records that --like looks in; without it, --results.")
+    ] = None,
     device: Device = "auto",
     threads: Annotated[
         int, typer.Option(min=0, max=1024, help="Torch's threads on a CPU; 0: as many as it takes.")
@@ -59,7 +71,8 @@ def train_command(
     replace: Annotated[
         bool,
         typer.Option(
-            "--replace", help="Over this run's record of another result, and --save's file."
+            "--replace",
+            help="Over this run's record of another result, and files of --save and --curve.",
         ),
     ] = False,
     save: Annotated[
@@ -70,6 +83,13 @@ def train_command(
         bool,
         typer.Option("--refit", help="With --save: of a model fitted again on all pairs instead."),
     ] = False,
+    curve: Annotated[
+        Path | None,
+        typer.Option(help="Write each epoch's loss and validation NDCG@20 there, a .csv."),
+    ] = None,
+    tensorboard: Annotated[
+        Path | None, typer.Option(help="The same for TensorBoard, into a folder of this run there.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the record.")] = False,
     experiment: Annotated[str, typer.Option(help="File name of the record.")] = "train",
     results: Results = Path("results"),
@@ -78,11 +98,23 @@ def train_command(
 ) -> None:
     """Train one model, select on validation, test once, append one record."""
     given = {name: value for name, value in fields.items() if value is not None}
-    dataset = given.setdefault("dataset", PaperConfig.dataset)
+    if like is not None and tuned:
+        raise PSLError("--like and --tuned exclude each other")
+    known = None
+    if like is not None:
+        known = records.find_run(records.read(like_from or results), like)["config"]
+    elif like_from is not None:
+        raise PSLError("--like-from is for --like")
+    dataset = given.setdefault("dataset", known["dataset"] if known else PaperConfig.dataset)
     refuse_a_table(dataset)
+    if known and dataset.lower().endswith(".zip") and not Path(dataset).is_file():
+        raise PSLError(f"{like} was a run on {dataset}, which is not here; --dataset says where")
     changes: dict[str, Any] = {"dataset": Path(dataset).name}  # the same run wherever it lies
     changes |= {"form": None} if given.get("form") == "outside" else {}
-    config = (cell if tuned else PaperConfig)(**{**given, **changes})
+    if known is not None:
+        config = experiments.like(known, {**given, **changes})
+    else:
+        config = (experiments.cell if tuned else PaperConfig)(**{**given, **changes})
     where = f"{config.loss} on {config.backbone} ({config.setting})"
     for name in sorted(config.ignored() & given.keys()):
         raise PSLError(f"{where} has no option {name}: it changes nothing")
@@ -91,6 +123,8 @@ def train_command(
     path = records.file_of(results, experiment)
     if save is not None and save.suffix.lower() != ".safetensors":
         raise PSLError(f"--save must end in .safetensors, got {save}")
+    if curve is not None and curve.suffix.lower() != ".csv":
+        raise PSLError(f"--curve must end in .csv, got {curve}")
     if refit_ and save is None:
         raise PSLError("--refit is for the embeddings that --save names")
     if resume and restart:
@@ -109,21 +143,38 @@ def train_command(
     every = len(all_pairs(data).train) if refit_ else 0
     names = datasets.id_lists(dataset, data) if save is not None else {}
     _check_target(save, config, replace=replace)
-    for target in (path, checkpoint, *([save] if save is not None else [])):
-        check_writable(target)
+    log = tensorboard / config.run_id / "events" if tensorboard is not None else None
+    for target in (path, checkpoint, save, curve, log):
+        if target is not None:
+            check_writable(target)
+    curves: list[CurveFile | TensorBoard] = []
+    curves += [CurveFile(curve, config.run_id, replace=replace)] if curve is not None else []
+    curves += [TensorBoard(tensorboard, config.run_id)] if tensorboard is not None else []
     context.with_resource(exclusive(checkpoint, wait=False, remove=True))
     if not resume:  # as of the run, so of what was fitted after it
         checkpoint.unlink(missing_ok=True)
         again.unlink(missing_ok=True)
     try:
-        with torch_threads(threads), watching(config, quiet=as_json) as show:
+        with (
+            ExitStack() as stack,
+            torch_threads(threads),
+            watching(config, quiet=as_json) as show,
+        ):
+            for one in curves:
+                stack.callback(one.close)
+
+            def told(p: Progress) -> None:
+                show(p)
+                for one in curves:
+                    one.show(p)
+
             result = train(
                 config,
                 data,
                 device=device,
                 checkpoint=checkpoint,
                 experiment=experiment,
-                progress=show,
+                progress=told,
             )
         # The state stays until all is written: --resume then needs no training.
         record = records.append(path, result.record, replace=replace)
@@ -152,6 +203,8 @@ def train_command(
         if save is not None:
             fitted = f", of the model fitted on all pairs of the archive, {every:,}"
             say(f"embeddings in {save}{fitted if refit_ else ''}")
+        if curve is not None:
+            say(f"curve in {curve}")
 
 
 def _fit_again(

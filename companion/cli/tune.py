@@ -1,7 +1,8 @@
-"""`psl tune`: search temperature, step size and weight decay, for one loss or several."""
+"""`psl tune`: search temperature, step size and weight decay, for a loss or several."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -15,15 +16,17 @@ from rich.progress import Progress as Bars
 from rich.table import Column, Table
 
 from companion import datasets
+from companion.baselines import FLOORS, FloorTrial
 from companion.cli.config_options import takes_fields
 from companion.cli.console import Device, err, key, out, print_json, say
 from companion.cli.train import WORDS, refuse_a_table
 from companion.experiments import plain_command
-from companion.locks import check_writable, exclusive
+from companion.locks import exclusive
 from companion.released import PaperConfig
 from companion.threads import torch_threads
-from companion.tuning import Budget, Search, Study, Tried, edges
-from psl.errors import PSLError
+from companion.tuning import Budget, Search, Study, Tried, edges, tried_floors
+from companion.writable import check_writable
+from psl.errors import PSLError, UnknownNameError
 from psl.losses import LOSSES
 from psl.training import Progress
 from psl.training.device import find_device
@@ -38,6 +41,13 @@ def tune_command(
     loss: Annotated[
         list[str] | None,
         typer.Option(help=f"May be repeated; each gets the same budget. {', '.join(LOSSES)}"),
+    ] = None,
+    floor: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"A baseline beside the losses, on the same validation part: {', '.join(FLOORS)}. "
+            "May be repeated."
+        ),
     ] = None,
     trials: Annotated[
         int | None, typer.Option(min=1, help="Of each loss, those of earlier calls included.")
@@ -68,6 +78,9 @@ def tune_command(
         raise PSLError(f"--minutes must be above 0, got {minutes:g}")
     budget = Budget(trials, None if minutes is None else 60 * minutes)
     refuse_a_table(dataset)
+    for name in floor or ():
+        if name not in FLOORS:
+            raise UnknownNameError("floor", name, FLOORS)
     given = {name: value for name, value in fields.items() if value is not None}
     searches = _searches(Path(dataset).name, list(dict.fromkeys(loss or [PaperConfig.loss])), given)
     where = find_device(device)
@@ -83,8 +96,16 @@ def tune_command(
         if restart:
             path.unlink(missing_ok=True)
     studies = [Study(path, s, data) for path, s in zip(paths, searches, strict=True)]
+    floors: dict[str, list[FloorTrial]] = {}
     try:
         with torch_threads(threads), ExitStack() as stack:
+            for name in dict.fromkeys(floor or ()):
+                tries = floors.setdefault(name, [])
+                for one in tried_floors(name, searches[0].config, data, budget):
+                    tries.append(one)
+                    if not as_json:
+                        said = f"{_settings(one)}: NDCG@20 {one.score:.4f}, {one.seconds:.1f} s"
+                        say(f"{name} {len(tries)}: {said}", err)
             board = None if as_json else stack.enter_context(_Board(studies, budget))
             # By turns, so that a search that is stopped has tried each loss as often.
             while left := [s for s in studies if not s.spent(budget)]:
@@ -95,7 +116,7 @@ def tune_command(
     except KeyboardInterrupt:
         say("stopped; the same command goes on from the last whole trial", err)
         raise typer.Exit(130) from None
-    _tell(studies, dataset, as_json=as_json)
+    _tell(studies, floors, dataset, as_json=as_json)
 
 
 def _searches(dataset: str, losses: list[str], given: dict[str, Any]) -> list[Search]:
@@ -166,7 +187,9 @@ class _Board:
         )
 
 
-def _tell(studies: list[Study], dataset: str, *, as_json: bool) -> None:
+def _tell(
+    studies: list[Study], floors: dict[str, list[FloorTrial]], dataset: str, *, as_json: bool
+) -> None:
     winners = [(study, best) for study in studies if (best := study.best) is not None]
     winner = max(winners, key=lambda w: w[1].score or 0.0, default=None)
     command = None
@@ -174,20 +197,65 @@ def _tell(studies: list[Study], dataset: str, *, as_json: bool) -> None:
         command = plain_command(replace(winner[1].config, dataset=dataset))
     if as_json:
         trials = [asdict(t) | {"config": t.config.as_dict()} for s in studies for t in s.tried]
-        print_json({"command": command, "trials": trials})
+        fitted = [{"floor": name} | asdict(t) for name, tries in floors.items() for t in tries]
+        print_json({"command": command, "trials": trials, "floors": fitted})
     else:
+        if floors:
+            out.print(_floor_table(floors))
         for study in studies:
             out.print(_table(study))
     if winner is None:
         raise PSLError("no trial is complete: each diverged; more --trials, or give a lower --lr")
     if as_json:
         return
+    if floors:
+        say(_beside_floors(winner[1], floors))
     for name in edges({f: getattr(winner[1].config, f) for f in winner[0].search.fields}):
         say(f"{name} is at the edge of what is searched: a better one may lie beyond")
     if winner[1].epoch == winner[1].config.epochs:
         say("the best epoch is the last: more --epochs may give more")
     say("NDCG@20 is that of the validation part; the test part was not looked at. The best:")
     say(str(command))
+
+
+def _settings(tried: FloorTrial) -> str:
+    return ", ".join(f"{k} {v:g}" for k, v in tried.settings.items()) or "nothing to choose"
+
+
+def _best(tries: list[FloorTrial]) -> FloorTrial:
+    return max(tries, key=lambda t: t.score)
+
+
+def _floor_table(floors: dict[str, list[FloorTrial]]) -> Table:
+    """Lay out each baseline at its best setting, with what was spent on it."""
+    table = Table(
+        Column("NDCG@20", justify="right"),
+        key("floor"),
+        "settings",
+        Column("tried", justify="right"),
+        Column("seconds", justify="right"),
+        title="baselines, on the same validation part",
+        title_justify="left",
+    )
+    for name, tries in sorted(floors.items(), key=lambda f: -_best(f[1]).score):
+        best, seconds = _best(tries), sum(t.seconds for t in tries)
+        of = len(list(itertools.product(*FLOORS[name].grid.values())))
+        count = f"{len(tries)} of {of}"
+        table.add_row(f"{best.score:.4f}", name, _settings(best), count, f"{seconds:.0f}")
+    return table
+
+
+def _beside_floors(winner: Tried, floors: dict[str, list[FloorTrial]]) -> str:
+    """Say how far the best loss is above the best baseline, or that it is not."""
+    name, tries = max(floors.items(), key=lambda f: _best(f[1]).score)
+    floor, score = _best(tries).score, winner.score or 0.0
+    if score <= floor:
+        return (
+            f"no loss is above the floor {name}: {winner.config.loss} has NDCG@20 {score:.4f}, "
+            f"{name} {floor:.4f}; more trials or epochs may change that"
+        )
+    gain = f"{score / floor - 1:+.1%} on" if floor else "above"
+    return f"{winner.config.loss} is {gain} the best floor, {name} ({floor:.4f})"
 
 
 def _table(study: Study) -> Table:

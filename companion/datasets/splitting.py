@@ -89,6 +89,9 @@ def prepare(rows: pd.DataFrame, *, min_rating: float | None = 3, core: int = 10)
         left_out[f"ratings below {min_rating:g}"] = before - len(rows)
     if "timestamp" in rows:
         rows = rows.sort_values("timestamp", kind="stable")
+    # By number from here on, in the order of the names: texts are compared once.
+    numbered = {column: pd.factorize(rows[column], sort=True) for column in COLUMNS}
+    rows = rows.assign(**{column: number for column, (number, _) in numbered.items()})
     pairs = rows.drop_duplicates(list(COLUMNS), keep="last")
     left_out["repeated pairs (the latest stays)"] = len(rows) - len(pairs)
     rows = k_core(pairs, core)
@@ -102,8 +105,8 @@ def prepare(rows: pd.DataFrame, *, min_rating: float | None = 3, core: int = 10)
     names, out = {}, rows.drop(columns="rating", errors="ignore").copy()
     notes = []
     for column in COLUMNS:
-        out[column], found = pd.factorize(rows[column], sort=True)
-        names[column] = [str(name) for name in found]
+        kept, out[column] = np.unique(rows[column].to_numpy(), return_inverse=True)
+        names[column] = [str(name) for name in numbered[column][1][kept]]
         taken = set(names[column])
         alike = [n for n in names[column] if n != n.strip() and n.strip() in taken]
         if alike:

@@ -13,7 +13,7 @@ import torch
 
 from companion.datasets import cache_folder
 from companion.doctor.findings import Finding, Status
-from companion.locks import check_writable
+from companion.writable import check_writable
 from psl.errors import PSLError
 
 __all__ = ["machine_findings"]

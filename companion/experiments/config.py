@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
+from collections.abc import Mapping
 from typing import Any
 
 from companion.records import by_time
@@ -12,7 +13,16 @@ from companion.released import PaperConfig, has_released
 from psl.errors import RecordError
 from psl.training import RunConfig
 
-__all__ = ["FROM_DATA", "cell", "cell_command", "cell_runs", "plain_command", "switch"]
+__all__ = [
+    "FROM_DATA",
+    "cell",
+    "cell_command",
+    "cell_runs",
+    "fitting",
+    "like",
+    "plain_command",
+    "switch",
+]
 
 PLACE = ("dataset", "setting", "backbone", "loss")
 FROM_DATA = ("dataset_fingerprint",)  # fields that no option gives
@@ -53,6 +63,39 @@ def cell(
         "mark_per_user": setting == "noise",
     }
     return PaperConfig(**{**fields, **tuned(dataset, setting, backbone, loss), **changes})
+
+
+def fitting(place: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of some fields that the loss, backbone and setting of a place have.
+
+    Raises
+    ------
+    TrainingError
+        If the place is none, or the setting noise is without a ratio.
+    """
+    mine = dict(values)
+    if place["setting"] != "noise":
+        mine.pop("noise_ratio", None)
+    if not has_released(place["loss"], place["backbone"]):
+        mine.pop("as_released", None)
+    decide = {k: mine[k] for k in ("noise_ratio", "as_released") if k in mine}
+    ignored = PaperConfig(**place, **decide).ignored()
+    return {k: v for k, v in mine.items() if k not in ignored}
+
+
+def like(recorded: Mapping[str, Any], changes: Mapping[str, Any]) -> PaperConfig:
+    """Return the configuration of a record with some fields changed.
+
+    What the record has and another loss, backbone or setting has not is left behind; so is the
+    fingerprint of the data where another dataset is named.
+    """
+    place = {k: changes.get(k, recorded[k]) for k in PLACE}
+    kept = {k: v for k, v in recorded.items() if k not in PLACE}
+    if place["dataset"] != recorded["dataset"]:
+        kept = {k: v for k, v in kept.items() if k not in FROM_DATA}
+    own = {k: v for k, v in changes.items() if k not in PLACE}
+    decide = {k: v for k, v in own.items() if k in ("noise_ratio", "as_released")}
+    return PaperConfig(**{**place, **fitting(place, {**kept, **decide}), **own})
 
 
 def cell_command(config: PaperConfig) -> str:

@@ -20,14 +20,17 @@ Where = dict[str, Any]
 # Numbers of negatives around the paper's 1000; 0 is the whole catalogue.
 NEGATIVES = (10, 30, 100, 300, 1000, 0)
 USUAL = RunConfig().negatives
+PRINTED = ("table1_iid", "table_c4_softplus_iid", "followup_table2_slatk")
 SOFTMAX_LOSSES = ("sl", "psl-tanh", "psl-atan", "psl-relu")
 
 
 def _health() -> Iterator[Where]:
-    """Every loss on every backbone, and every loss of the noise figures at every ratio."""
+    """Every printed loss and backbone, and every loss of the noise figures at every ratio."""
     names: Where = {"dataset": "amazon-health", "setting": "iid"}
-    for backbone in BACKBONES:
-        yield from ({**names, "backbone": backbone, "loss": loss} for loss in LOSSES)
+    printed = pd.concat([table(t) for t in PRINTED])
+    losses = [loss for loss in LOSSES if loss in set(printed["loss"])]
+    for backbone in (b for b in BACKBONES if b in set(printed["backbone"])):
+        yield from ({**names, "backbone": backbone, "loss": loss} for loss in losses)
     figures = pd.concat([table("figure2_and_c1_c4_noise"), table("figures_c5_c8_softplus_noise")])
     names |= {"setting": "noise", "backbone": "mf"}
     for loss in figures["loss"].unique():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from companion.experiments.config import cell
@@ -12,7 +13,7 @@ from companion.reference import table
 from companion.released import PaperConfig
 from psl.errors import RecordError, UnknownNameError
 
-__all__ = ["AXES", "EXPERIMENTS", "Cell", "cells", "count_values"]
+__all__ = ["AXES", "EXPERIMENTS", "Cell", "cells", "check_names", "count_values"]
 
 # Each experiment: what it is, and the packaged tables it fills with the setting of their rows.
 # The order matters: the record of a cell that stands in several lies in the first one's file.
@@ -30,7 +31,7 @@ EXPERIMENTS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
     ),
     "forms": ("Table C.6: both forms of PSL", (("table_c6_extension_forms", "iid"),)),
     "health": (
-        "the laptop tier: every loss and backbone on Amazon-Health, and noise",
+        "the laptop tier: every printed loss and backbone on Amazon-Health, and noise",
         (("followup_table2_slatk", "iid"),),
     ),
     "sensitivity": ("SL and PSL over the temperature and the number of negatives", ()),
@@ -60,6 +61,9 @@ class Cell:
         Metric to printed value.
     source : str
         First packaged table it stands in; empty if it is in none.
+    reason : str
+    file : Path or None
+        The archive of one's own that its dataset is in.
     """
 
     where: dict[str, Any]
@@ -68,6 +72,7 @@ class Cell:
     printed: dict[str, float] = field(default_factory=dict)
     source: str = ""
     reason: str = ""
+    file: Path | None = None
 
 
 def cells(
@@ -95,11 +100,8 @@ def cells(
     grid = _grid(experiment)
     for axis, given in filters.items():
         # One name alone is meant as one, not as its letters.
-        names = filters[axis] = (given,) if isinstance(given, str) else given
-        known = sorted({where[axis] for where, *_ in grid})
-        for name in names:
-            if name not in known:
-                raise UnknownNameError(f"{axis} of {experiment}", name, known)
+        filters[axis] = (given,) if isinstance(given, str) else given
+        check_names(experiment, axis, filters[axis], [where for where, *_ in grid])
     kept = [g for g in grid if all(not v or g[0][k] in v for k, v in filters.items())]
     kept = [g for g in kept if not noise_ratio or g[0]["noise_ratio"] in noise_ratio]
     kept = [g for g in kept if not tau or _tau(g[0]) in tau]
@@ -111,6 +113,16 @@ def cells(
             config, reason = _config(where, seed, protocol)
             out.append(Cell({**where, "seed": seed}, home, config, printed, source, reason))
     return out
+
+
+def check_names(
+    experiment: str, axis: str, names: Iterable[str], places: Iterable[dict[str, Any]]
+) -> None:
+    """Refuse a name that no place of an experiment has at an axis, with an UnknownNameError."""
+    known = sorted({place[axis] for place in places})
+    for name in names:
+        if name not in known:
+            raise UnknownNameError(f"{axis} of {experiment}", name, known)
 
 
 def count_values(chosen: Iterable[Cell]) -> tuple[int, int]:

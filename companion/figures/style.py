@@ -39,6 +39,18 @@ COLOURS: dict[str, str] = {
     "advinfonce": "#2456b4",
     "bsl": "#7446b0",
     "sl@20": "#54632a",
+    "sl@k": "#d3230b",
+    "sogclr": "#247b59",
+    "sogsl@k": "#9b0889",
+    "talos": "#345d1b",
+    "drrl": "#280df2",
+    "ccl": "#8a6528",
+    "gbce": "#055c68",
+    "simce": "#962c54",
+    "lambdarank": "#077e15",
+    "lambdaloss": "#9039c6",
+    "lambdaloss@k": "#4f5a05",
+    "guidedrec": "#2b5394",
 }
 
 # For what is no loss: five, and four line styles, so that twenty in turn look different.
@@ -56,6 +68,18 @@ LABELS: dict[str, str] = {
     "advinfonce": "AdvInfoNCE",
     "bsl": "BSL",
     "sl@20": "SL@20",
+    "sl@k": "SL@K",
+    "sogclr": "SogCLR",
+    "sogsl@k": "SogSL@K",
+    "talos": "Talos",
+    "drrl": "DrRL",
+    "ccl": "CCL",
+    "gbce": "gBCE",
+    "simce": "SimCE",
+    "lambdarank": "LambdaRank",
+    "lambdaloss": "LambdaLoss",
+    "lambdaloss@k": "LambdaLoss@K",
+    "guidedrec": "GuidedRec",
     "step": "step",
 }
 

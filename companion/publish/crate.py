@@ -1,14 +1,16 @@
 """The checkout as a research object: RO-Crate 1.1 with the profile Process Run Crate 0.5.
 
 Each file of run records is the result of an action whose instrument is this software and whose
-objects are the list of data sources and the pinned versions.  Sizes, checksums and times are not
-in it: the records' own lines have them, and a new record would make the description old.
+objects are the list of data sources and the pinned versions; so is the folder of measured runs.
+Sizes, checksums and times are not in it: the records' own lines have them, and a new record would
+make the description old.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from companion.dynamics import FOLDER
 from companion.publish.source import Source, described
 
 __all__ = ["ro_crate"]
@@ -28,6 +30,7 @@ FILES = (
     ),
     ("results/statuses.csv", "Status of every claim", "text/csv"),
 )
+OF_EACH_RUN = "configuration, seed, device, versions and time of each run"
 INPUTS = ("companion/datasets/sources.csv", "requirements.lock")
 
 
@@ -54,16 +57,21 @@ def ro_crate(source: Source) -> dict[str, Any]:
     for name in source.records():
         path, what = f"results/{name}.jsonl", described(name)
         files[path] = _file(f"Run records. {what}", "application/jsonl")
-        actions[f"#run-{name}"] = {
-            "@type": "CreateAction",
-            "name": f"Trained and recorded: {name}",
-            "description": f"{what}; configuration, seed, device, versions and time of each run "
-            f"stand in its line of {path}",
-            "instrument": {"@id": "#psl"},
-            "object": _to(*INPUTS),
-            "result": _to(path),
-            "agent": _to(*who),
-        }
+        actions[f"#run-{name}"] = _action(
+            f"Trained and recorded: {name}",
+            f"{what}; {OF_EACH_RUN} stand in its line of {path}",
+            path,
+            *who,
+        )
+    if source.has_measured_runs():
+        path, what = f"results/{FOLDER}/", "Runs measured while they trained, one file each"
+        files[path] = {"@type": "Dataset", "name": "Training dynamics", "description": what}
+        actions[f"#run-{FOLDER}"] = _action(
+            "Trained and measured on the way",
+            f"runs of `psl dynamics`; {OF_EACH_RUN} stand in its file in {path}",
+            path,
+            *who,
+        )
     entities: dict[str, dict[str, Any]] = {
         "ro-crate-metadata.json": {
             "@type": "CreativeWork",
@@ -113,6 +121,18 @@ def ro_crate(source: Source) -> dict[str, Any]:
     }
     graph = [{"@id": key, **entity} for key, entity in entities.items()]
     return {"@context": "https://w3id.org/ro/crate/1.1/context", "@graph": graph}
+
+
+def _action(name: str, description: str, result: str, *who: str) -> dict[str, Any]:
+    return {
+        "@type": "CreateAction",
+        "name": name,
+        "description": description,
+        "instrument": {"@id": "#psl"},
+        "object": _to(*INPUTS),
+        "result": _to(result),
+        "agent": _to(*who),
+    }
 
 
 def _file(name: str, kind: str) -> dict[str, Any]:

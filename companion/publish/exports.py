@@ -13,9 +13,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from companion.claims import STATUSES
-from companion.dynamics import FOLDER
+from companion.dynamics import FOLDER, Trace
 from companion.receipt import Receipt
-from companion.records.schema import Record
+from companion.records.schema import Digest, Record
 from psl.files import replace_file
 
 __all__ = ["Claim", "records_digest", "schemas", "write_exports"]
@@ -43,11 +43,18 @@ class Claim(BaseModel):
     source: str = Field(alias="from")
 
 
+class Measured(Trace):
+    """A line of ``dynamics.jsonl``: a measured run as its file holds it."""
+
+    digest: Digest  # of everything else in it
+
+
 def schemas() -> dict[str, dict[str, Any]]:
-    """Return the JSON schema of each kind of file: of all claims, of one run, of one receipt."""
+    """Return the JSON schema of all claims, of one run, of one measured run, of one receipt."""
     made = {
         "claims": TypeAdapter(list[Claim]).json_schema(),
         "run": Record.model_json_schema(),
+        "dynamics": Measured.model_json_schema(),
         "receipt": Receipt.model_json_schema(),
     }
     draft = "https://json-schema.org/draft/2020-12/schema"
@@ -78,7 +85,7 @@ def write_exports(folder: Path, rows: list[dict[str, Any]], results: Path) -> No
 
     ``claims.json`` and ``claims.csv`` hold the ledger, ``runs.jsonl`` every run record in the
     files' order, ``dynamics.jsonl`` what was measured while runs trained, ``NAME.schema.json`` what
-    claims, runs and a receipt look like.
+    claims, runs, measured runs and a receipt look like.
 
     Parameters
     ----------

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from companion.dynamics import FOLDER
 from companion.experiments import EXPERIMENTS
 from psl.errors import PSLError
 
@@ -67,6 +68,10 @@ class Source:
     def records(self) -> list[str]:
         """Return the experiments that have run records in ``results/``."""
         return sorted(path.stem for path in (self.root / "results").glob("*.jsonl"))
+
+    def has_measured_runs(self) -> bool:
+        """Whether ``results/`` has runs that were measured while they trained."""
+        return any((self.root / "results" / FOLDER).glob("*.json"))
 
 
 def _title(notebook: Path) -> str:

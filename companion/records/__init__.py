@@ -2,7 +2,7 @@
 
 from companion.records.labels import differing, names
 from companion.records.schema import METRICS, content_digest
-from companion.records.select import by_time, has_fingerprint, of_registered_data
+from companion.records.select import by_time, find_run, has_fingerprint, of_registered_data
 from companion.records.store import append, file_of, merge, problems, read
 from psl.training.provenance import CODE_DIGEST, SCHEMA, digest_of, provenance, run_id
 
@@ -16,6 +16,7 @@ __all__ = [
     "differing",
     "digest_of",
     "file_of",
+    "find_run",
     "has_fingerprint",
     "merge",
     "names",

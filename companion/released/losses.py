@@ -10,6 +10,7 @@ from psl.losses import (
     AdvInfoNCELoss,
     Batch,
     BSLLoss,
+    LambdaLoss,
     LLPAUCLoss,
     LossSpec,
     TrainingSetup,
@@ -108,6 +109,11 @@ class ReleasedLLPAUCLoss(LLPAUCLoss):
 RELEASED_LOSSES: dict[str, LossSpec] = {
     "advinfonce": LossSpec(ReleasedAdvInfoNCELoss),
     "bsl": LossSpec(ReleasedBSLLoss, options=("tau2",)),
+    # The first term of a difference, and a rank in place of its discount.
+    "lambdaloss": LossSpec(lambda tau: LambdaLoss("gap-first"), score="inner", tau=False),
+    "lambdaloss@k": LossSpec(
+        lambda tau, k=20: LambdaLoss("gap-first", k), score="inner", options=("k",), tau=False
+    ),
     # It draws the embeddings of any backbone anew.
     "llpauc": LossSpec(
         lambda tau, **own: ReleasedLLPAUCLoss(**own),

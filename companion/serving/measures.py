@@ -17,7 +17,7 @@ from psl.interactions import Interactions
 
 __all__ = ["METRICS", "Measured", "measure", "measure_scores"]
 
-METRICS = ("ndcg", "recall", "precision", "hit_rate", "map", "mrr")
+METRICS = ("ndcg", "recall", "precision", "f1", "hit_rate", "map", "mrr")  # at a cut-off
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class Measured:
     Attributes
     ----------
     by_user : dict of str to ndarray, shape (users,)
-        ``"ndcg@20"`` and so on, for each metric and cut-off, in [0, 1].
+        ``"ndcg@20"`` and so on, for each metric and cut-off, and ``"auc"`` where it was asked for;
+        in [0, 1].
     coverage : dict of int to float
         By cut-off: how much of the catalogue is in the list of at least one user, in [0, 1].
     popularity : dict of int to float
@@ -55,12 +56,14 @@ def measure(
     *,
     chosen: np.ndarray | None = None,
     counts: np.ndarray | None = None,
+    auc: bool = False,
 ) -> Measured:
     r"""Rank the catalogue for users and take every metric.
 
     With hits :math:`h_r \in \{0, 1\}` at rank r and R relevant items, of a user: precision@k is
-    :math:`\sum_{r \le k} h_r / k`; recall@k divides by R; ndcg@k is the DCG over that of a perfect
-    list; hit_rate@k is 1 if there is a hit; mrr@k is one over the rank of the first; map@k is
+    :math:`\sum_{r \le k} h_r / k`; recall@k divides by R; f1@k, the harmonic
+    mean of the two, by (k + R) / 2; ndcg@k is the DCG over that of a perfect list; hit_rate@k is 1
+    if there is a hit; mrr@k is one over the rank of the first; map@k is
     :math:`\sum_{r \le k} h_r \sum_{q \le r} h_q / r`, over min(k, R).  Items of one score stand in
     a random order, and these are expected values over it, as of :func:`psl.evaluation.evaluate`;
     coverage and popularity are of the lists as they are shown.
@@ -77,6 +80,9 @@ def measure(
         The users; all of them if not given.
     counts : ndarray, shape (I,), optional
         How many pairs each item is in, for the popularity.
+    auc : bool
+        Take the area under the ROC curve too: how often a relevant item scores above another, a
+        tie counting half; 0 where one of the two is missing.  It sorts the whole catalogue.
 
     Raises
     ------
@@ -92,6 +98,7 @@ def measure(
         cutoffs,
         chosen=chosen,
         counts=counts,
+        auc=auc,
         device=users.device,
     )
 
@@ -105,6 +112,7 @@ def measure_scores(
     *,
     chosen: np.ndarray | None = None,
     counts: np.ndarray | None = None,
+    auc: bool = False,
     device: torch.device | str = "cpu",
 ) -> Measured:
     """Rank by any score, and take every metric; parameters and errors as :func:`measure`."""
@@ -118,7 +126,10 @@ def measure_scores(
     for block in ranked_by(score, target.num_items, torch.from_numpy(rows).to(device), seen, depth):
         if bool(block.best[:, :1].isnan().any()):  # NaN comes first
             raise DataError("a score is not a number (NaN): there is no ranking")
-        parts.append(_of_block(block, target.mask(block.users), relevant[block.users], cutoffs))
+        wanted = target.mask(block.users)
+        parts.append(_of_block(block, wanted, relevant[block.users], cutoffs))
+        if auc:
+            parts[-1]["auc"] = _auc(block.scores, wanted)
         possible = ~block.best.isneginf()
         for k in cutoffs:
             listed = block.items[:, :k][possible[:, :k]]
@@ -156,7 +167,23 @@ def _of_block(
     for k in cutoffs:
         out[f"ndcg@{k}"], out[f"recall@{k}"] = found[f"ndcg@{k}"], found[f"recall@{k}"]
         out[f"precision@{k}"] = chance[:, :k].sum(1) / k
+        out[f"f1@{k}"] = 2 * chance[:, :k].sum(1) / (k + relevant)
         out[f"hit_rate@{k}"] = 1 - missed[:, k - 1]
         out[f"map@{k}"] = precise[:, :k].sum(1) / relevant.clamp(1, k)
         out[f"mrr@{k}"] = found[f"mrr@{k}"]
     return out
+
+
+def _auc(scores: Tensor, wanted: Tensor) -> Tensor:
+    """Return the area under the ROC curve of each row (B,), from the ranks of what is relevant."""
+    possible = ~scores.isneginf()
+    wanted = wanted & possible
+    number, left_out = wanted.sum(1), (~possible).sum(1, keepdim=True)
+    own = scores.masked_fill(~wanted, -torch.inf).topk(max(1, int(number.max())), dim=1).values
+    ordered = scores.sort(dim=1).values
+    low, high = (torch.searchsorted(ordered, own, right=right) for right in (False, True))
+    # Ranks from the worst, 1; equal scores have their mean.
+    rank = ((low + high + 1).double() / 2 - left_out).masked_fill(own.isneginf(), 0)
+    others = possible.sum(1) - number
+    above = rank.sum(1) - number * (number + 1) / 2
+    return above / (number * others).clamp(min=1)

@@ -1,5 +1,6 @@
 """Many runs: in this process, in processes beside it, or on a Ray cluster."""
 
+from companion.sweep.compared import SideBySide, compare_models
 from companion.sweep.driver import ENGINES, execute
 from companion.sweep.estimate import Estimate
 from companion.sweep.jobs import Event, Job, Settings
@@ -15,7 +16,9 @@ __all__ = [
     "Plan",
     "RunStatus",
     "Settings",
+    "SideBySide",
     "SweepProgress",
+    "compare_models",
     "execute",
     "html",
     "make_plan",

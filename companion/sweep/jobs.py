@@ -24,10 +24,11 @@ HEARTBEAT_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Job:
-    """A run and the experiment whose file its record goes to."""
+    """A run, the experiment whose file its record goes to, and an archive of one's own."""
 
     config: PaperConfig
     experiment: str = "sweep"
+    file: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def run_job(job: Job, settings: Settings, tell: EventSink, *, code: str = "") ->
                     old.unlink(missing_ok=True)
             result = train(
                 config,
-                _data(config.dataset, stored_setting(config.setting)),
+                _data(str(job.file or config.dataset), stored_setting(config.setting)),
                 device=settings.device,
                 checkpoint=state,
                 experiment=job.experiment,

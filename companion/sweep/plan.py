@@ -36,7 +36,7 @@ class Plan:
 
     def jobs(self) -> list[Job]:
         """Return what is left to execute."""
-        return [Job(c.config, c.experiment) for c in self.todo if c.config is not None]
+        return [Job(c.config, c.experiment, c.file) for c in self.todo if c.config is not None]
 
     def states(self) -> list[tuple[Cell, str, str]]:
         """Return each cell with what is to happen to it and, where that is nothing, why."""
@@ -70,7 +70,7 @@ def make_plan(
         plan.estimates[cell.config.run_id] = estimate(cell.config, timed)
         if cell.config.run_id in there:
             plan.recorded.append(cell)
-        elif reason := unreachable(cell.config.dataset, cell.config.setting):
+        elif not cell.file and (reason := unreachable(cell.config.dataset, cell.config.setting)):
             plan.blocked.append((cell, f"no data reachable: {reason}"))
         else:
             plan.todo.append(cell)

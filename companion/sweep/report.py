@@ -7,6 +7,7 @@ from typing import Any
 
 from companion.pages import render
 from companion.records import METRICS, by_time, names, of_registered_data
+from companion.sweep.compared import SideBySide
 from companion.sweep.plan import Plan
 from companion.sweep.watch import SweepProgress
 
@@ -14,12 +15,17 @@ __all__ = ["html"]
 
 
 def html(
-    title: str, plan: Plan, board: SweepProgress | None, records: Sequence[dict[str, Any]]
+    title: str,
+    plan: Plan,
+    board: SweepProgress | None,
+    records: Sequence[dict[str, Any]],
+    models: Sequence[SideBySide] = (),
+    metric: str = "",
 ) -> bytes:
     """Return a page with every run of a selection: its state, metrics, and the paper's value.
 
     ``records`` are those of the results folder after the sweep; of one run the last counts that was
-    made on the registered data.
+    made on the registered data.  ``models`` are compared by ``metric`` above the runs.
     """
     by_id = {r["run_id"]: r for r in by_time(of_registered_data(records))}
     states = plan.states()
@@ -40,4 +46,6 @@ def html(
                 "minutes": record["seconds"] / 60 if record else None,
             }
         )
-    return render("sweep.html", title=title, rows=rows, metrics=METRICS).encode()
+    return render(
+        "sweep.html", title=title, rows=rows, metrics=METRICS, models=models, metric=metric
+    ).encode()

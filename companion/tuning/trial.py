@@ -10,11 +10,17 @@ import torch
 from companion.released import PaperConfig
 from psl.dataset import Dataset
 from psl.holdout import holdout
+from psl.interactions import Interactions
 from psl.streams import numpy_stream
 from psl.training import Progress
 from psl.training.loop import run_epochs
 
-__all__ = ["validate"]
+__all__ = ["parts", "validate"]
+
+
+def parts(config: PaperConfig, data: Dataset) -> tuple[Interactions, Interactions]:
+    """Return the pairs that a trial is trained on, and the tenth that it is measured on."""
+    return holdout(data.train, 0.1, numpy_stream(config.seed, "validation"))
 
 
 def validate(
@@ -46,7 +52,7 @@ def validate(
         As :func:`psl.training.train`.
     """
     config = config.for_data(data)
-    fit, valid = holdout(data.train, 0.1, numpy_stream(config.seed, "validation"))
+    fit, valid = parts(config, data)
     untested = replace(data, test=valid, middle=None)  # what is not there cannot be looked at
     _, history = run_epochs(config, untested, fit, valid, device, None, progress)
     best = max(history.curve, key=lambda point: (point["ndcg@20"], point["epoch"]))

@@ -7,8 +7,10 @@ temperature as printed there; :func:`psl.half_cosine` makes such scores of embed
 float32, or float64 where the scores are: half-precision scores are raised before anything is
 subtracted.
 
-In reading order: ``base``; ``pairwise``, which defines SL and PSL (4.1); ``robust``; ``bpr``,
-``bsl``, ``advinfonce``, ``llpauc``, ``slatk``; ``stateful``, for ids and a loss's own parameters.
+In reading order: ``base``; ``pairwise``, which defines SL and PSL (4.1); ``robust``; the paper's
+baselines ``bpr``, ``bsl``, ``advinfonce``, ``llpauc``; ``stateful``, for ids and a loss's own
+parameters; the others of the field: ``slatk``, ``sogclr``, ``sogslatk``, ``talos``, ``drrl``,
+``ccl``, ``gbce``, ``simce``, ``lambdaloss``, ``guidedrec``.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 from torch import nn
 
@@ -24,6 +26,11 @@ from psl.errors import UnknownNameError
 from psl.losses.advinfonce import AdvInfoNCELoss, adv_infonce_loss
 from psl.losses.bpr import BPRLoss, bpr_loss
 from psl.losses.bsl import BSLLoss, bsl_loss
+from psl.losses.ccl import CCLLoss, ccl_loss
+from psl.losses.drrl import DrRLLoss, drrl_loss
+from psl.losses.gbce import GBCELoss, gbce_loss
+from psl.losses.guidedrec import GuidedRecLoss
+from psl.losses.lambdaloss import LambdaLoss
 from psl.losses.llpauc import LLPAUCLoss
 from psl.losses.pairwise import (
     PairwiseSoftmaxLoss,
@@ -31,8 +38,12 @@ from psl.losses.pairwise import (
     pairwise_softmax_loss,
     softmax_loss,
 )
+from psl.losses.simce import SimCELoss, simce_loss
 from psl.losses.slatk import SLatKLoss, slatk_loss
+from psl.losses.sogclr import SogCLRLoss
+from psl.losses.sogslatk import SogSLatKLoss
 from psl.losses.stateful import Batch, EmbedFn, StatefulLoss, TrainingSetup, UpdateTarget
+from psl.losses.talos import TalosLoss, talos_loss
 
 __all__ = [
     "LOSSES",
@@ -40,22 +51,36 @@ __all__ = [
     "BPRLoss",
     "BSLLoss",
     "Batch",
+    "CCLLoss",
+    "DrRLLoss",
     "EmbedFn",
+    "GBCELoss",
+    "GuidedRecLoss",
     "LLPAUCLoss",
+    "LambdaLoss",
     "LossSpec",
     "PairwiseSoftmaxLoss",
     "SLatKLoss",
+    "SimCELoss",
     "SoftmaxLoss",
+    "SogCLRLoss",
+    "SogSLatKLoss",
     "StatefulLoss",
+    "TalosLoss",
     "TrainingSetup",
     "UpdateTarget",
     "adv_infonce_loss",
     "bpr_loss",
     "bsl_loss",
+    "ccl_loss",
+    "drrl_loss",
+    "gbce_loss",
     "get_loss",
     "pairwise_softmax_loss",
+    "simce_loss",
     "slatk_loss",
     "softmax_loss",
+    "talos_loss",
 ]
 
 
@@ -92,9 +117,16 @@ def _psl(activation: str) -> LossSpec:
     return LossSpec(partial(PairwiseSoftmaxLoss, activation=activation), options=("form",))
 
 
+def _without_tau(build: Callable[..., nn.Module], *options: str, **fixed: Any) -> LossSpec:
+    """Return the spec of a loss without a temperature, of inner products unless it says so."""
+    given = {"score": "inner", **fixed}
+    return LossSpec(lambda tau, **own: build(**own), options=options, tau=False, **given)
+
+
+AT_K = ("tau_weight", "refresh", "k", "sampled_quantile")
 LOSSES: dict[str, LossSpec] = {
-    "bpr": LossSpec(lambda tau: BPRLoss(), score="inner", negatives=1, tau=False),
-    "llpauc": LossSpec(lambda tau, **own: LLPAUCLoss(**own), options=("alpha", "beta"), tau=False),
+    "bpr": _without_tau(BPRLoss, negatives=1),
+    "llpauc": _without_tau(LLPAUCLoss, "alpha", "beta", score="cosine"),
     "sl": LossSpec(SoftmaxLoss),
     "advinfonce": LossSpec(AdvInfoNCELoss),
     "bsl": LossSpec(BSLLoss, options=("tau2",)),
@@ -103,6 +135,18 @@ LOSSES: dict[str, LossSpec] = {
     "psl-relu": _psl("relu"),
     "psl-softplus": _psl("softplus"),
     "sl@20": LossSpec(SLatKLoss, options=("tau_weight", "refresh")),  # the follow-up paper's
+    "sl@k": LossSpec(SLatKLoss, options=AT_K),
+    "sogclr": LossSpec(SogCLRLoss, options=("gamma",)),
+    "sogsl@k": LossSpec(SogSLatKLoss, options=(*AT_K, "gamma")),
+    "talos": LossSpec(TalosLoss, options=("k",)),
+    "drrl": _without_tau(DrRLLoss, "margin", "order", "negative_weight", score="cosine"),
+    "ccl": _without_tau(CCLLoss, "margin", "negative_weight", score="cosine"),
+    "gbce": _without_tau(GBCELoss, "calibration"),
+    "simce": _without_tau(SimCELoss, "margin"),
+    "lambdarank": _without_tau(partial(LambdaLoss, "swap")),
+    "lambdaloss": _without_tau(LambdaLoss),
+    "lambdaloss@k": _without_tau(partial(LambdaLoss, k=20), "k"),
+    "guidedrec": _without_tau(GuidedRecLoss, score="cosine", negatives=9),
 }
 
 

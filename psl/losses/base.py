@@ -18,6 +18,7 @@ __all__ = [
     "check_at_least",
     "check_positive",
     "check_scores",
+    "check_share",
     "format_extra_repr",
     "has_builtin_forward",
     "reduce",
@@ -73,6 +74,13 @@ def check_at_least(least: int, **values: int) -> None:
     for name, value in values.items():
         if value < least:
             raise ValueError(f"{name} must be at least {least}, got {value}")
+
+
+def check_share(**values: float) -> None:
+    """Refuse a number outside (0, 1], by its name, with a ValueError."""
+    for name, value in values.items():
+        if not 0 < value <= 1:
+            raise ValueError(f"{name} must lie in (0, 1], got {value}")
 
 
 def check_scores(positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from psl.activations import log1p_exp
-from psl.losses.base import Reduction, check_positive, check_scores, reduce
+from psl.losses.base import Reduction, check_positive, check_scores, check_share, reduce
 from psl.losses.stateful import StatefulLoss, TrainingSetup
 
 __all__ = ["LLPAUCLoss", "scalar"]
@@ -60,9 +60,7 @@ class LLPAUCLoss(StatefulLoss):
         super().__init__(reduction)
         self.alpha, self.beta = alpha, beta
         check_positive(scalar_lr=scalar_lr)
-        for name, value in (("alpha", self.alpha), ("beta", self.beta)):
-            if not 0 < value <= 1:
-                raise ValueError(f"{name} must lie in (0, 1], got {value}")
+        check_share(alpha=alpha, beta=beta)
         self.scalar_lr = scalar_lr
         self.a, self.b = scalar(1.0), scalar(0.0)
         self.s_pos, self.s_neg, self.gamma = scalar(0.5), scalar(0.5), scalar(0.0)

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from psl.interactions import Interactions
 from psl.losses.base import Loss, Reduction
 
 __all__ = ["Batch", "EmbedFn", "StatefulLoss", "TrainingSetup", "UpdateTarget"]
@@ -46,6 +47,12 @@ class TrainingSetup:
         Its coupled L2 coefficient.
     generator : torch.Generator
         Stream of the loss's own initial values.
+    pairs : Interactions, optional
+        What is trained on.
+    negatives : int, optional
+        Items drawn for each positive.
+    sample : callable, optional
+        ``(users (B,), key) -> items (B, negatives)``, uniform and none of the user's ``pairs``.
     """
 
     num_users: int
@@ -53,6 +60,9 @@ class TrainingSetup:
     lr: float
     weight_decay: float
     generator: torch.Generator
+    pairs: Interactions | None = None
+    negatives: int | None = None
+    sample: Callable[[Tensor, int], Tensor] | None = None
 
 
 class StatefulLoss(Loss):

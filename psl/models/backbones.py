@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ __all__ = [
     "BackboneSpec",
     "LightGCN",
     "MatrixFactorization",
+    "SimGCL",
     "XSimGCL",
     "get_backbone",
 ]
@@ -191,7 +192,7 @@ class XSimGCL(LightGCN):
         """Return the InfoNCE of two tables at the ids of a batch, each id once."""
         return info_nce(lookup(ids, final), lookup(ids, first), self.tau, ids)
 
-    def _layers(self, key: int | Tensor | None) -> list[tuple[Tensor, Tensor]]:
+    def _layers(self, key: int | Sequence[int] | Tensor | None) -> list[tuple[Tensor, Tensor]]:
         """Return the tables after each propagation, with noise if there is a key for it."""
         keys = self.noise_keys(key) if isinstance(key, int) else key
         users: Tensor = self.user
@@ -227,6 +228,41 @@ class XSimGCL(LightGCN):
         return u, v, self.contrast_weight * contrast
 
 
+class SimGCL(XSimGCL):
+    """XSimGCL whose scores have no noise: two noisy passes beside are contrasted (Yu et al. 2022).
+
+    Parameters
+    ----------
+    train, dim, layers, eps
+        As :class:`XSimGCL`.
+    contrast_weight, tau : float
+        Weight and temperature of the contrast.
+    **options
+        As :class:`MatrixFactorization`.
+    """
+
+    def __init__(
+        self, *args: Any, contrast_weight: float = 0.5, tau: float = 0.2, **options: Any
+    ) -> None:
+        super().__init__(*args, contrast_weight=contrast_weight, tau=tau, **options)
+
+    def noise_keys(self, key: int) -> list[int]:
+        """Return the keys of one pass, then those of the other."""
+        passes = (super(SimGCL, self).noise_keys(stream_key(key, view)) for view in range(2))
+        return [own for keys in passes for own in keys]
+
+    def forward(
+        self, users: Tensor, positive: Tensor, key: int | Tensor
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Embed a training batch, and contrast two passes with noise."""
+        keys, count = self.noise_keys(key) if isinstance(key, int) else key, 2 * self.layers
+        one, other = (self._mean(self._layers(half)) for half in (keys[:count], keys[count:]))
+        contrast = one[0].new_zeros(())
+        for side, ids in enumerate((users, positive)):
+            contrast = contrast + self.contrast(ids, one[side], other[side])
+        return (*self.embed(users), self.contrast_weight * contrast)
+
+
 @dataclass(frozen=True)
 class BackboneSpec:
     """What a trainer must know about a named backbone.
@@ -252,6 +288,7 @@ BACKBONES: dict[str, BackboneSpec] = {
     "mf": BackboneSpec(_mf),
     "lightgcn": BackboneSpec(LightGCN, ("layers",)),
     "xsimgcl": BackboneSpec(XSimGCL, ("layers", "contrast_weight")),
+    "simgcl": BackboneSpec(SimGCL, ("layers", "contrast_weight")),
 }
 
 

@@ -159,6 +159,8 @@ def _rows_are_independent(
     whole = torch.compiler.is_compiling() or (
         users.is_cuda and torch.cuda.is_current_stream_capturing()
     )
+    while isinstance(loss, partial):
+        loss = loss.func
     declared: bool | None = getattr(loss, "coupled_rows", None)
     if whole or declared is not None:
         return not (whole or declared)

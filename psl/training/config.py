@@ -40,7 +40,7 @@ class RunConfig:
     loss : str
         Names as in the paper's tables.
     tau : float
-        Temperature on the f = cos/2 scale; ignored by ``bpr`` and ``llpauc``.
+        Temperature on the f = cos/2 scale, of the losses that have one.
     lr : float
         Adam's step size.
     weight_decay : float
@@ -86,10 +86,24 @@ class RunConfig:
         Temperature of the weight in ``SL@K``, on the scale f = cos/2.
     refresh : int, optional
         Epochs from one quantile of ``SL@K`` to the next.
+    k : int, optional
+        Length of the list that a loss at K is for.
+    sampled_quantile : bool
+        Quantiles of ``SL@K`` among positives and sampled items, as in its public code.
+    gamma : float, optional
+        SogCLR's weight of a batch in its moving averages.
+    margin : float, optional
+        Of CCL and DrRL, a cosine; of SimCE, a score.
+    negative_weight : float, optional
+        Weight of the negatives in CCL and DrRL.
+    order : float, optional
+        DrRL's order of the Rényi divergence.
+    calibration : float, optional
+        How far gBCE corrects for the sampling rate.
     layers : int, optional
         Of a graph backbone; the paper's value where it is not given.
     contrast_weight : float, optional
-        Weight of XSimGCL's contrastive loss; the paper's value where it is not given.
+        Weight of the contrastive loss of XSimGCL or SimGCL; its paper's value if not given.
     dataset_fingerprint : str, optional
         Of an archive of one's own, whose name does not say what is in it: the first 16 digits of
         the digest of its content.  :func:`psl.training.train` fills it in.
@@ -120,6 +134,13 @@ class RunConfig:
     form: str | None = _field(str, None, option=True)
     tau_weight: float | None = _field(float, None, above=0, option=True)
     refresh: int | None = _field(int, None, at_least=1, at_most=MOST, option=True)
+    k: int | None = _field(int, None, at_least=1, at_most=MOST, option=True)
+    sampled_quantile: bool = _field(bool, False, option=True)
+    gamma: float | None = _field(float, None, above=0, at_most=1, option=True)
+    margin: float | None = _field(float, None, option=True)
+    negative_weight: float | None = _field(float, None, above=0, option=True)
+    order: float | None = _field(float, None, above=1, option=True)
+    calibration: float | None = _field(float, None, at_least=0, at_most=1, option=True)
     layers: int | None = _field(int, None, at_least=1, at_most=1000, option=True)
     contrast_weight: float | None = _field(float, None, above=0, option=True)
     dataset_fingerprint: str | None = _field(str, None, option=True)
@@ -232,7 +253,7 @@ def _within(field: dataclasses.Field[Any], value: Any) -> int | float:
         raise TrainingError(f"{field.name} must be {what}, got {value!r}")
     above, least, most = (limits.get(name) for name in ("above", "at_least", "at_most"))
     for what, holds in (
-        ("positive", above is None or above < number < math.inf),
+        (f"above {above}" if above else "positive", above is None or above < number < math.inf),
         ("finite", -math.inf < number < math.inf),
         (f"at least {least}", least is None or number >= least),
         (f"at most {most}", most is None or number <= most),

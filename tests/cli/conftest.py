@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer.main
 
-from command import Done, Psl
+from command import Done, Psl, click_command
 from companion.cli import console, main
 
 
@@ -25,6 +26,7 @@ def psl(tmp_path: Path, monkeypatch, capsys) -> Psl:
         # The console may have read its width when it was imported.
         monkeypatch.setattr(console.out, "width", int(os.environ["COLUMNS"]))
         monkeypatch.setattr(sys, "argv", ["psl", *arguments])
+        monkeypatch.setattr(typer.main, "get_command", click_command)
         capsys.readouterr()
         with pytest.raises(SystemExit) as exit_:
             main()

@@ -13,6 +13,7 @@ import pytest
 from command import assert_refused
 from companion import claims
 from companion.cli.claims import OF_RUNS
+from ledger import assessed
 from psl import __version__
 
 
@@ -50,7 +51,14 @@ def test_the_installed_command_starts(command: list[str | Path]) -> None:
     assert done.returncode == 0 and "claims" in done.stdout
 
 
-def test_narrow_terminals_cut_no_name(psl) -> None:
+@pytest.fixture
+def once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compute the ledger of a folder without a record once."""
+    rows = assessed()
+    monkeypatch.setattr(claims, "assess", lambda _: rows)
+
+
+def test_narrow_terminals_cut_no_name(psl, once: None) -> None:
     """What a person copies from a table is whole at 80 columns."""
     listed = psl("data", "list", COLUMNS="80").stdout
     assert "amazon-electronic" in listed and "movielens-100k" in listed
@@ -63,7 +71,7 @@ def test_narrow_terminals_cut_no_name(psl) -> None:
     assert f"{sum(waiting)} values and orderings wait for a run" in short
 
 
-def test_version_and_a_folder_without_records(psl) -> None:
+def test_version_and_a_folder_without_records(psl, once: None) -> None:
     assert psl("--version").stdout.strip() == __version__
     done = psl("claims", "--results", "nosuch")
     assert done.returncode == 0 and "no run record in nosuch" in done.stderr

@@ -41,11 +41,31 @@ def test_the_metrics_of_a_file_are_those_of_its_record(shop: Psl, tmp_path: Path
     assert told["users"] == 30
     shown = shop(*words)
     assert shown.returncode == 0
-    for label in ("NDCG", "Recall", "Precision", "HitRate", "MAP", "MRR", "coverage", "popularity"):
+    for label in (
+        "NDCG",
+        "Recall",
+        "Precision",
+        "F1",
+        "HitRate",
+        "MAP",
+        "MRR",
+        "coverage",
+        "popularity",
+    ):
         assert label in shown.stdout
     assert f"{file['metrics']['map@20']:.4f}" in shown.stdout
     assert "without what users have in train of mine.zip" in shown.stdout
     assert "protocol released" not in shown.stdout, "trained with --protocol clean"
+
+
+def test_the_area_under_the_curve_is_of_the_whole_ranking(shop: Psl) -> None:
+    words = ("evaluate", "b/psl.safetensors", "--on", "a/mine.zip", "--auc", "--k", "5", "--k", "9")
+    (file,) = json.loads(shop(*words, "--json").stdout)["files"]
+    assert 0 < file["metrics"]["auc"] <= 1
+    shown = shop(*words).stdout
+    assert f"{file['metrics']['auc']:.4f}" in shown and "AUC@" not in shown
+    beside = shop(*words, "--floor", "popular").stdout
+    assert "AUC" in beside and "AUC@" not in beside
 
 
 def test_two_files_are_compared_user_by_user(shop: Psl) -> None:

@@ -20,6 +20,8 @@ from companion import datasets, records
 from companion.experiments import cells
 from run_records import record as made_up
 
+pytestmark = pytest.mark.first
+
 
 def test_dry_run_tells_everything_and_does_nothing(psl: Psl, tmp_path: Path) -> None:
     status, out, _ = psl("run", "all", "--dry-run")

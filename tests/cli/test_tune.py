@@ -8,11 +8,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from command import Psl, assert_refused
-from companion import records
+from companion import datasets, records
+from companion.serving import measure
 from companion.tuning import study
+from psl.evaluation import evaluate
+from psl.holdout import holdout
+from psl.streams import numpy_stream
 
 pytest.importorskip("optuna", reason="optuna is missing (extra `tune`)")
 
@@ -48,6 +54,53 @@ def test_each_loss_has_the_same_budget_and_the_winner_a_command(psl: Psl, tmp_pa
 
     more = json.loads(psl(*words[:-4], "--trials", "4", "--loss", "sl", "--json").stdout)
     assert len(more["trials"]) == 4 and more["trials"][:3] == told["trials"][3:]
+
+
+def test_floors_stand_beside_the_losses(psl: Psl, tmp_path: Path) -> None:
+    words = ("tune", "synthetic", *TINY, "--trials", "2", "--loss", "sl")
+    floors = ("--floor", "ease", "--floor", "popular")
+    done = psl(*words, *floors)
+    assert done.returncode == 0, done.stderr
+    assert "ease 1: ridge 10: NDCG@20" in done.stderr and "ease 3" not in done.stderr
+    assert "popular 1: nothing to choose: NDCG@20" in done.stderr
+    assert "2 of 3" in done.stdout and "1 of 1" in done.stdout
+    told = json.loads(psl(*words, *floors, "--json").stdout)
+    assert [(f["floor"], f["settings"]) for f in told["floors"]] == [
+        ("ease", {"ridge": 10.0}),
+        ("ease", {"ridge": 100.0}),
+        ("popular", {}),
+    ]
+    # By another program: EASE on what a trial is trained on, ranked by hand.
+    from companion.baselines.linear import ease
+
+    data = datasets.load()
+    fit, valid = holdout(data.train, 0.1, numpy_stream(0, "validation"))
+    scores = ease(fit, 100.0)(torch.arange(fit.num_users)).numpy()
+    found = [_ndcg(scores[u], fit.of(u), valid.of(u)) for u in range(fit.num_users)]
+    assert told["floors"][1]["score"] == pytest.approx(float(np.mean(found)), abs=1e-9)
+    best = max(t["score"] for t in told["trials"])
+    high = max(f["score"] for f in told["floors"])
+    says = "no loss is above the floor ease" if best <= high else "the best floor, ease"
+    assert says in done.stdout
+    assert_refused(psl(*words, "--floor", "eas"), "unknown floor", "'ease'")
+
+
+def _ndcg(scores: Any, has: Any, wanted: Any) -> float:
+    scores = scores.copy()
+    scores[has] = -np.inf
+    top = np.argsort(-scores, kind="stable")[:20]
+    gain = 1 / np.log2(np.arange(2, 22))
+    return float(gain[np.isin(top, wanted)].sum() / gain[: min(20, len(wanted))].sum())
+
+
+def test_a_floor_is_measured_as_a_trial_is() -> None:
+    """The same embeddings have the same NDCG@20 by both programs."""
+    data = datasets.load()
+    fit, valid = holdout(data.train, 0.1, numpy_stream(0, "validation"))
+    rng = torch.Generator().manual_seed(0)
+    users, items = (torch.randn(n, 8, generator=rng) for n in (fit.num_users, fit.num_items))
+    theirs = evaluate(lambda u: (users[u], items), valid, fit, cutoffs=(20,))["ndcg@20"]
+    assert measure(users, items, valid, fit).means()["ndcg@20"] == pytest.approx(theirs)
 
 
 def test_ctrl_c_stops_it_and_the_same_command_goes_on(

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
+
+from typer import Typer
+from typer.main import get_command as make
 
 TINY = ("--epochs", "2", "--negatives", "20", "--dim", "8")
 NO_KERNELS = {"PSL_KERNELS": "off"}  # nothing to compile
@@ -17,6 +21,12 @@ class Done(NamedTuple):
 
 
 Psl = Callable[..., Done]
+
+
+@cache
+def click_command(app: Typer) -> Any:
+    """Return what typer makes of its app at every call: the same each time, and slow to make."""
+    return make(app)
 
 
 def heed_hangups() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from psl.interactions import Interactions
 from psl.kernels.dispatch import cpu_kernels
 from psl.losses import Batch, StatefulLoss, TrainingSetup, get_loss
 
@@ -33,7 +35,8 @@ def loss_by_name(name: str, batch: Batch | None = None):
     loss.reduction = "none"
     ids = (batch,) if getattr(loss, "needs_ids", False) else ()
     if isinstance(loss, StatefulLoss):
-        loss.setup(TrainingSetup(12, 800, 0.1, 0.0, torch.Generator().manual_seed(1)))
+        pairs = Interactions.from_pairs(np.arange(12), np.arange(12), 12, 800)
+        loss.setup(TrainingSetup(12, 800, 0.1, 0.0, torch.Generator().manual_seed(1), pairs))
     elif not ids:
         return loss
     return lambda p, n: loss.to(p.dtype)(p, n, *ids)

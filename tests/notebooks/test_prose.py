@@ -21,6 +21,7 @@ from companion.records import METRICS
 from companion.statistics import PairedDifference
 from companion.tables import gain, gains, overview
 from companion.temperatures import best_temperature, match, over_temperatures
+from ledger import assessed
 
 RESULTS = Path(__file__).parents[2] / "results"
 PAPER = ("amazon-electronic", "amazon-movie", "gowalla", "amazon-cd", "amazon-book", "yelp2018")
@@ -34,7 +35,7 @@ def recorded() -> list[dict[str, Any]]:
 
 
 def test_the_verdict_in_short() -> None:
-    rows = claims.assess(claims.Subject.real(RESULTS))
+    rows = assessed(RESULTS)
     apart = {r["id"] for r in rows if r["status"] == "differs" and r["check"] != "printed-value"}
     assert {i for i in apart if not i.startswith("s-")} == {
         "figure-1-tau",
@@ -254,7 +255,7 @@ def test_how_much_of_the_gain_a_temperature_takes(
 
 
 def test_the_answer_on_the_first_page() -> None:
-    rows = {r["id"]: r for r in claims.assess(claims.Subject.real(RESULTS))}
+    rows = {r["id"]: r for r in assessed(RESULTS)}
     asked = rows["fresh-health-noise-0.5-psl-relu-ndcg"]
     assert asked["blind"] and asked["status"] == "reproduced"
     clean = [
@@ -386,7 +387,7 @@ def test_psl_weighs_marked_pairs_less_and_held_out_pairs_more() -> None:
 
 
 def test_the_nearest_bound_does_not_train_the_best_model() -> None:
-    rows = {r["id"]: r for r in claims.assess(claims.Subject.real(RESULTS))}
+    rows = {r["id"]: r for r in assessed(RESULTS)}
     tight = rows["tighter-is-better-health"]
     assert tight["status"] == "cannot tell" and tight["blind"]
     assert 0.065 < tight["p_value"] < 0.075 and "correlation +0." in tight["evidence"]

@@ -8,6 +8,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+pytestmark = pytest.mark.first
+
 FOLDER = Path(__file__).parents[2] / "notebooks"
 CHAPTER = FOLDER / "04-training.ipynb"
 TINY = {"dataset": "synthetic", "epochs": 2}

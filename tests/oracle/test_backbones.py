@@ -15,7 +15,14 @@ from companion.released import ReleasedXSimGCL
 from process_defaults import other_defaults
 from psl.errors import UnknownNameError
 from psl.interactions import Interactions
-from psl.models.backbones import BACKBONES, LightGCN, MatrixFactorization, XSimGCL, get_backbone
+from psl.models.backbones import (
+    BACKBONES,
+    LightGCN,
+    MatrixFactorization,
+    SimGCL,
+    XSimGCL,
+    get_backbone,
+)
 from psl.models.contrast import _masked, info_nce, orthant_noise
 from psl.models.graph import Graph
 from psl.streams import stream_key, uniforms
@@ -26,6 +33,7 @@ LAYERS = {
     "mf": slice(0, 1),
     "lightgcn": slice(0, 3),
     "xsimgcl": slice(1, 4),
+    "simgcl": slice(1, 4),
 }
 
 
@@ -304,6 +312,39 @@ def test_xsimgcl_is_the_dense_formula(released: bool) -> None:
     assert own is not None and float(own.detach()) == pytest.approx(contrast, rel=1e-5)
     (u.sum() + v.sum() + own).backward()
     assert torch.isfinite(model.user.grad).all() and torch.isfinite(model.item.grad).all()
+
+
+def noisy_mean(model: SimGCL, key: int) -> Tensor:
+    """Return the mean over three propagations with noise, by dense algebra, in float64."""
+    x, layers = torch.cat([model.user, model.item]).detach().double(), []
+    for layer in range(3):
+        x = adjacency() @ x
+        sides = (("users", USERS), ("items", ITEMS))
+        noise = torch.cat([uniforms(stream_key(key, layer, s), (n, DIM)) for s, n in sides])
+        x = x + torch.sign(x) * noise / noise.norm(dim=1, keepdim=True) * 0.1
+        layers.append(x)
+    return sum(layers) / 3
+
+
+def test_simgcl_is_the_dense_formula() -> None:
+    """Scores of the passes without noise; each id once in the contrast of two noisy ones."""
+    model = SimGCL(data(), DIM, **options())
+    users, positive = torch.tensor([0, 4, 4, 9, 12]), torch.tensor([1, 1, 30, 7, 7])
+    u, v, own = model(users, positive, 9)
+    x, a = torch.cat([model.user, model.item]).detach().double(), adjacency()
+    clean = (a @ x + a @ a @ x + a @ a @ a @ x) / 3
+    assert torch.allclose(u.double(), clean[users], atol=1e-6)
+    assert torch.allclose(v.double(), clean[USERS:], atol=1e-6)
+    one, other = (noisy_mean(model, stream_key(9, view)) for view in range(2))
+    contrast = 0.0
+    for ids in ({*users.tolist()}, {*(positive + USERS).tolist()}):
+        for i in ids:
+            cos = {j: float(torch.cosine_similarity(one[i], other[j], dim=0)) for j in ids}
+            total = sum(math.exp(c / 0.2) for c in cos.values())
+            contrast -= math.log(math.exp(cos[i] / 0.2) / total) / len(ids)
+    assert float(own.detach()) == pytest.approx(0.5 * contrast, rel=1e-5)
+    keys = torch.tensor(model.noise_keys(9))
+    assert torch.equal(model(users, positive, keys)[2], own), "keys in a tensor, as a CUDA graph"
 
 
 def test_xsimgcl_without_noise_leaves_the_free_layer_out() -> None:

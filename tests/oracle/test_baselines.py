@@ -18,6 +18,7 @@ from companion.released import (
     ReleasedBSLLoss,
     ReleasedLLPAUCLoss,
 )
+from loss_cases import assert_same, scores
 from psl.losses import (
     AdvInfoNCELoss,
     Batch,
@@ -32,38 +33,6 @@ from psl.losses import (
 )
 
 TAUS = [0.05, 0.1, 0.4]
-
-
-def scores(seed: int = 0, b: int = 4, n: int = 5) -> tuple[Tensor, Tensor]:
-    g = torch.Generator().manual_seed(seed)
-    return (
-        torch.rand(b, generator=g, dtype=torch.float64) - 0.5,
-        torch.rand(b, n, generator=g, dtype=torch.float64) - 0.5,
-    )
-
-
-def slopes(value, positive: list[float], negative: list[list[float]]) -> list[float]:
-    """Central differences of ``value(positive, negative)`` in every score."""
-    out, step = [], 1e-6
-    for row in [positive, *negative]:
-        for k in range(len(row)):
-            middle, ends = row[k], []
-            for side in (step, -step):
-                row[k] = middle + side
-                ends.append(value(positive, negative))
-            row[k] = middle
-            out.append((ends[0] - ends[1]) / (2 * step))
-    return out
-
-
-def assert_same(got: Tensor, p: Tensor, n: Tensor, loop) -> None:
-    """Compare value and gradient with those of the loop."""
-    got.backward()
-    lists = p.detach().tolist(), n.detach().tolist()
-    assert float(got.detach()) == pytest.approx(loop(*lists), rel=1e-12, abs=1e-12)
-    assert p.grad is not None and n.grad is not None
-    grad = torch.cat([p.grad, n.grad.flatten()]).tolist()
-    assert grad == pytest.approx(slopes(loop, *lists), rel=3e-6, abs=1e-7)
 
 
 # BSL ------------------------------------------------------------------------------------------

@@ -15,6 +15,8 @@ EXTENSIONS = Path(__file__).parents[2] / "book" / "_ext"
 sys.path.insert(0, str(EXTENSIONS))
 import build_checks  # noqa: E402
 
+pytestmark = pytest.mark.first
+
 CONF = f"""
 import sys
 sys.path.insert(0, {str(EXTENSIONS)!r})

@@ -47,7 +47,8 @@ def wanted() -> list[Requirement]:
     """What pyproject.toml asks for in the installed extras, without references to itself."""
     project = PYPROJECT["project"]
     lines = list(project["dependencies"])
-    for extra in ("fast", "train", "companion", "cuda", "ray", "tune", "baselines", "book", "test"):
+    extras = ["fast", "train", "companion", "cuda", "ray", "tensorboard", "tune", "baselines"]
+    for extra in (*extras, "book", "test"):
         lines += project["optional-dependencies"][extra]
     return [r for r in map(Requirement, lines) if canonicalize_name(r.name) != "psl"]
 

@@ -13,9 +13,9 @@ import pytest
 from companion import experiments, records, reference
 from companion.experiments import cells, count_values, questions
 from companion.released import PaperConfig
+from loss_cases import MODELS, PRINTED
 from psl.errors import PSLError, RecordError, UnknownNameError
-from psl.losses import LOSSES, AdvInfoNCELoss, LLPAUCLoss, SLatKLoss
-from psl.models.backbones import BACKBONES
+from psl.losses import AdvInfoNCELoss, LLPAUCLoss, SLatKLoss
 
 KEY = ["dataset", "setting", "backbone", "loss", "form", "noise_ratio"]
 TABLES = {
@@ -90,7 +90,7 @@ def test_a_run_of_several_tables_has_one_home() -> None:
 def test_the_laptop_tier() -> None:
     found = runs("health")
     plain = [c for c in found if c.setting == "iid"]
-    assert {(c.backbone, c.loss) for c in plain} == {(b, x) for b in BACKBONES for x in LOSSES}
+    assert {(c.backbone, c.loss) for c in plain} == {(b, x) for b in MODELS for x in PRINTED}
     noisy = [c for c in found if c.setting == "noise"]
     figures = rows("noise", "softplus").query("setting == 'noise'")
     assert {(c.loss, c.noise_ratio) for c in noisy} == set(

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from companion.locks import check_writable, clear_temporaries
+from companion.locks import clear_temporaries
+from companion.writable import check_writable
 from psl.errors import PSLError
 from psl.files import replace_file
 

@@ -20,14 +20,16 @@ ROW = {"name": "<b>", "state": "failed", "text": "a & b", "printed": {}, "metric
 
 
 def test_values_are_escaped_and_a_missing_one_is_an_error() -> None:
-    values = {"title": "</title>", "rows": [ROW | {"minutes": 1.25}], "metrics": ["x"]}
+    values = {"title": "</title>", "rows": [ROW | {"minutes": 1.25}], "metrics": ["x"]} | {
+        "models": []
+    }
     page = render("sweep.html", **values)
     assert page == render("sweep.html", **values)
     assert "<title>&lt;/title&gt;</title>" in page and "<td>&lt;b&gt;</td>" in page
     assert '<td class="number">0.2500</td><td class="number"></td>' in page
     assert "<li>&lt;b&gt;: failed. a &amp; b</li></ul>" in page
     with pytest.raises(UndefinedError, match="metrics"):
-        render("sweep.html", title="", rows=[])
+        render("sweep.html", title="", rows=[], models=[])
     data = {"curves": {}, "reference": "</script>", "taus": [1.0]}
     assert page.count("</style>") == 1
     assert render("weights.html", data=data, losses={}, loss="", step=0).count("</script>") == 2

@@ -10,6 +10,7 @@ import pytest
 from companion import claims
 from companion.figures import paper_tables
 from companion.tables import overview
+from ledger import assessed
 
 RESULTS = Path(__file__).parents[2] / "results"
 CELL = re.compile(
@@ -25,8 +26,8 @@ def subject() -> claims.Subject:
 
 
 @pytest.fixture(scope="module")
-def rows(subject: claims.Subject) -> list[dict]:
-    return claims.assess(subject)
+def rows() -> list[dict]:
+    return assessed(RESULTS)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +54,7 @@ def test_a_cell_says_what_its_row_of_the_ledger_says(
 
 
 def test_a_dataset_without_runs_is_folded(subject, rows) -> None:
-    without = claims.assess(claims.Subject.real(None))
+    without = assessed()
     assert "<details open>" not in paper_tables(overview("table2", []), without, "").html
     shown = paper_tables(overview("table2", subject.records), rows, "").html
     assert re.search(r"<details open><summary>amazon-electronic: [1-9]\d* of 16 values run", shown)

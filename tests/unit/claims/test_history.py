@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from companion import claims
+from ledger import assessed
 from psl.errors import RecordError
 
 RESULTS = Path(__file__).parents[3] / "results"
@@ -55,6 +56,6 @@ def test_without_a_history_it_says_so(tmp_path: Path) -> None:
 
 def test_the_statuses_beside_the_records_are_today_s() -> None:
     """If this fails, new records or checks changed a row: `psl claims --save`, and look at why."""
-    rows = claims.assess(claims.Subject.real(RESULTS))
+    rows = assessed(RESULTS)
     stored = claims.read_statuses((RESULTS / "statuses.csv").read_text(encoding="utf-8"))
     assert stored == {row["id"]: row["status"] for row in rows}

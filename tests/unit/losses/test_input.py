@@ -17,38 +17,67 @@ from psl.losses import (
     AdvInfoNCELoss,
     BPRLoss,
     BSLLoss,
+    CCLLoss,
+    DrRLLoss,
+    GBCELoss,
+    GuidedRecLoss,
+    LambdaLoss,
     LLPAUCLoss,
     PairwiseSoftmaxLoss,
+    SimCELoss,
     SLatKLoss,
     SoftmaxLoss,
+    SogCLRLoss,
+    SogSLatKLoss,
+    TalosLoss,
     adv_infonce_loss,
     bpr_loss,
     bsl_loss,
+    ccl_loss,
+    drrl_loss,
+    gbce_loss,
     get_loss,
     pairwise_softmax_loss,
+    simce_loss,
     slatk_loss,
     softmax_loss,
+    talos_loss,
 )
 
 FUNCTIONS = (
     adv_infonce_loss,
     bpr_loss,
     bsl_loss,
+    ccl_loss,
+    drrl_loss,
+    gbce_loss,
     pairwise_softmax_loss,
     robust_bpr_loss,
+    simce_loss,
     slatk_loss,
     softmax_loss,
+    talos_loss,
 )
 MODULES = (
     AdvInfoNCELoss,
     BPRLoss,
     BSLLoss,
+    CCLLoss,
+    DrRLLoss,
+    GBCELoss,
+    GuidedRecLoss,
+    LambdaLoss,
     LLPAUCLoss,
     PairwiseSoftmaxLoss,
     RobustBPRLoss,
+    SimCELoss,
     SLatKLoss,
     SoftmaxLoss,
+    SogCLRLoss,
+    SogSLatKLoss,
+    TalosLoss,
 )
+CALLED = (*FUNCTIONS, LLPAUCLoss(), LambdaLoss(), SogCLRLoss(), SogSLatKLoss(), GuidedRecLoss())
 
 
 @pytest.mark.parametrize(
@@ -56,7 +85,7 @@ MODULES = (
     [(P[:, None], N), (P, N[0]), (P, N[:2]), (P, N[:, :0]), (P[0], N)],
 )
 def test_shapes(positive: torch.Tensor, negative: torch.Tensor) -> None:
-    for loss in (*FUNCTIONS, LLPAUCLoss()):
+    for loss in CALLED:
         with pytest.raises(ValueError, match=r"\(B, N\)|N = 0"):
             loss(positive, negative)
 
@@ -66,7 +95,7 @@ def test_shapes(positive: torch.Tensor, negative: torch.Tensor) -> None:
 def test_scores_are_floating_point(dtype: torch.dtype, place: int) -> None:
     scores = [P, N]
     scores[place] = scores[place].to(dtype)
-    for loss in (*FUNCTIONS, LLPAUCLoss()):
+    for loss in CALLED:
         with pytest.raises(ValueError, match="scores must be floating point, got torch"):
             loss(*scores)
 
@@ -109,6 +138,21 @@ def test_settings(arguments: dict[str, Any], words: str) -> None:
         (AdvInfoNCELoss, {"dim": 0}, "dim must be at least 1"),
         (LLPAUCLoss, {"scalar_lr": 0.0}, "scalar_lr must be positive"),
         (LLPAUCLoss, {"alpha": 2.0}, "alpha must lie"),
+        (SogCLRLoss, {"gamma": 0.0}, r"gamma must lie in \(0, 1\]"),
+        (SogSLatKLoss, {"gamma": 1.5}, r"gamma must lie in \(0, 1\]"),
+        (SogCLRLoss, {"tau": -1.0}, "tau must be positive"),
+        (TalosLoss, {"tau": 0.0}, "tau must be positive"),
+        (TalosLoss, {"k": 0}, "k must be at least 1"),
+        (TalosLoss, {"quantile_lr": 0.0}, "quantile_lr must be positive"),
+        (CCLLoss, {"negative_weight": 0.0}, "negative_weight must be positive"),
+        (DrRLLoss, {"negative_weight": -1.0}, "negative_weight must be positive"),
+        (DrRLLoss, {"order": 1.0}, "order must be above 1"),
+        (DrRLLoss, {"order": float("nan")}, "order must be above 1"),
+        (DrRLLoss, {"margin_lr": 0.0}, "margin_lr must be positive"),
+        (GBCELoss, {"calibration": -0.1}, r"calibration must lie in \[0, 1\]"),
+        (LambdaLoss, {"rule": "rank"}, "rule must be one of"),
+        (LambdaLoss, {"k": 0}, "k must be at least 1"),
+        (GuidedRecLoss, {"surrogate_lr": -1.0}, "surrogate_lr must be positive"),
         (RobustBPRLoss, {"eta": float("inf")}, "eta must be positive and finite"),
         *((cls, {"reduction": "avg"}, "reduction must be") for cls in MODULES),
     ],

@@ -4,31 +4,40 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from companion.released import ReleasedAdvInfoNCELoss
 from loss_cases import N, P
+from psl.interactions import Interactions
 from psl.losses import (
     AdvInfoNCELoss,
     Batch,
     BSLLoss,
+    DrRLLoss,
     LLPAUCLoss,
     SLatKLoss,
+    SogCLRLoss,
+    SogSLatKLoss,
+    TalosLoss,
     TrainingSetup,
     bsl_loss,
     slatk_loss,
 )
 
 
-@pytest.mark.parametrize("cls", [SLatKLoss, AdvInfoNCELoss])
+@pytest.mark.parametrize(
+    "cls", [SLatKLoss, AdvInfoNCELoss, SogCLRLoss, SogSLatKLoss, TalosLoss, lambda _: DrRLLoss()]
+)
 def test_a_loss_with_state_says_what_must_come_first(cls: Any) -> None:
     loss, ids = cls(0.1), torch.zeros(3, dtype=torch.int64)
     batch = Batch(ids, ids, torch.zeros(3, 4, dtype=torch.int64))
     with pytest.raises(RuntimeError, match=r"call setup\(\.\.\.\) first"):
         loss(P, N, batch)
     loss(P, N)  # without ids it needs no state
-    loss.setup(TrainingSetup(3, 5, 0.1, 0.0, torch.Generator().manual_seed(0)))
+    pairs = Interactions.from_pairs(np.arange(3), np.arange(3), 3, 5)
+    loss.setup(TrainingSetup(3, 5, 0.1, 0.0, torch.Generator().manual_seed(0), pairs))
     assert torch.isfinite(loss(P, N, batch))
 
 

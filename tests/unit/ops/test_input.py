@@ -52,7 +52,7 @@ def test_scores_that_are_not_numbers_show(name: str, value: float) -> None:
         inputs[table][row, 2] = value
         loss = loss_by_name(name, Batch(torch.arange(11), inputs[2], inputs[3]))
         # A sigmoid of infinity is a number, and so is what a margin cuts: some survive one.
-        softmax = name in ("sl", "sl@20", "bsl", "advinfonce") or name.startswith("psl-")
+        softmax = name in ("sl", "sl@20", "sl@k", "bsl", "advinfonce") or name.startswith("psl-")
         assert (value == float("inf") and not softmax) or not torch.isfinite(
             sampled_loss(*inputs, loss)
         )

@@ -9,6 +9,7 @@ import pytest
 from companion import claims, dynamics, publish, records
 from companion.claims import read_statuses
 from companion.experiments import cell, cell_command
+from ledger import assessed
 from psl.errors import RecordError
 
 ROOT = Path(__file__).parents[3]
@@ -57,7 +58,7 @@ def test_a_value_takes_one_run_an_ordering_all_and_theory_the_receipts_time() ->
 def test_every_decided_claim_has_a_command() -> None:
     """With the runs that really decide: of the records, or measured while they trained."""
     results = ROOT / "results"
-    rows = claims.assess(claims.Subject.real(results))
+    rows = assessed(results)
     decided = [r for r in rows if r["status"] != "not yet run"]
     found = publish.costs(decided, records.read(results), RECEIPT, dynamics.read(results))
     assert len(found) == len(decided) > 50

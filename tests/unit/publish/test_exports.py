@@ -10,7 +10,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from companion import claims, publish
+from companion import claims, dynamics, publish
 
 ROOT = Path(__file__).parents[3]
 RESULTS = ROOT / "results"
@@ -70,6 +70,17 @@ def test_every_record_validates_and_has_its_place(folder: Path) -> None:
     assert [run["run_id"] for run in runs if not valid.is_valid(run)] == []
     assert not valid.is_valid(runs[0] | {"more": 1})
     assert not valid.is_valid({k: v for k, v in runs[0].items() if k != "config"})
+
+
+def test_every_measured_run_validates_and_has_its_line(folder: Path) -> None:
+    lines = (folder / "dynamics.jsonl").read_text("utf-8").splitlines()
+    runs = [json.loads(line) for line in lines]
+    assert [run["run_id"] for run in runs] == [t.run_id for t in dynamics.read(RESULTS)] and runs
+    valid = jsonschema.Draft202012Validator(SCHEMAS["dynamics"])
+    assert [run["run_id"] for run in runs if not valid.is_valid(run)] == []
+    assert not valid.is_valid(runs[0] | {"more": 1})
+    for key in runs[0]:
+        assert not valid.is_valid({k: v for k, v in runs[0].items() if k != key}), key
 
 
 def test_the_published_ledger_is_valid_and_what_the_command_prints() -> None:

@@ -135,8 +135,11 @@ def test_the_crate_is_flat_and_whole() -> None:
             assert set(references(value)) <= set(known), (entity["@id"], key)
     files = [key for key, entity in graph.items() if entity["@type"] == "File"]
     assert all((ROOT / name).is_file() for name in files)
-    assert {part["@id"] for part in graph["./"]["hasPart"]} == set(files)
+    folders = [key for key, entity in graph.items() if entity["@type"] == "Dataset"]
+    assert sorted(folders) == ["./", "results/dynamics/"] and (ROOT / folders[1]).is_dir()
+    assert {part["@id"] for part in graph["./"]["hasPart"]} == {*files, *folders} - {"./"}
     actions = [entity for entity in graph.values() if entity["@type"] == "CreateAction"]
     made = sorted(action["result"]["@id"] for action in actions)
-    assert made == [item["file"] for item in CODECHECK["manifest"]]
+    recorded = [item["file"] for item in CODECHECK["manifest"]]
+    assert made == sorted([*recorded, "results/dynamics/"])
     assert all(action["instrument"] == {"@id": "#psl"} for action in actions)

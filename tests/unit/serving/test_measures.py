@@ -81,7 +81,7 @@ def orders(scores: list[float]) -> list[list[int]]:
 @pytest.mark.parametrize("values", ["aaaaaa", "abbbbc", "aabbcc", "abcdee", "abcdef"])
 @pytest.mark.parametrize("hits", [(0,), (1, 2), (0, 3, 4), (1, 2, 3, 4, 5)])
 def test_ties_are_the_mean_over_their_orders(values: str, hits: tuple[int, ...]) -> None:
-    """By enumeration, for precision, hit rate and average precision, at every cut-off."""
+    """By enumeration, for precision, F1, hit rate and average precision, at every cut-off."""
     scores = [-float(ord(c)) for c in values]
     users, items = torch.ones(1, 1), torch.tensor(scores)[:, None]
     target = Interactions.from_pairs(np.zeros(len(hits), int), np.array(hits), 1, 6)
@@ -94,10 +94,36 @@ def test_ties_are_the_mean_over_their_orders(values: str, hits: tuple[int, ...])
             [sum(h[r] * sum(h[: r + 1]) / (r + 1) for r in range(len(h))) for h in every]
         ) / min(k, len(hits))
         assert found[f"precision@{k}"] == pytest.approx(precision)
+        recall = [sum(h) / len(hits) for h in every]
+        both = zip((sum(h) / k for h in every), recall, strict=True)
+        f1 = np.mean([2 * p * r / (p + r) if p + r else 0.0 for p, r in both])
+        assert found[f"f1@{k}"] == pytest.approx(f1)
         assert found[f"hit_rate@{k}"] == pytest.approx(hit_rate)
         assert found[f"map@{k}"] == pytest.approx(average)
         alone = measure(users, items, target, None, (k,)).by_user  # the list may end within a tie
         assert all(alone[name] == pytest.approx(found[name]) for name in alone)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("masked", [False, True])
+def test_auc_is_how_often_a_relevant_item_scores_above_another(tied: bool, masked: bool) -> None:
+    users, items, target, seen = problem(tied=tied)
+    left_out = seen if masked else None
+    found = measure(users, items, target, left_out, (5,), auc=True)
+    assert "auc" not in measure(users, items, target, left_out, (5,)).by_user
+    for user in range(USERS):
+        scores = (users[user] @ items.T).tolist()
+        left = set(range(ITEMS)) - ({*seen.of(user).tolist()} if masked else set())
+        own = left & {*target.of(user).tolist()}
+        pairs = [(scores[i], scores[j]) for i in own for j in left - own]
+        wins = sum((a > b) + (a == b) / 2 for a, b in pairs)
+        expected = wins / len(pairs) if pairs else 0.0
+        assert found.by_user["auc"][user] == pytest.approx(expected, abs=1e-9)
+        if not masked and not tied and pairs:
+            wanted = target.mask(torch.tensor([user]))[0]
+            other = oracle.retrieval_auroc(torch.tensor(scores), wanted)
+            assert expected == pytest.approx(float(other), abs=1e-6)
+    assert found.means()["auc"] == pytest.approx(found.by_user["auc"].mean())
 
 
 def test_coverage_and_popularity_are_of_the_lists() -> None:

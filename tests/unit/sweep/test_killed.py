@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.first
+
 # Forked from a process that has imported everything and computed nothing: a start takes no time.
 SCRIPT = """
 import io, os, random, signal, sys, time

@@ -19,6 +19,8 @@ from companion.sweep.jobs import run_job
 from psl.errors import PSLError
 from sweeps import HOPELESS, alone, board, job
 
+pytestmark = pytest.mark.first
+
 
 @pytest.fixture
 def cluster(tmp_path: Path, monkeypatch) -> Iterator[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -61,6 +62,26 @@ def test_runs_with_players_and_graphs_resume_too(
     checkpoint = tmp_path / "run.safetensors"
     with pytest.raises(Stop):
         run(config, checkpoint=checkpoint, progress=stop_in(6))  # the adversary has moved
+    assert same(run(config, checkpoint=checkpoint), run(config))
+
+
+KEPT = ("sogclr", "sogsl@k", "talos", "drrl", "guidedrec")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [*({"loss": name} for name in KEPT), {"loss": "sl@k", "sampled_quantile": True}],
+    ids=lambda changes: changes["loss"],
+)
+def test_what_a_loss_of_the_field_keeps_survives_a_stop(
+    changes: dict[str, Any], tmp_path: Path
+) -> None:
+    if "@k" in changes["loss"]:
+        changes = {**changes, "refresh": 2, "k": 5}
+    config = dataclasses.replace(SMALL, epochs=5, **changes)
+    checkpoint = tmp_path / "run.safetensors"
+    with pytest.raises(Stop):
+        run(config, checkpoint=checkpoint, progress=stop_in(4))
     assert same(run(config, checkpoint=checkpoint), run(config))
 
 

@@ -75,6 +75,11 @@ def test_configurations_that_make_no_sense(changes: dict[str, Any], words: str) 
         ({"mark_per_user": True}, "mark_per_user is for the setting noise"),
         ({"loss": "bsl", "tau2": 0.0}, "tau2 must be positive"),
         ({"loss": "llpauc", "alpha": 1.5}, "alpha must be at most 1"),
+        ({"k": 5, "loss": "sl@20"}, "sl@20 on mf has no option k"),
+        ({"loss": "sl@k", "k": 0}, "k must be at least 1"),
+        ({"loss": "drrl", "order": 1.0}, "order must be above 1"),
+        ({"loss": "ccl", "margin": float("nan")}, "margin must be finite"),
+        ({"loss": "gbce", "calibration": 1.1}, "calibration must be at most 1"),
     ],
 )
 def test_options_that_make_no_sense(changes: dict[str, Any], words: str) -> None:
@@ -103,6 +108,13 @@ OTHER: dict[str, dict[str, Any]] = {
     "form": {"form": "inside"},
     "tau_weight": {"loss": "sl@20", "tau_weight": 0.5},
     "refresh": {"loss": "sl@20", "refresh": 2},
+    "k": {"loss": "sl@k", "k": 5},
+    "sampled_quantile": {"loss": "sl@k", "sampled_quantile": True},
+    "gamma": {"loss": "sogclr", "gamma": 0.5},
+    "margin": {"loss": "ccl", "margin": 0.9},
+    "negative_weight": {"loss": "ccl", "negative_weight": 10.0},
+    "order": {"loss": "drrl", "order": 2.0},
+    "calibration": {"loss": "gbce", "calibration": 0.0},
     "layers": {"backbone": "lightgcn", "layers": 1},
     "contrast_weight": {"backbone": "xsimgcl", "contrast_weight": 0.1},
     "as_released": {"loss": "bsl", "as_released": True},
@@ -147,7 +159,14 @@ OTHERWISE: dict[str, Any] = {
     "beta": 0.3,
     "form": "inside",
     "tau_weight": 0.3,
-    "refresh": 1,
+    "refresh": 2,
+    "k": 60,
+    "sampled_quantile": True,
+    "gamma": 0.2,
+    "margin": -0.3,
+    "negative_weight": 3.0,
+    "order": 1.3,
+    "calibration": 0.0,
     "layers": 1,
     "contrast_weight": 0.9,
     "as_released": True,
@@ -159,6 +178,8 @@ OTHERWISE: dict[str, Any] = {
 )
 def test_a_field_changes_the_run_unless_it_is_ignored(place: dict[str, str]) -> None:
     config = dataclasses.replace(SMALL, epochs=2, batch_size=4096, **place)
+    if "refresh" not in config.ignored():  # or no quantile would be taken
+        config = dataclasses.replace(config, refresh=1)
     before = run(config).record["validation_curve"]
     for name, value in OTHERWISE.items():
         try:
@@ -180,6 +201,13 @@ EDGES: dict[str, tuple[Any, ...]] = {
     "form": (None, "inside"),
     "tau_weight": (None, 5e-324, 1e300),
     "refresh": (None, 1, 10**9),
+    "k": (None, 1, 10**9),
+    "sampled_quantile": (False, True),
+    "gamma": (None, 5e-324, 1),
+    "margin": (None, -1e300, 0, 1e300),
+    "negative_weight": (None, 5e-324, 1e300),
+    "order": (None, 1.0000001, 1e300),
+    "calibration": (None, 0, 1),
     "layers": (None, 1, 1000),
     "contrast_weight": (None, 5e-324, 1e300),
     "as_released": (False, True),
@@ -197,7 +225,9 @@ def test_a_configuration_comes_back_from_its_record() -> None:
         assert len({c.run_id for c in made}) == len(set(made)), name
 
 
-@pytest.mark.parametrize("name", ["drop_marked", "mark_per_user", "as_released"])
+@pytest.mark.parametrize(
+    "name", ["drop_marked", "mark_per_user", "sampled_quantile", "as_released"]
+)
 @pytest.mark.parametrize("value", [1, 0, "no", None, np.True_])
 def test_a_switch_is_true_or_false(name: str, value: Any) -> None:
     with pytest.raises(TrainingError, match=f"{name} must be True or False, got "):

@@ -1,0 +1,76 @@
+"""Generalised binary cross-entropy: the positive's weight corrected for the sampling rate."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from psl.activations import log1p_exp
+from psl.losses.base import Reduction, check_scores, reduce
+from psl.losses.stateful import StatefulLoss, TrainingSetup
+
+__all__ = ["GBCELoss", "gbce_loss"]
+
+
+def gbce_loss(
+    positive: Tensor,
+    negative: Tensor,
+    num_items: int | None = None,
+    calibration: float = 0.75,
+    *,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    r"""Generalised binary cross-entropy of gSASRec (Petrov and Macdonald 2023).
+
+    .. math:: -\frac{1}{N + 1} \Big(\beta \log \mathrm{sigmoid}(f_i)
+              + \sum_j \log(1 - \mathrm{sigmoid}(f_j))\Big), \quad
+              \beta = 1 - t\,(1 - \alpha)
+
+    ``alpha = N / (I - 1)`` is the part of the other items that is sampled, at most 1: the fewer
+    they are, the more often a positive is seen, and the less it weighs.  Scores are inner products.
+    ``reduction`` and result as :func:`psl.pairwise_softmax_loss`.
+
+    Parameters
+    ----------
+    num_items : int, optional
+        Size ``I`` of the catalogue; without it all of it counts as sampled, ``alpha = 1``.
+    calibration : float
+        ``t``, in [0, 1]: 0 is binary cross-entropy, 1 estimates that over the whole catalogue.
+
+    Raises
+    ------
+    ValueError
+        As :func:`psl.pairwise_softmax_loss`, and if ``calibration`` is outside [0, 1].
+    """
+    positive, negative = check_scores(positive, negative)
+    _check(calibration)
+    count = negative.shape[1]
+    rate = 1.0 if num_items is None else min(1.0, count / max(num_items - 1, 1))
+    beta = 1 - calibration * (1 - rate)
+    value = beta * log1p_exp(-positive) + log1p_exp(negative).sum(dim=-1)
+    return reduce(value / (count + 1), reduction)
+
+
+def _check(calibration: float) -> None:
+    if not 0 <= calibration <= 1:
+        raise ValueError(f"calibration must lie in [0, 1], got {calibration}")
+
+
+class GBCELoss(StatefulLoss):
+    """Module form of :func:`psl.losses.gbce_loss`; ``setup`` tells it the catalogue's size."""
+
+    settings = ("calibration",)
+    num_items: int | None = None
+
+    def __init__(self, calibration: float = 0.75, *, reduction: Reduction = "mean") -> None:
+        super().__init__(reduction)
+        _check(calibration)
+        self.calibration = calibration
+
+    def setup(self, training: TrainingSetup) -> None:
+        """Note the size of the catalogue."""
+        self.num_items = training.num_items
+
+    def forward(self, positive: Tensor, negative: Tensor) -> Tensor:
+        """Return the loss of ``positive (B,)`` against ``negative (B, N)``."""
+        own = self.num_items, self.calibration
+        return gbce_loss(positive, negative, *own, reduction=self.reduction)
