@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn.functional import cosine_similarity, softplus
 
-from companion import theory as ranking
+from companion import theory
 from psl import bpr_loss, dro, losses, pairwise_softmax_loss, softmax_loss
 from psl.activations import ACTIVATIONS
 from psl.models.backbones import MatrixFactorization
@@ -70,7 +70,7 @@ def test_sums_and_means() -> None:
 
 def test_every_name_of_the_page_exists() -> None:
     for name in ("pairwise_differences", "ranks"):
-        assert f"`ranking.{name}`" in PAGE and hasattr(ranking, name)
+        assert f"`theory.{name}`" in PAGE and hasattr(theory, name)
     assert "`dro.worst_case`" in PAGE and hasattr(dro, "worst_case")
     for argument in ("correction=", "log_weight=", "reduction="):
         assert argument in PAGE
