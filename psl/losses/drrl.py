@@ -31,7 +31,7 @@ def drrl_loss(
     within a Rényi divergence of order ``omega`` and radius ``p log(w)`` of the uniform one.  At
     ``omega = inf`` and a fixed ``m`` it is CCL, and ``m`` a constant beside it.  As ``omega`` goes
     to 1 that divergence becomes Kullback and Leibler's, and the gradient of the worst mean the
-    softmax loss's, at the temperature of the radius (:mod:`psl.dro`).  Scores are ``cos / 2``.
+    softmax loss's, at the temperature of the radius (``psl.dro``).  Scores are ``cos / 2``.
     ``reduction`` and result as :func:`psl.pairwise_softmax_loss`.
 
     Parameters

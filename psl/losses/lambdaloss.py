@@ -69,7 +69,7 @@ class LambdaLoss(StatefulLoss):
 
     .. math:: \sum_j \Delta_{ij} \log(1 + e^{f_j - f_i})
 
-    Scores are inner products.  ``Delta`` are the :func:`pair_weights` of :func:`sampled_ranks`,
+    Scores are inner products.  ``Delta`` are the ``pair_weights`` of ``sampled_ranks``,
     held fixed in the gradient.  The sum over the catalogue is estimated from the sample; for
     ``"swap"`` and ``"gap-first"``, whose weights do not fall with the distance or slowly, it is the
     mean over the sample.  Before ``setup`` the sampled items count as the whole catalogue.
