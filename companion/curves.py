@@ -19,7 +19,7 @@ SECONDS = 1.0  # between two writes of the whole file
 
 
 class CurveFile:
-    """A row for each epoch: the mean loss, and NDCG@20 of the validation part where it was taken.
+    """A row for each epoch: the mean loss, and the validation's ``ndcg@20`` where it was taken.
 
     Its method ``show`` is a ``progress`` of :func:`psl.training.train`.  The file is written as a
     whole, so a reader never sees a part of it.  A run that goes on keeps the rows before its first

@@ -45,7 +45,10 @@ def drrl_loss(
     smoothing : float
         Added to each term of the mean; 0.1 in the authors' code, 0 in the formula.
 
-    Raises ValueError as :func:`psl.pairwise_softmax_loss`, and if a number is out of its range.
+    Raises
+    ------
+    ValueError
+        As :func:`psl.pairwise_softmax_loss`, and if a number is out of its range.
     """
     positive, negative = check_scores(positive, negative)
     _check(order, negative_weight)
@@ -76,8 +79,12 @@ class DrRLLoss(StatefulLoss):
     order, negative_weight, smoothing : float
         As :func:`psl.losses.drrl_loss`.
 
-    Raises ValueError if a number is out of its range, and RuntimeError if it is called with a batch
-    before :meth:`psl.losses.StatefulLoss.setup`.
+    Raises
+    ------
+    ValueError
+        If a number is out of its range.
+    RuntimeError
+        If it is called with a batch before :meth:`psl.losses.StatefulLoss.setup`.
     """
 
     needs_ids = True
