@@ -79,8 +79,9 @@ class SLatKLoss(StatefulLoss):
         At least 1.
     sampled_quantile : bool
         Rank the user's positives and as many other items as are drawn for a positive, as the public
-        code does, in place of the catalogue.  The K-th best of them scores lower than the K-th best
-        of all; a user for whom there are fewer than K has the quantile ``-inf``, and weights of 1.
+        code does, in place of the catalogue; here before an epoch, there while it trains.  The K-th
+        best of them scores lower than the K-th best of all; a user for whom there are fewer than K
+        has the quantile ``-inf``, and weights of 1.
 
     Raises
     ------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -94,5 +95,5 @@ def _uniform(
     count = config.draws
     if count is None:
         return None
-    sampler = UniformNegatives(pairs, device)
-    return lambda users, key: sampler.sample(users, count, key)
+    sampler = cache(partial(UniformNegatives, pairs, device))  # most losses draw nothing
+    return lambda users, key: sampler().sample(users, count, key)
