@@ -8,6 +8,7 @@ Nothing here is imported unless numba is there; the plain torch paths of :mod:`p
 :mod:`psl.negatives` give the same numbers and are the oracle.
 """
 
+from psl.kernels.cpu.best_items import best_items
 from psl.kernels.cpu.catalogue import catalogue_softmax
 from psl.kernels.cpu.graph import csr_product
 from psl.kernels.cpu.negatives import mix_in, uniform_negatives
@@ -15,6 +16,7 @@ from psl.kernels.cpu.rows import orthant_noise, unit_rows, unit_rows_backward
 from psl.kernels.cpu.sampled import sampled_scores, sampled_scores_backward, sampled_softmax
 
 __all__ = [
+    "best_items",
     "catalogue_softmax",
     "csr_product",
     "mix_in",
