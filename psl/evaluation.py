@@ -99,7 +99,7 @@ def expected_hits(
 def _best_items(
     u: Tensor, v: Tensor, first: int, masked: Interactions, target: Interactions, depth: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return what the kernel of that name does, for users from ``first`` on; in torch without it."""
+    """Return what the kernel of that name does, for users from ``first`` on; also without it."""
     check_batch(u, v, 1)
     u, v = promote_embeddings(u, v)
     both = [(x, x.to(u.device)) for x in (masked, target)]

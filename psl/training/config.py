@@ -100,6 +100,9 @@ class RunConfig:
         DrRL's order of the Rényi divergence.
     calibration : float, optional
         How far gBCE corrects for the sampling rate.
+    optimizer : {"adam", "sparse-adam"}, optional
+        ``"sparse-adam"`` moves the rows of a batch alone, for a loss that draws few items, on a CPU
+        and the backbone mf: :class:`psl.training.adam.SparseAdam`.  Adam, as without it, moves all.
     layers : int, optional
         Of a graph backbone; the paper's value where it is not given.
     contrast_weight : float, optional
@@ -141,6 +144,7 @@ class RunConfig:
     negative_weight: float | None = _field(float, None, above=0, option=True)
     order: float | None = _field(float, None, above=1, option=True)
     calibration: float | None = _field(float, None, at_least=0, at_most=1, option=True)
+    optimizer: str | None = _field(str, None, option=True)
     layers: int | None = _field(int, None, at_least=1, at_most=1000, option=True)
     contrast_weight: float | None = _field(float, None, above=0, option=True)
     dataset_fingerprint: str | None = _field(str, None, option=True)
@@ -153,7 +157,7 @@ class RunConfig:
             if not isinstance(value, bool):  # 1 would be another run id
                 raise TrainingError(f"{field.name} must be True or False, got {value!r}")
         taken = {*self.loss_spec.options, *self.backbone_spec.options}
-        for name in sorted(OPTIONS - taken - OF_THE_DATA):
+        for name in sorted(OPTIONS - taken - OF_ANY):
             if _is_taken(getattr(self, name)):
                 raise TrainingError(f"{self.loss} on {self.backbone} has no option {name}")
         for name, known in (("protocol", PROTOCOLS), ("setting", SETTINGS)):
@@ -168,6 +172,10 @@ class RunConfig:
                 raise TrainingError(f"{name} is for the setting noise: no other marks a pair")
         if self.form not in (None, "inside"):
             raise TrainingError(f"form must be 'inside' or not given, got {self.form!r}")
+        if self.optimizer not in (None, "adam", "sparse-adam"):
+            raise TrainingError(f"optimizer must be adam or sparse-adam, got {self.optimizer!r}")
+        if self.optimizer == "adam":
+            object.__setattr__(self, "optimizer", None)  # one training, one run id
         for field in (field for field, kind in kinds if kind in (int, float)):
             value = getattr(self, field.name)
             if value is not None or field.default is not None:
@@ -232,7 +240,7 @@ class RunConfig:
 
 # Fields that stand in a record only where they are taken: records of before keep their run id.
 OPTIONS = {f.name for f in dataclasses.fields(RunConfig) if f.metadata.get("option")}
-OF_THE_DATA = {"noise_ratio", "drop_marked", "mark_per_user", "dataset_fingerprint"}
+OF_ANY = {"noise_ratio", "drop_marked", "mark_per_user", "dataset_fingerprint", "optimizer"}
 
 
 def _is_taken(value: Any) -> bool:

@@ -21,6 +21,7 @@ from psl.streams import torch_stream
 from psl.training.adam import table_adam
 from psl.training.config import RunConfig
 from psl.training.cuda_graph import CUDAGraphStep
+from psl.training.sparse_adam import SparseAdam
 
 __all__ = ["TrainState"]
 
@@ -52,7 +53,11 @@ class TrainState:
             generator=torch_stream(config.seed, "init"),
             **config.given(shape.options),
         ).to(device)
-        adam = table_adam(list(model.parameters()), config.lr, config.weight_decay)
+        rates = config.lr, config.weight_decay
+        if config.optimizer is None:
+            adam = table_adam(list(model.parameters()), *rates)
+        else:
+            adam = SparseAdam(model, *rates)
         loss = config.build_loss()
         loss.reduction, loss.check_range = "none", True
         if config.draws is None and (config.setting == "noise" or fused_spec(loss) is None):
