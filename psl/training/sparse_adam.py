@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,7 +10,8 @@ from torch import Tensor
 
 from psl.errors import TrainingError
 from psl.kernels.dispatch import cpu_kernels
-from psl.losses import Batch
+from psl.losses import Batch, BPRLoss
+from psl.losses.base import has_builtin_forward
 from psl.models.backbones import MatrixFactorization
 
 __all__ = ["SparseAdam"]
@@ -23,7 +24,7 @@ class SparseAdam(torch.optim.Adam):
 
     As :class:`torch.optim.SparseAdam`, and with weight decay: to the gradient of a row that stands
     in the batch ``weight_decay * row`` is added, once, however often it stands there.  The gradient
-    of the scores is autograd's; that of the rows follows in a kernel, with the step.
+    in the scores is autograd's, but for BPR; that in the rows is a kernel's, with the step.
 
     Parameters
     ----------
@@ -44,46 +45,42 @@ class SparseAdam(torch.optim.Adam):
             )
         if cpu_kernels(model.user) is None:
             raise TrainingError(
-                "sparse-adam is a kernel of the CPU: --device cpu, pip install 'psl[fast]', and "
-                "PSL_KERNELS not off"
+                "sparse-adam is a kernel of the CPU: it needs --device cpu, numba (pip install "
+                "'psl[fast]') and PSL_KERNELS not off"
             )
-        self.tables = model.user, model.item
+        self.tables, self.cosine = (model.user, model.item), model.score == "cosine"
         super().__init__(self.tables, lr=lr, weight_decay=weight_decay)
-        self.cosine = model.score == "cosine"
-        self.slots = [x.new_full((len(x),), -1, dtype=torch.int64) for x in self.tables]
-        for table in self.tables:
-            moments = {k: torch.zeros_like(table) for k in ("exp_avg", "exp_avg_sq")}
-            self.state[table] = {"step": torch.zeros(()), **moments}
+        for x in self.tables:
+            moments = {k: torch.zeros_like(x) for k in ("exp_avg", "exp_avg_sq")}
+            self.state[x] = {"step": torch.zeros(()), **moments}
+        self.slots = tuple(x.new_full((len(x),), -1, dtype=torch.int64) for x in self.tables)
 
-    def step_of(
-        self, of_scores: Callable[[Tensor, Tensor], Tensor], batch: Batch, *, moves: bool
-    ) -> Tensor:
-        """Return the mean loss of a batch, with the gradient of the loss's own parameters.
+    def train(self, loss: Any, batch: Batch, *, moves: bool) -> Tensor:
+        """Return the mean loss of a batch, and leave the gradient of the loss's own parameters.
 
         With ``moves`` the model is moved.
         """
-        kernels, (users, items) = cpu_kernels(self.tables[0]), self.tables
+        kernels = cpu_kernels(self.tables[0])
         assert kernels is not None and batch.negative is not None
         columns = torch.cat([batch.positive.unsqueeze(1), batch.negative], 1)
-        score, factor = kernels.pair_scores(users, items, batch.users, columns, self.cosine)
-        leaf = score.detach().requires_grad_(moves)
-        value = of_scores(leaf[:, 0], leaf[:, 1:]).mean()
-        value.backward()
-        if leaf.grad is not None:
-            many = columns.shape[1]
-            rows = batch.users.repeat_interleave(many)
-            place = torch.arange(len(rows)) // many
-            before = users.detach()[batch.users]  # the items' gradients are of the same moment
-            pairs = (x.flatten() for x in (leaf.grad, factor, score))
-            weights = *pairs, self.cosine
-            self._move(0, rows, items, columns.flatten(), *weights)
-            self._move(1, columns.flatten(), before, place, *weights)
-        return value.detach()
-
-    def _move(self, side: int, rows: Tensor, *pairs: Any) -> None:
-        table, slot = self.tables[side], self.slots[side]
-        state, group = self.state[table], self.param_groups[0]
-        state["step"] += 1
-        moved = table, state["exp_avg"], state["exp_avg_sq"], slot
-        settings = {k: group[k] for k in ("lr", "betas", "eps", "weight_decay")}
-        cpu_kernels(table).move_rows(rows, *pairs, moved, int(state["step"]), **settings)
+        of_scores = partial(loss, batch=batch) if getattr(loss, "needs_ids", False) else loss
+        bpr = isinstance(loss, BPRLoss) and has_builtin_forward(loss, BPRLoss)
+        score, factor, before, weight, value = kernels.pair_scores(
+            *self.tables, batch.users, columns, cosine=self.cosine, bpr=bpr
+        )
+        if not bpr:
+            leaf = score.detach().requires_grad_(moves)
+            value = of_scores(leaf[:, 0], leaf[:, 1:])
+            value.mean().backward()
+            weight = leaf.grad
+        if moves:
+            for state in (states := [self.state[x] for x in self.tables]):
+                state["step"] += 1
+            moments = (tuple(s[k] for s in states) for k in ("exp_avg", "exp_avg_sq"))
+            settings = {k: self.param_groups[0][k] for k in ("lr", "betas", "eps", "weight_decay")}
+            kernels.move_rows(
+                batch.users, columns, (before, weight, factor, score),
+                (self.tables, *moments, self.slots), int(states[0]["step"]),
+                cosine=self.cosine, **settings,
+            )  # fmt: skip
+        return value.detach().mean()

@@ -15,16 +15,16 @@ def _draw(key, indptr, positives, num_items, users, out):
     """Draw ranks among a user's non-positives and shift each past the positives below it.
 
     Three ways to the same items: a list of the non-positives, where writing it costs less than to
-    ask every rank about every positive; that question, where it vectorises; and bisection.
+    ask every rank about every positive; that question, where it vectorises; and bisection, which
+    needs no memory of its own: a few draws cost less than to ask for that.
     """
     rows, count = out.shape
     for b in prange(rows):
         first, last = indptr[users[b]], indptr[users[b] + 1]
         degree = last - first
         free = np.float64(num_items - degree)
-        rank = np.empty(count, i4)
         for j in range(count):
-            rank[j] = i4(uniform(key, b * count + j) * free)
+            out[b, j] = i4(uniform(key, b * count + j) * free)
         if num_items < min(degree, 64) * count:
             listed, item = np.empty(num_items, i4), 0
             for k in range(degree):
@@ -35,8 +35,9 @@ def _draw(key, indptr, positives, num_items, users, out):
             for i in range(item, num_items):
                 listed[u8(i - degree)] = i4(i)
             for j in range(count):
-                out[b, j] = listed[u8(rank[j])]
-        elif degree <= 64:
+                out[b, j] = listed[u8(out[b, j])]
+        elif degree <= 64 and count >= 8:
+            rank = out[b].astype(i4)
             shifted = rank.copy()
             for k in range(degree):
                 below = i4(positives[first + k] - k)
@@ -49,11 +50,11 @@ def _draw(key, indptr, positives, num_items, users, out):
                 low, high = first, last
                 while low < high:
                     middle = (low + high) // 2
-                    if positives[middle] - (middle - first) <= rank[j]:
+                    if positives[middle] - (middle - first) <= out[b, j]:
                         low = middle + 1
                     else:
                         high = middle
-                out[b, j] = rank[j] + (low - first)
+                out[b, j] += low - first
 
 
 @njit(parallel=True, cache=True)
