@@ -173,9 +173,13 @@ class RunConfig:
         if self.form not in (None, "inside"):
             raise TrainingError(f"form must be 'inside' or not given, got {self.form!r}")
         if self.optimizer not in (None, "adam", "sparse-adam"):
-            raise TrainingError(f"optimizer must be adam or sparse-adam, got {self.optimizer!r}")
+            raise TrainingError(
+                f"optimizer must be 'adam' or 'sparse-adam', got {self.optimizer!r}"
+            )
         if self.optimizer == "adam":
             object.__setattr__(self, "optimizer", None)  # one training, one run id
+        if self.optimizer and self.draws is None:
+            raise TrainingError("sparse-adam is for a few sampled items: with none all rows move")
         for field in (field for field, kind in kinds if kind in (int, float)):
             value = getattr(self, field.name)
             if value is not None or field.default is not None:
