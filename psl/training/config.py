@@ -101,8 +101,8 @@ class RunConfig:
     calibration : float, optional
         How far gBCE corrects for the sampling rate.
     optimizer : {"adam", "sparse-adam"}, optional
-        ``"sparse-adam"`` moves the rows of a batch alone, for a loss that draws few items, on a CPU
-        and the backbone mf: :class:`psl.training.adam.SparseAdam`.  Adam, as without it, moves all.
+        ``"sparse-adam"`` moves the rows of a batch alone: on a CPU, for the backbone mf, a loss of
+        inner products and few draws (:class:`psl.training.adam.SparseAdam`).  Adam moves all.
     layers : int, optional
         Of a graph backbone; the paper's value where it is not given.
     contrast_weight : float, optional

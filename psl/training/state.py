@@ -18,10 +18,9 @@ from psl.models.backbones import MatrixFactorization
 from psl.negatives import UniformNegatives
 from psl.ops import fused_spec
 from psl.streams import torch_stream
-from psl.training.adam import table_adam
+from psl.training.adam import SparseAdam, table_adam
 from psl.training.config import RunConfig
 from psl.training.cuda_graph import CUDAGraphStep
-from psl.training.sparse_adam import SparseAdam
 
 __all__ = ["TrainState"]
 
@@ -54,10 +53,8 @@ class TrainState:
             **config.given(shape.options),
         ).to(device)
         rates = config.lr, config.weight_decay
-        if config.optimizer is None:
-            adam = table_adam(list(model.parameters()), *rates)
-        else:
-            adam = SparseAdam(model, *rates)
+        sparse = config.optimizer is not None
+        adam = SparseAdam(model, *rates) if sparse else table_adam(list(model.parameters()), *rates)
         loss = config.build_loss()
         loss.reduction, loss.check_range = "none", True
         if config.draws is None and (config.setting == "noise" or fused_spec(loss) is None):

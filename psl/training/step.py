@@ -13,9 +13,9 @@ from psl.models.backbones import MatrixFactorization
 from psl.negatives import Sampler
 from psl.ops import catalogue_loss, sampled_loss
 from psl.streams import stream_key
+from psl.training.adam import SparseAdam
 from psl.training.config import RunConfig
 from psl.training.cuda_graph import CUDAGraphStep
-from psl.training.sparse_adam import SparseAdam
 from psl.training.state import TrainState
 
 __all__ = ["recorded_step", "train_batch", "training_step"]
@@ -34,12 +34,12 @@ def training_step(
     The optimizer is the model's; a :class:`psl.losses.StatefulLoss` has its own.  ``key`` decides
     the noise of the model, as :func:`psl.streams.stream_key` gives it.
     """
+    of_scores = partial(loss, batch=batch) if getattr(loss, "needs_ids", False) else loss
     if isinstance(optimizer, SparseAdam):
-        value = optimizer.train(loss, batch, moves=target != "loss")
+        value = optimizer.train(of_scores, batch, moves=target != "loss")
         if target != "model":
             loss.optimizer_step()
         return value
-    of_scores = partial(loss, batch=batch) if getattr(loss, "needs_ids", False) else loss
     with torch.set_grad_enabled(target != "loss"):
         users, items, own_loss = model(batch.users, batch.positive, key)
     if batch.negative is None:

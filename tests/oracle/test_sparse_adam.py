@@ -14,9 +14,9 @@ from torch.nn.functional import embedding
 
 from companion.threads import torch_threads
 from psl.errors import TrainingError
-from psl.losses import LOSSES, Batch, BPRLoss, PairwiseSoftmaxLoss, SimCELoss, get_loss
+from psl.losses import LOSSES, Batch, BPRLoss, SimCELoss, get_loss
 from psl.models.backbones import BACKBONES, MatrixFactorization
-from psl.training.sparse_adam import SparseAdam
+from psl.training.adam import SparseAdam
 from psl.training.step import training_step
 from small_runs import SMALL, Stop, run, same, stop_in
 
@@ -25,9 +25,9 @@ pytest.importorskip("numba", reason="numba is missing")
 USERS, ITEMS, DIM = 12, 17, 20
 
 
-def model(score: str, dtype: torch.dtype = torch.float32) -> MatrixFactorization:
+def model(dtype: torch.dtype = torch.float32) -> MatrixFactorization:
     g = torch.Generator().manual_seed(0)
-    made = MatrixFactorization(USERS, ITEMS, DIM, score=score, init_std=0.3, generator=g)
+    made = MatrixFactorization(USERS, ITEMS, DIM, score="inner", init_std=0.3, generator=g)
     return made.to(dtype)
 
 
@@ -52,17 +52,15 @@ class Own(BPRLoss):
 
 
 CASES = {
-    "bpr": (BPRLoss(reduction="none"), "inner"),
-    "bpr of cosines": (BPRLoss(reduction="none"), "cosine"),
-    "another bpr": (Own(reduction="none"), "inner"),
-    "simce": (SimCELoss(reduction="none"), "inner"),
-    "psl": (PairwiseSoftmaxLoss(0.1, "tanh", reduction="none"), "cosine"),
+    "bpr": BPRLoss(reduction="none"),
+    "another bpr": Own(reduction="none"),
+    "simce": SimCELoss(reduction="none"),
 }
 
 
-def loop(loss: Any, score: str, count: int, decay: float, lr: float = 0.05) -> list[Tensor]:
+def loop(loss: Any, count: int, decay: float, lr: float = 0.05) -> list[Tensor]:
     """Adam on each row when it has its turn, in float64, from gradients of the whole tables."""
-    mine = model(score, torch.float64)
+    mine = model(torch.float64)
     mean, square = ({n: torch.zeros_like(p) for n, p in mine.named_parameters()} for _ in "mv")
     for step, batch in enumerate(batches(count), start=1):
         u, v, _ = mine(batch.users, batch.positive, 0)
@@ -84,8 +82,8 @@ def loop(loss: Any, score: str, count: int, decay: float, lr: float = 0.05) -> l
     return [mine.user.detach(), mine.item.detach(), *mean.values(), *square.values()]
 
 
-def ours(loss: Any, score: str, count: int, decay: float, lr: float = 0.05) -> list[Tensor]:
-    mine = model(score)
+def ours(loss: Any, count: int, decay: float, lr: float = 0.05) -> list[Tensor]:
+    mine = model()
     adam = SparseAdam(mine, lr, decay)
     for batch in batches(count):
         training_step(mine, loss, adam, batch, "model", 0)
@@ -98,14 +96,15 @@ def ours(loss: Any, score: str, count: int, decay: float, lr: float = 0.05) -> l
 @pytest.mark.parametrize("count", [1, 4])
 @pytest.mark.parametrize("name", CASES)
 def test_against_a_loop_over_rows(name: str, count: int, decay: float) -> None:
-    for got, expected in zip(
-        ours(*CASES[name], count, decay), loop(*CASES[name], count, decay), strict=True
-    ):
-        assert torch.allclose(got.double(), expected, rtol=1e-4, atol=2e-6)
+    got, expected = ours(CASES[name], count, decay), loop(CASES[name], count, decay)
+    for place, (one, two) in enumerate(zip(got, expected, strict=True)):
+        # A step is a quotient: of a gradient that cancels it has few digits, a thousandth of a step.
+        near = {"rtol": 0.0, "atol": 5e-5} if place < 2 else {"rtol": 1e-3, "atol": 1e-6}
+        assert torch.allclose(one.double(), two, **near), place
 
 
 def test_against_torchs_own() -> None:
-    mine = model("inner", torch.float64)
+    mine = model(torch.float64)
     theirs = torch.optim.SparseAdam(mine.parameters(), lr=0.05)
     for batch in batches(2):
         u = embedding(batch.users, mine.user, sparse=True)
@@ -114,15 +113,15 @@ def test_against_torchs_own() -> None:
         BPRLoss()(scores[:, 0], scores[:, 1:]).backward()
         theirs.step()
         theirs.zero_grad()
-    user, item, *_ = ours(*CASES["bpr"], 2, 0.0)
-    assert torch.allclose(user.double(), mine.user, rtol=1e-4, atol=2e-6)
-    assert torch.allclose(item.double(), mine.item, rtol=1e-4, atol=2e-6)
+    user, item, *_ = ours(CASES["bpr"], 2, 0.0)
+    assert torch.allclose(user.double(), mine.user, rtol=0, atol=5e-5)
+    assert torch.allclose(item.double(), mine.item, rtol=0, atol=5e-5)
 
 
 def test_the_mean_loss_is_that_of_the_scores() -> None:
     (batch,) = batches(3, 1)
-    for loss, score in CASES.values():
-        mine = model(score)
+    for loss in CASES.values():
+        mine = model()
         u, v = (x.detach() for x in mine.embed(batch.users))
         scores = u @ v.T
         mean = loss(
@@ -133,33 +132,23 @@ def test_the_mean_loss_is_that_of_the_scores() -> None:
 
 
 def test_what_does_not_stand_in_a_batch_does_not_move() -> None:
-    before, (user, item, *moments) = model("inner"), ours(*CASES["bpr"], 4, 0.1)
+    before, (user, item, *moments) = model(), ours(CASES["bpr"], 4, 0.1)
     assert torch.equal(user[-3:], before.user[-3:]) and torch.equal(item[-2:], before.item[-2:])
     assert not any(x[-2:].any() for x in moments)
     assert (user[:-3] != before.user[:-3]).all()
 
 
-def test_rows_of_no_length_do_not_turn() -> None:
-    """Where a length is held there is no slope along the row, and nothing is divided by it."""
-    loss, score = CASES["psl"]
-    mine = model(score)
-    with torch.no_grad():
-        mine.user[0], mine.item[0] = 0.0, 0.0
-    adam = SparseAdam(mine, 0.1, 0.0)
-    for batch in batches(4):
-        training_step(mine, loss, adam, batch, "model", 0)
-    assert mine.user.isfinite().all() and mine.item.isfinite().all()
-
-
-SPARSE = dataclasses.replace(SMALL, optimizer="sparse-adam")
+SPARSE = dataclasses.replace(SMALL, loss="bpr", optimizer="sparse-adam")
 
 
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_each_loss_on_each_backbone_trains_or_says_why_not(loss: str, backbone: str) -> None:
     config = dataclasses.replace(SPARSE, loss=loss, backbone=backbone, epochs=2)
-    if backbone != "mf":
-        with pytest.raises(TrainingError, match=r"^sparse-adam is for the backbone mf: [^\n]*$"):
+    reason = "scores that are inner products, not cosines" * (get_loss(loss).score == "cosine")
+    reason = reason if backbone == "mf" else "the backbone mf: a step of .* moves every row"
+    if reason:
+        with pytest.raises(TrainingError, match=rf"^sparse-adam is for {reason}$"):
             run(config)
         return
     record = run(config).record
@@ -181,7 +170,7 @@ def test_without_the_kernels_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
         run(SPARSE)
 
 
-@pytest.mark.parametrize("loss", ["bpr", "psl-relu"])
+@pytest.mark.parametrize("loss", ["bpr", "lambdaloss"])
 def test_one_thread_and_two_have_the_same_bits(loss: str) -> None:
     results = []
     for threads in (1, 2):
@@ -193,7 +182,7 @@ def test_one_thread_and_two_have_the_same_bits(loss: str) -> None:
     assert all(torch.equal(a[k], b[k]) for k in a)
 
 
-@pytest.mark.parametrize("loss", ["bpr", "advinfonce"])
+@pytest.mark.parametrize("loss", ["bpr", "gbce"])
 def test_a_stopped_run_ends_like_one_that_was_not(loss: str, tmp_path: Path) -> None:
     config, checkpoint = dataclasses.replace(SPARSE, loss=loss), tmp_path / "run.safetensors"
     with pytest.raises(Stop):

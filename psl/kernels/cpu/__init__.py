@@ -8,11 +8,11 @@ Nothing here is imported unless numba is there; the plain torch paths of :mod:`p
 :mod:`psl.negatives` give the same numbers and are the oracle.
 """
 
+from psl.kernels.cpu.adam import sparse_adam_step
 from psl.kernels.cpu.best_items import best_items
 from psl.kernels.cpu.catalogue import catalogue_softmax
 from psl.kernels.cpu.graph import csr_product
 from psl.kernels.cpu.negatives import mix_in, uniform_negatives
-from psl.kernels.cpu.pairs import move_rows, pair_scores
 from psl.kernels.cpu.rows import orthant_noise, unit_rows, unit_rows_backward
 from psl.kernels.cpu.sampled import sampled_scores, sampled_scores_backward, sampled_softmax
 
@@ -21,12 +21,11 @@ __all__ = [
     "catalogue_softmax",
     "csr_product",
     "mix_in",
-    "move_rows",
     "orthant_noise",
-    "pair_scores",
     "sampled_scores",
     "sampled_scores_backward",
     "sampled_softmax",
+    "sparse_adam_step",
     "uniform_negatives",
     "unit_rows",
     "unit_rows_backward",
