@@ -23,6 +23,7 @@ from small_runs import SMALL, Stop, run, same, stop_in
 pytest.importorskip("numba", reason="numba is missing")
 
 USERS, ITEMS, DIM = 12, 17, 20
+EPS = 1e-3  # with the usual one a gradient that cancels moves as far as any, by its last digits
 
 
 def model(dtype: torch.dtype = torch.float32) -> MatrixFactorization:
@@ -77,7 +78,7 @@ def loop(loss: Any, count: int, decay: float, lr: float = 0.05) -> list[Tensor]:
                     m.copy_(0.9 * m + 0.1 * g)
                     s.copy_(0.999 * s + 0.001 * g * g)
                     rate = lr * math.sqrt(1 - 0.999**step) / (1 - 0.9**step)
-                    table[row] -= rate * m / (s.sqrt() + 1e-8)
+                    table[row] -= rate * m / (s.sqrt() + EPS)
                 table.grad = None
     return [mine.user.detach(), mine.item.detach(), *mean.values(), *square.values()]
 
@@ -85,6 +86,7 @@ def loop(loss: Any, count: int, decay: float, lr: float = 0.05) -> list[Tensor]:
 def ours(loss: Any, count: int, decay: float, lr: float = 0.05) -> list[Tensor]:
     mine = model()
     adam = SparseAdam(mine, lr, decay)
+    adam.param_groups[0]["eps"] = EPS
     for batch in batches(count):
         training_step(mine, loss, adam, batch, "model", 0)
     states = [adam.state[x] for x in (mine.user, mine.item)]
@@ -97,15 +99,13 @@ def ours(loss: Any, count: int, decay: float, lr: float = 0.05) -> list[Tensor]:
 @pytest.mark.parametrize("name", CASES)
 def test_against_a_loop_over_rows(name: str, count: int, decay: float) -> None:
     got, expected = ours(CASES[name], count, decay), loop(CASES[name], count, decay)
-    for place, (one, two) in enumerate(zip(got, expected, strict=True)):
-        # A step is a quotient: of a gradient that cancels it has few digits, a thousandth of a step.
-        near = {"rtol": 0.0, "atol": 5e-5} if place < 2 else {"rtol": 1e-3, "atol": 1e-6}
-        assert torch.allclose(one.double(), two, **near), place
+    for one, two in zip(got, expected, strict=True):
+        assert torch.allclose(one.double(), two, rtol=1e-4, atol=2e-6)
 
 
 def test_against_torchs_own() -> None:
     mine = model(torch.float64)
-    theirs = torch.optim.SparseAdam(mine.parameters(), lr=0.05)
+    theirs = torch.optim.SparseAdam(mine.parameters(), lr=0.05, eps=EPS)
     for batch in batches(2):
         u = embedding(batch.users, mine.user, sparse=True)
         ids = torch.cat([batch.positive[:, None], batch.negative], 1)
@@ -114,8 +114,8 @@ def test_against_torchs_own() -> None:
         theirs.step()
         theirs.zero_grad()
     user, item, *_ = ours(CASES["bpr"], 2, 0.0)
-    assert torch.allclose(user.double(), mine.user, rtol=0, atol=5e-5)
-    assert torch.allclose(item.double(), mine.item, rtol=0, atol=5e-5)
+    assert torch.allclose(user.double(), mine.user, rtol=1e-4, atol=2e-6)
+    assert torch.allclose(item.double(), mine.item, rtol=1e-4, atol=2e-6)
 
 
 def test_the_mean_loss_is_that_of_the_scores() -> None:
