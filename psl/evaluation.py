@@ -20,18 +20,13 @@ MOST_PLACES = 128  # of a list that the kernel keeps in order, place by place
 
 
 def metrics_from_hits(
-    hits: Tensor,
-    relevant: Tensor,
-    cutoffs: Sequence[int] = CUTOFFS,
-    *,
-    first: Tensor | None = None,
+    hits: Tensor, relevant: Tensor, cutoffs: Sequence[int] = CUTOFFS, *, first: Tensor | None = None
 ) -> dict[str, Tensor]:
     """Return Recall, NDCG and MRR at each cut-off for a block of users, each of shape (B,).
 
     Recall divides by the number of relevant items; NDCG by the DCG of a perfect list of
     ``min(k, relevant)``; MRR is the reciprocal rank of the first hit.  ``mrr_all_hits`` adds those
-    of all hits and divides by their number: what the paper's public code calls MRR.  A user without
-    a hit scores 0.
+    of all hits and divides by their number, as the public code's MRR.  Without a hit all are 0.
 
     Parameters
     ----------
@@ -45,8 +40,7 @@ def metrics_from_hits(
     Raises
     ------
     ValueError
-        If there is no cut-off, one is below 1, or the lists are shorter than one: the ideal list
-        would be cut with them.
+        If there is no cut-off, one is below 1, or the lists, and the ideal with them, are shorter.
     """
     _check_cutoffs(cutoffs)
     if hits.shape[1] < max(cutoffs):
@@ -113,12 +107,8 @@ def _best_items(
     known, own = ((view.users[part] - first, view.items[part]) for part, view in parts)
     scores = sampled_scores(u, v, None)
     scores[known] = -torch.inf
-    best, index = scores.topk(min(depth + 1, len(v)), dim=1)
-    best, beyond = best[:, :depth], best[:, depth:]
-    equal = best == best[:, -1:]
-    if best.is_cuda or bool((beyond == best[:, -1:]).any()):
-        equal = scores == best[:, -1:]
-    return best, index[:, :depth], equal.sum(1), scores[own]
+    best, index = scores.topk(depth, dim=1)
+    return best, index, (scores == best[:, -1:]).sum(1), scores[own]
 
 
 @torch.no_grad()
@@ -167,8 +157,7 @@ def evaluate(
     ------
     ValueError
         If the embeddings, or ``masked``, are of other users or items than ``target``, or lie on
-        another device, a score is not a number, there is no cut-off, or ``rows`` or a cut-off is
-        below 1.
+        another device, a score is not a number, or it or ``rows`` is below 1.
     """
     if masked is None:
         masked = Interactions(0 * target.indptr, target.items[:0], target.num_items)

@@ -178,8 +178,6 @@ class RunConfig:
             )
         if self.optimizer == "adam":
             object.__setattr__(self, "optimizer", None)  # one training, one run id
-        if self.optimizer and self.draws is None:
-            raise TrainingError("sparse-adam is for a few sampled items: with none all rows move")
         for field in (field for field, kind in kinds if kind in (int, float)):
             value = getattr(self, field.name)
             if value is not None or field.default is not None:

@@ -1,8 +1,7 @@
 """CPU kernels, compiled by numba (extra ``fast``): what a training step does with sampled items.
 
 Each does in one visit what torch does in several, and nothing of size ``B x N x d`` is ever in
-memory.  Sums are taken in an order that does not depend on the number of threads: one thread or
-many give the same bits.
+memory.  Sums have one order in any number of threads: one or many give the same bits.
 
 Nothing here is imported unless numba is there; the plain torch paths of :mod:`psl.ops` and
 :mod:`psl.negatives` give the same numbers and are the oracle.

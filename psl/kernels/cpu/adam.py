@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import cache
 from typing import Any
 
@@ -61,25 +60,16 @@ def _move(dim: int) -> Any:
 
 
 def sparse_adam_step(
-    batch: tuple[Tensor, ...],
-    states: tuple[tuple[Tensor, Tensor], ...],
-    step: int,
-    *,
-    lr: float,
-    betas: tuple[float, float],
-    eps: float,
-    weight_decay: float,
+    batch: tuple[Tensor, ...], states: tuple[tuple[Tensor, Tensor], ...], numbers: tuple[float, ...]
 ) -> None:
     """Move users and items of a batch by the gradient of their inner products, in place.
 
     ``batch`` are the users (B,), their items (B, M), the users' rows as they are (B, d), and the
     derivative of the loss in each product (B, M); ids have to be the tables'.  ``states`` are both
     tables, their first moments, their second, and memory of the kernel: int64, one number a row, -1
-    before and after.  ``step`` counts from 1.
+    before and after.  ``numbers`` are the shares of a gradient and its square that the moments
+    take, the step size with its correction, epsilon and the weight decay.
     """
-    threads, (keep, keep_square) = use_threads(), betas
-    rate = lr * math.sqrt(1 - keep_square**step) / (1 - keep**step)
+    threads, kernel = use_threads(), _move(batch[2].shape[1])
     both = (tuple(x.detach().numpy() for x in state) for state in states)
-    numbers = (f4(x) for x in (1 - keep, 1 - keep_square, rate, eps, weight_decay))
-    kernel = _move(batch[2].shape[1])
-    kernel(*(x.detach().numpy() for x in batch), *both, *numbers, threads)
+    kernel(*(x.detach().numpy() for x in batch), *both, *map(f4, numbers), threads)

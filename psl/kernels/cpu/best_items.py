@@ -61,35 +61,17 @@ def _scan(score, start, left_out, at, wanted, own_at, own, best, index, beyond):
         beyond[b] = behind
 
 
+Pairs = tuple[Tensor, Tensor]  # where the items of these users begin and end; those of everybody
+
+
 def best_items(
-    users: Tensor,
-    items: Tensor,
-    left_out: tuple[Tensor, Tensor],
-    wanted: tuple[Tensor, Tensor],
-    depth: int,
+    users: Tensor, items: Tensor, left_out: Pairs, wanted: Pairs, depth: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Rank the catalogue for some users by inner products; memory beyond what is returned: 2 MiB.
+    """Rank the catalogue for some users by inner products, in 2 MiB or 2 KiB a user.
 
-    Parameters
-    ----------
-    users, items : Tensor of float32, shapes (B, d) and (I, d)
-    left_out, wanted : tuple of Tensor
-        Where the items of these users begin and end, (B + 1,), and the items of everybody: those
-        that are not recommended, and those whose scores are returned.
-    depth : int
-        Places of a list, K, at most I.
-
-    Returns
-    -------
-    best : Tensor, shape (B, K)
-        Scores, best first; minus infinity where what may be recommended has ended.  NaN fills the
-        list of a user who has such a score.
-    index : Tensor of int64, shape (B, K)
-        The items; of one score the smaller number first.
-    level : Tensor of int64, shape (B,)
-        How many items of the catalogue have the score of the last place.
-    own : Tensor, shape (n,)
-        The scores of the wanted items of these users.
+    Returns the best scores (B, depth), minus infinity where there is no more than is left out, NaN
+    for a user who has such a score; their items, of one score the smaller number first; how many
+    items have the score of the last place, (B,); and the scores of the wanted pairs.
     """
     use_threads()
     rows, parts = len(users), []

@@ -81,7 +81,6 @@ def test_configurations_that_make_no_sense(changes: dict[str, Any], words: str) 
         ({"loss": "ccl", "margin": float("nan")}, "margin must be finite"),
         ({"loss": "gbce", "calibration": 1.1}, "calibration must be at most 1"),
         ({"optimizer": "sgd"}, "optimizer must be 'adam' or 'sparse-adam', got 'sgd'"),
-        ({"optimizer": "sparse-adam", "negatives": 0}, "for a few sampled items"),
     ],
 )
 def test_options_that_make_no_sense(changes: dict[str, Any], words: str) -> None:
