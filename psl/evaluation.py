@@ -92,16 +92,14 @@ def expected_hits(
 
 def _best_items(
     u: Tensor, v: Tensor, first: int, masked: Interactions, target: Interactions, depth: int
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, ...]:
     """Return what the kernel of that name does, for users from ``first`` on; also without it."""
     check_batch(u, v, 1)
-    u, v = promote_embeddings(u, v)
+    u, v = (x.contiguous() for x in promote_embeddings(u, v))
     both = [(x, x.to(u.device)) for x in (masked, target)]
     if depth <= MOST_PLACES and (kernel := choose("best_items", u)):
         ranges = [(view.indptr[first : first + len(u) + 1], view.items) for _, view in both]
-        out: tuple[Tensor, Tensor, Tensor, Tensor] = full_precision(kernel)(
-            u.contiguous(), v.contiguous(), *ranges, depth
-        )
+        out: tuple[Tensor, ...] = full_precision(kernel)(u, v, ranges, depth)
         return out
     parts = [(slice(*x.indptr[[first, first + len(u)]]), view) for x, view in both]
     known, own = ((view.users[part] - first, view.items[part]) for part, view in parts)
@@ -142,8 +140,8 @@ def evaluate(
     cutoffs : sequence of int
         Beyond the end of the catalogue a list has misses.
     rows : int
-        Users ranked at once; memory is about ``4 * rows * I`` bytes.  With the kernel of a CPU, for
-        lists of up to 128 places, it is 2 MiB, or 2 KiB a row.
+        Users ranked at once.  Memory is ``4 * rows * I`` bytes; on a CPU, with the kernel and lists
+        of up to 128 places, 2 MiB, or 2 KiB a row.
     device : str or torch.device
         Where it is ranked: that of the embeddings, which are asked for users there.
 

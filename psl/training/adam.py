@@ -18,7 +18,7 @@ from psl.models.backbones import MatrixFactorization
 __all__ = ["SparseAdam", "table_adam"]
 
 
-def table_adam(parameters: list[Tensor], lr: float, weight_decay: float) -> torch.optim.Adam:
+def table_adam(parameters: list[Any], lr: float, weight_decay: float) -> torch.optim.Adam:
     """Return Adam (Kingma and Ba 2015) with coupled weight decay, in one kernel for each table.
 
     On a CPU it is torch's own fused one.  On a GPU that gives a block of threads 65,536 numbers: of
@@ -59,11 +59,9 @@ class _TableAdam(torch.optim.Adam):
 class SparseAdam(torch.optim.Adam):
     """Adam that reads and moves the rows of a batch alone, for inner products and few draws.
 
-    As torch's ``SparseAdam``: the moments of a row stand still between its turns, and the steps are
-    counted for all.  And with weight decay: to the gradient of a row that stands in the batch
-    ``weight_decay * row`` is added, once, however often it stands there.
-
-    Raises TrainingError if a step would move other rows too, or no kernel serves.
+    As torch's ``SparseAdam``: the moments of a row stand still between its turns, the steps are
+    counted for all.  To the gradient of a row that stands in a batch ``weight_decay * row`` is
+    added, once.  TrainingError: a step would move other rows too, or no kernel serves.
     """
 
     def __init__(self, model: MatrixFactorization, lr: float, weight_decay: float) -> None:

@@ -16,7 +16,7 @@ from psl.training.provenance import run_id
 
 __all__ = ["OPTIONS", "PROTOCOLS", "SETTINGS", "RunConfig"]
 
-PROTOCOLS = ("released", "clean")
+PROTOCOLS, OPTIMIZERS = ("released", "clean"), (None, "adam", "sparse-adam")
 MOST = 2**31 - 1  # what no size or count needs, and arithmetic with larger ones may not hold
 
 
@@ -101,8 +101,7 @@ class RunConfig:
     calibration : float, optional
         How far gBCE corrects for the sampling rate.
     optimizer : {"adam", "sparse-adam"}, optional
-        ``"sparse-adam"`` moves the rows of a batch alone: on a CPU, for the backbone mf, a loss of
-        inner products and few draws (:class:`psl.training.adam.SparseAdam`).  Adam moves all.
+        Moves all rows, or those of a batch alone: :class:`psl.training.adam.SparseAdam`.
     layers : int, optional
         Of a graph backbone; the paper's value where it is not given.
     contrast_weight : float, optional
@@ -160,7 +159,8 @@ class RunConfig:
         for name in sorted(OPTIONS - taken - OF_ANY):
             if _is_taken(getattr(self, name)):
                 raise TrainingError(f"{self.loss} on {self.backbone} has no option {name}")
-        for name, known in (("protocol", PROTOCOLS), ("setting", SETTINGS)):
+        words = {"protocol": PROTOCOLS, "setting": SETTINGS, "optimizer": OPTIMIZERS}
+        for name, known in words.items():
             if getattr(self, name) not in known:
                 raise TrainingError(f"{name} must be one of {known}, got {getattr(self, name)!r}")
         if (self.setting == "noise") != (self.noise_ratio is not None):
@@ -172,10 +172,6 @@ class RunConfig:
                 raise TrainingError(f"{name} is for the setting noise: no other marks a pair")
         if self.form not in (None, "inside"):
             raise TrainingError(f"form must be 'inside' or not given, got {self.form!r}")
-        if self.optimizer not in (None, "adam", "sparse-adam"):
-            raise TrainingError(
-                f"optimizer must be 'adam' or 'sparse-adam', got {self.optimizer!r}"
-            )
         if self.optimizer == "adam":
             object.__setattr__(self, "optimizer", None)  # one training, one run id
         for field in (field for field, kind in kinds if kind in (int, float)):

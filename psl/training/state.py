@@ -52,9 +52,8 @@ class TrainState:
             generator=torch_stream(config.seed, "init"),
             **config.given(shape.options),
         ).to(device)
-        rates = config.lr, config.weight_decay
-        sparse = config.optimizer is not None
-        adam = SparseAdam(model, *rates) if sparse else table_adam(list(model.parameters()), *rates)
+        tables, rates = list(model.parameters()), (config.lr, config.weight_decay)
+        adam = SparseAdam(model, *rates) if config.optimizer else table_adam(tables, *rates)
         loss = config.build_loss()
         loss.reduction, loss.check_range = "none", True
         if config.draws is None and (config.setting == "noise" or fused_spec(loss) is None):

@@ -76,7 +76,7 @@ def test_the_kernel_is_a_sort(
     u, v = tables(rng, users, items, dim, exact)
     left_out, wanted = (pairs(rng, users, items, items // k) for k in (3, 2))
     ranges = [tuple(map(torch.from_numpy, (x.indptr, x.items))) for x in (left_out, wanted)]
-    best, index, level, own = (x.numpy() for x in kernels.best_items(u, v, *ranges, depth))
+    best, index, level, own = (x.numpy() for x in kernels.best_items(u, v, ranges, depth))
     scores, sure, order, many = sorted_lists(
         u.double().numpy() @ v.double().numpy().T, left_out, depth
     )

@@ -66,9 +66,8 @@ def sparse_adam_step(
 
     ``batch`` are the users (B,), their items (B, M), the users' rows as they are (B, d), and the
     derivative of the loss in each product (B, M); ids have to be the tables'.  ``states`` are both
-    tables, their first moments, their second, and memory of the kernel: int64, one number a row, -1
-    before and after.  ``numbers`` are the shares of a gradient and its square that the moments
-    take, the step size with its correction, epsilon and the weight decay.
+    tables, their first moments, their second, and memory of the kernel: int64 (rows,), all -1.
+    ``numbers``: what moments take of a gradient and its square, step size, epsilon, weight decay.
     """
     threads, kernel = use_threads(), _move(batch[2].shape[1])
     both = (tuple(x.detach().numpy() for x in state) for state in states)

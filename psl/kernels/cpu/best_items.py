@@ -21,11 +21,8 @@ BLOCK_BYTES, COLUMNS, TOGETHER = 1 << 21, 512, 32
 
 @compiled
 def _scan(score, start, left_out, at, wanted, own_at, own, best, index, beyond):
-    """Put the better ones of a block of scores (B, M), items from ``start`` on, into the lists.
-
-    ``at`` and ``own_at`` (B, 2) say from where on, and to where, a row's pairs lie in ``left_out``
-    and ``wanted``, ascending; they move on to the next block.
-    """
+    """Put the better ones of a block of scores (B, M), items from ``start`` on, into the lists."""
+    # ``at`` and ``own_at`` (B, 2): where what a row leaves out, or wants, goes on, and ends.
     (rows, width), depth = score.shape, best.shape[1]
     for b in prange(rows):
         s, top, where, behind = score[b], best[b], index[b], beyond[b]
@@ -61,21 +58,19 @@ def _scan(score, start, left_out, at, wanted, own_at, own, best, index, beyond):
         beyond[b] = behind
 
 
-Pairs = tuple[Tensor, Tensor]  # where the items of these users begin and end; those of everybody
-
-
 def best_items(
-    users: Tensor, items: Tensor, left_out: Pairs, wanted: Pairs, depth: int
+    users: Tensor, items: Tensor, pairs: tuple[tuple[Tensor, Tensor], ...], depth: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Rank the catalogue for some users by inner products, in 2 MiB or 2 KiB a user.
 
+    ``pairs``: what is left out, and what wanted; from where to where in which items, (B + 1,), (n,).
     Returns the best scores (B, depth), minus infinity where there is no more than is left out, NaN
     for a user who has such a score; their items, of one score the smaller number first; how many
     items have the score of the last place, (B,); and the scores of the wanted pairs.
     """
     use_threads()
     rows, parts = len(users), []
-    for indptr, columns in (left_out, wanted):
+    for indptr, columns in pairs:
         ends = torch.stack([indptr[:-1], indptr[1:]], 1) - indptr[0]
         parts += [columns[indptr[0] : indptr[-1]].numpy(), ends.numpy()]
     best = users.new_full((rows, depth), -torch.inf)

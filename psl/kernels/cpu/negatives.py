@@ -15,8 +15,7 @@ def _draw(key, indptr, positives, num_items, users, out):
     """Draw ranks among a user's non-positives and shift each past the positives below it.
 
     Three ways to the same items: a list of the non-positives, where writing it costs less than to
-    ask every rank about every positive; that question, where it vectorises; and bisection, which
-    needs no memory of its own: a few draws cost less than to ask for that.
+    ask every rank about every positive; that question, where it vectorises; and bisection.
     """
     rows, count = out.shape
     for b in prange(rows):

@@ -80,7 +80,7 @@ def test_configurations_that_make_no_sense(changes: dict[str, Any], words: str) 
         ({"loss": "drrl", "order": 1.0}, "order must be above 1"),
         ({"loss": "ccl", "margin": float("nan")}, "margin must be finite"),
         ({"loss": "gbce", "calibration": 1.1}, "calibration must be at most 1"),
-        ({"optimizer": "sgd"}, "optimizer must be 'adam' or 'sparse-adam', got 'sgd'"),
+        ({"optimizer": "sgd"}, "optimizer must be one of .*'sparse-adam'\\), got 'sgd'"),
     ],
 )
 def test_options_that_make_no_sense(changes: dict[str, Any], words: str) -> None:
