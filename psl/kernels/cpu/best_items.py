@@ -63,7 +63,7 @@ def best_items(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Rank the catalogue for some users by inner products, in 2 MiB or 2 KiB a user.
 
-    ``pairs``: what is left out, and what wanted; from where to where in which items, (B + 1,), (n,).
+    ``pairs``: what is left out, and wanted; from where to where (B + 1,) in which items (n,).
     Returns the best scores (B, depth), minus infinity where there is no more than is left out, NaN
     for a user who has such a score; their items, of one score the smaller number first; how many
     items have the score of the last place, (B,); and the scores of the wanted pairs.
