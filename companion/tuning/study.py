@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from companion.released import PaperConfig
-from companion.tuning.space import DECAYS, RANGES, Search
+from companion.tuning.space import DECAYS, Search
 from companion.tuning.trial import validate
 from psl.dataset import Dataset
 from psl.errors import PSLError, TrainingError
@@ -190,9 +190,10 @@ def import_optuna() -> Any:
 
 def _distributions(search: Search) -> dict[str, Any]:
     kinds = import_optuna().distributions
+    ranges = search.ranges
     return {
-        field: kinds.FloatDistribution(*RANGES[field], log=True)
-        if field in RANGES
+        field: kinds.FloatDistribution(r.low, r.high, log=r.log)
+        if (r := ranges.get(field))
         else kinds.CategoricalDistribution(DECAYS)
         for field in search.fields
     }
