@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from psl.dataset import Dataset
 from psl.errors import PSLError, TrainingError
 from psl.streams import numpy_stream
 from psl.training import Progress
+from psl.training.device import describe
+from psl.training.provenance import provenance
 
 __all__ = ["Budget", "Study", "Tried"]
 
@@ -54,6 +56,8 @@ class Tried:
     seconds : float
     why : str
         Of one that diverged.
+    made : dict
+        On which device, with which code and versions, and when: as in a record.
     """
 
     config: PaperConfig
@@ -62,6 +66,7 @@ class Tried:
     epoch: int | None
     seconds: float
     why: str = ""
+    made: dict[str, Any] = field(default_factory=dict)
 
 
 class Study:
@@ -139,6 +144,7 @@ class Study:
         self._study.sampler = optuna.samplers.TPESampler(seed=int(stream.integers(2**31)))
         trial = self._study.ask(_distributions(self.search))
         config = self.search.at(trial.params)
+        trial.set_user_attr("made", {"device": describe(device), **provenance()})
         scores: dict[int, float] = {}
 
         def show(p: Progress) -> None:
@@ -175,6 +181,7 @@ class Study:
             trial.user_attrs.get("epoch"),
             trial.duration.total_seconds(),
             why,
+            trial.user_attrs.get("made", {}),
         )
 
 
