@@ -22,9 +22,17 @@ from companion.cli.console import Device, err, key, out, print_json, say
 from companion.cli.train import WORDS, refuse_a_table
 from companion.experiments import plain_command
 from companion.locks import exclusive
+from companion.records import read_trials, save_trials
 from companion.released import PaperConfig
 from companion.threads import torch_threads
-from companion.tuning import OWN, Budget, Search, Study, Tried, tried_floors
+from companion.tuning import (
+    OWN,
+    Budget,
+    Search,
+    Study,
+    Tried,
+    tried_floors,
+)
 from companion.writable import check_writable
 from psl.errors import PSLError, UnknownNameError
 from psl.losses import LOSSES
@@ -73,6 +81,13 @@ def tune_command(
         bool, typer.Option("--restart", help="Forget the trials of earlier calls.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print all trials as JSON.")] = False,
+    save: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the trials there, a JSON line each; those of other searches stay. "
+            "`tuned: FILE` in a file of `psl run` takes the best of them."
+        ),
+    ] = None,
     checkpoints: Annotated[Path, typer.Option(help="Folder of the trials.")] = Path(".psl"),
     **fields: Any,
 ) -> None:
@@ -106,6 +121,10 @@ def tune_command(
         context.with_resource(exclusive(path, wait=False, remove=True))
         if restart:
             path.unlink(missing_ok=True)
+    if save is not None:
+        check_writable(save)
+        if save.exists():
+            read_trials(save)  # refused before the trials, not after them
     studies = [Study(path, s, data) for path, s in zip(paths, searches, strict=True)]
     floors: dict[str, list[FloorTrial]] = {}
     try:
@@ -127,6 +146,9 @@ def tune_command(
     except KeyboardInterrupt:
         say("stopped; the same command goes on from the last whole trial", err)
         raise typer.Exit(130) from None
+    finally:
+        if save is not None:
+            save_trials(save, [line for study in studies for line in study.lines()])
     _tell(studies, floors, dataset, as_json=as_json)
 
 

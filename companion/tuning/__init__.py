@@ -10,4 +10,13 @@ from companion.tuning.space import OWN, RANGES, Search
 from companion.tuning.study import Budget, Study, Tried
 from companion.tuning.trial import validate
 
-__all__ = ["OWN", "RANGES", "Budget", "Search", "Study", "Tried", "tried_floors", "validate"]
+__all__ = [
+    "OWN",
+    "RANGES",
+    "Budget",
+    "Search",
+    "Study",
+    "Tried",
+    "tried_floors",
+    "validate",
+]

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from companion.records import Trial
 from companion.released import PaperConfig
 from companion.tuning.space import DECAYS, Search
 from companion.tuning.trial import validate
@@ -124,6 +125,26 @@ class Study:
         """The complete trial with the best score."""
         whole = [x for x in self.tried if x.state == "complete" and x.score is not None]
         return max(whole, key=lambda x: x.score or 0.0, default=None)
+
+    def lines(self) -> list[Trial]:
+        """Return the trials that have ended as lines of a file that others read."""
+        key, of = self.search.key(self.data), self.data.fingerprint
+        return [
+            Trial(
+                search=key,
+                number=number,
+                fields=list(self.search.fields),
+                dataset_fingerprint=of,
+                config=t.config.as_dict(),
+                state=t.state,  # type: ignore[arg-type]  # the model refuses another word
+                score=t.score,
+                epoch=t.epoch,
+                seconds=round(t.seconds, 3),
+                why=t.why,
+                made=t.made,
+            )
+            for number, t in enumerate(self.tried)
+        ]
 
     def spent(self, budget: Budget) -> bool:
         """Say whether the budget is used up, by the calls before this one too."""
