@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -117,6 +117,7 @@ def winners_tested(
     *,
     over: str = "sl",
     metric: str = "ndcg@20",
+    others: Mapping[str, Mapping[int, float]] | None = None,
 ) -> pd.DataFrame:
     """Return a row for the winner of each search: its test metric on seeds the search had not.
 
@@ -129,6 +130,8 @@ def winners_tested(
     over : str
         The loss that the others are compared with.
     metric : str
+    others : mapping of str to mapping of int to float, optional
+        The metric of what is no loss, such as a baseline, by seed: rows beside the losses.
 
     Returns
     -------
@@ -149,12 +152,12 @@ def winners_tested(
             runs[place[3]] = {seed: r["metrics"][metric] for seed, r in found.items()}
             ids[place[3]] = " ".join(r["run_id"] for r in found.values())
     base, rows = runs.get(over, {}), []
-    for loss, values in runs.items():
+    for loss, values in [*runs.items(), *(others or {}).items()]:
         if not values:
             continue
         own = interval(list(values.values()))
         row: dict[str, Any] = {"loss": loss, "ours": own.mean, "low": own.low, "high": own.high}
-        row |= {"seeds": own.count, "runs": ids[loss]}
+        row |= {"seeds": own.count, "runs": ids.get(loss, "")}
         row |= dict.fromkeys(("gain", "gain_low", "gain_high", "p"), math.nan)
         if loss != over and (shared := sorted(base.keys() & values.keys())):
             gap = paired_difference([values[s] for s in shared], [base[s] for s in shared])

@@ -35,6 +35,8 @@ def searched(table: pd.DataFrame, over: str = "sl") -> Figure:
         return figure
     panels = figure.subplots(rows, COLUMNS, sharex=True, sharey=True, squeeze=False).flat
     base = table[table["loss"] == over]
+    # From the lowest mean on: a band of few trials reaches down to nothing, and tells nothing.
+    low, high = table["mean"].min(), table["high"].max()
     for axes, loss in zip(panels, losses, strict=False):
         mine = table[table["loss"] == loss]
         if loss != over:
@@ -45,6 +47,7 @@ def searched(table: pd.DataFrame, over: str = "sl") -> Figure:
         axes.set_title(LABELS.get(loss, loss), color=shade, fontsize=10, loc="left")
         axes.locator_params(axis="x", nbins=4, integer=True)
         axes.locator_params(axis="y", nbins=4)
+        axes.set_ylim(low - 0.02 * (high - low), high + 0.05 * (high - low))
     for axes in list(panels)[len(losses) :]:
         axes.set_visible(False)
     figure.supxlabel("trials", fontsize=10)

@@ -95,3 +95,10 @@ def test_the_winners_are_compared_on_seeds_that_the_search_had_not() -> None:
     assert table.loc["bpr", "p"] == pytest.approx(stats.ttest_rel(others, ours).pvalue)
     assert math.isnan(table.loc["sl", "gain"]) and table.loc["sl", "seeds"] == 3
     assert winners_tested(TRIALS, [], "synthetic").empty
+    floor = {1: 0.4, 2: 0.41, 3: 0.45, 9: 0.9}
+    more = winners_tested(TRIALS, runs, "synthetic", others={"ease": floor}).set_index("loss")
+    shared = [floor[seed] for seed in (1, 2, 3)]
+    assert more.loc["ease", "p"] == pytest.approx(stats.ttest_rel(shared, ours).pvalue)
+    assert more.loc["bpr", "corrected"] == pytest.approx(
+        max(more.loc["bpr", "p"], 2 * min(more.loc["bpr", "p"], more.loc["ease", "p"]))
+    )
