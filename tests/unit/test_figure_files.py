@@ -108,12 +108,25 @@ def test_a_figure_of_records_names_their_runs() -> None:
     known = {
         "runs": {r["run_id"] for r in records.read(ROOT / "results")},
         "measured": {trace.run_id for trace in dynamics.read(ROOT / "results")},
+        "searches": set(figure_files.tried(ROOT / "results")),
     }
     for name, drawn in every.items():
-        table = pd.read_csv(StringIO(figure_files.data_of(drawn)), dtype={"measured": str})
+        as_text = {"measured": str, "searches": str}
+        table = pd.read_csv(StringIO(figure_files.data_of(drawn)), dtype=as_text)
         (column,) = known.keys() & {*table.columns}
         ids = {run for ids in table[column].dropna() for run in ids.split()}
         assert ids <= known[column] and (ids or column == "runs"), name
+
+
+def test_trials_are_told_with_the_search_that_makes_them() -> None:
+    data = "loss,searches\nsl,a\nsl,a\nbpr,b\n"
+    made = {"device": "cpu", "code_digest": "d"}
+    trials = {
+        one: [{"config": {"dataset": "amazon-beauty", "seed": 0}, **made}] * 3 for one in "abc"
+    }
+    found = figure_files.runs_of(data, {}, {}, trials)
+    assert found["count"] == 6 and found["seeds"] == [0] and found["digests"] == ["d"]
+    assert found["again"].startswith("psl tune amazon-beauty --own-options")
 
 
 def test_measured_runs_are_told_with_the_command_that_measures_them() -> None:
