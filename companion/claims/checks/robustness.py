@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import torch
-from scipy.optimize import minimize_scalar
+import scipy
 from torch import Tensor
 
 from companion.claims.subject import Subject, Verdict, check, decide
@@ -38,7 +38,7 @@ def dro_duality(subject: Subject, losses: str, tolerance: float) -> Verdict:
     worst = 0.0
     for values, eta in _instances(subject, losses):
         q = dro.worst_case(values, subject.temperature(values, eta))
-        best = minimize_scalar(
+        best = scipy.optimize.minimize_scalar(
             lambda t, x=values.numpy(), e=eta: _dual(x, e, math.exp(t)),
             bounds=(-12, 6),
             method="bounded",
@@ -58,7 +58,7 @@ def phi_divergence_dual(subject: Subject, tolerance: float) -> Verdict:
         tau = subject.temperature(values, eta)
         t = float(tau)
         primal = float(dro.worst_case(values, tau) @ values)
-        best = minimize_scalar(
+        best = scipy.optimize.minimize_scalar(
             lambda mu, x=values, t=t: float((t * ((x - mu) / t - 1).exp()).mean()) + mu,
             bounds=(-20, 20),
             method="bounded",
