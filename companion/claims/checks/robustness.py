@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import torch
 import scipy
+import torch
 from torch import Tensor
 
 from companion.claims.subject import Subject, Verdict, check, decide
@@ -39,7 +39,7 @@ def dro_duality(subject: Subject, losses: str, tolerance: float) -> Verdict:
     for values, eta in _instances(subject, losses):
         q = dro.worst_case(values, subject.temperature(values, eta))
         best = scipy.optimize.minimize_scalar(
-            lambda t, x=values.numpy(), e=eta: _dual(x, e, math.exp(t)),
+            lambda t, x=values, e=eta: _dual(x.numpy(), e, math.exp(t)),
             bounds=(-12, 6),
             method="bounded",
             options={"xatol": 1e-9},
