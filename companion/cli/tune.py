@@ -22,9 +22,17 @@ from companion.cli.console import Device, err, key, out, print_json, say
 from companion.cli.train import WORDS, refuse_a_table
 from companion.experiments import plain_command
 from companion.locks import exclusive
+from companion.records import read_trials, save_trials
 from companion.released import PaperConfig
 from companion.threads import torch_threads
-from companion.tuning import Budget, Search, Study, Tried, edges, tried_floors
+from companion.tuning import (
+    OWN,
+    Budget,
+    Search,
+    Study,
+    Tried,
+    tried_floors,
+)
 from companion.writable import check_writable
 from psl.errors import PSLError, UnknownNameError
 from psl.losses import LOSSES
@@ -49,6 +57,15 @@ def tune_command(
             "May be repeated."
         ),
     ] = None,
+    own_options: Annotated[
+        bool,
+        typer.Option(
+            "--own-options",
+            help="Search the options of each loss too: "
+            + "; ".join(f"{k}: {', '.join(v)}" for k, v in OWN.items())
+            + ".",
+        ),
+    ] = False,
     trials: Annotated[
         int | None, typer.Option(min=1, help="Of each loss, those of earlier calls included.")
     ] = None,
@@ -64,6 +81,13 @@ def tune_command(
         bool, typer.Option("--restart", help="Forget the trials of earlier calls.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print all trials as JSON.")] = False,
+    save: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the trials there, a JSON line each; those of other searches stay. "
+            "`tuned: FILE` in a file of `psl run` takes the best of them."
+        ),
+    ] = None,
     checkpoints: Annotated[Path, typer.Option(help="Folder of the trials.")] = Path(".psl"),
     **fields: Any,
 ) -> None:
@@ -82,7 +106,9 @@ def tune_command(
         if name not in FLOORS:
             raise UnknownNameError("floor", name, FLOORS)
     given = {name: value for name, value in fields.items() if value is not None}
-    searches = _searches(Path(dataset).name, list(dict.fromkeys(loss or [PaperConfig.loss])), given)
+    searches = _searches(
+        Path(dataset).name, list(dict.fromkeys(loss or [PaperConfig.loss])), given, own_options
+    )
     where = find_device(device)
     setting = searches[0].config.setting
     data = datasets.load(dataset, setting, progress=not as_json)
@@ -95,6 +121,10 @@ def tune_command(
         context.with_resource(exclusive(path, wait=False, remove=True))
         if restart:
             path.unlink(missing_ok=True)
+    if save is not None:
+        check_writable(save)
+        if save.exists():
+            read_trials(save)  # refused before the trials, not after them
     studies = [Study(path, s, data) for path, s in zip(paths, searches, strict=True)]
     floors: dict[str, list[FloorTrial]] = {}
     try:
@@ -116,10 +146,15 @@ def tune_command(
     except KeyboardInterrupt:
         say("stopped; the same command goes on from the last whole trial", err)
         raise typer.Exit(130) from None
+    finally:
+        if save is not None:
+            save_trials(save, [line for study in studies for line in study.lines()])
     _tell(studies, floors, dataset, as_json=as_json)
 
 
-def _searches(dataset: str, losses: list[str], given: dict[str, Any]) -> list[Search]:
+def _searches(
+    dataset: str, losses: list[str], given: dict[str, Any], own_options: bool
+) -> list[Search]:
     """Return what is searched for each loss; what every loss ignores is refused."""
     out, ignored = [], list[set[str]]()
     for name in losses:
@@ -128,7 +163,7 @@ def _searches(dataset: str, losses: list[str], given: dict[str, Any]) -> list[Se
         ignored.append(PaperConfig(**own, **place).ignored())
         mine = {k: v for k, v in given.items() if k not in ignored[-1]}
         mine |= {"form": None} if mine.get("form") == "outside" else {}
-        out.append(Search.of(PaperConfig(**own, **mine), given))
+        out.append(Search.of(PaperConfig(**own, **mine), given, own=own_options))
     for option in sorted(set.intersection(*ignored) & given.keys()):
         raise PSLError(f"{', '.join(losses)}: no option {option}, it would change nothing")
     for search in out:
@@ -210,7 +245,7 @@ def _tell(
         return
     if floors:
         say(_beside_floors(winner[1], floors))
-    for name in edges({f: getattr(winner[1].config, f) for f in winner[0].search.fields}):
+    for name in winner[0].search.edges(winner[1].config):
         say(f"{name} is at the edge of what is searched: a better one may lie beyond")
     if winner[1].epoch == winner[1].config.epochs:
         say("the best epoch is the last: more --epochs may give more")

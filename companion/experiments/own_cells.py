@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from companion import datasets
-from companion.experiments.config import cell, fitting
+from companion.experiments.config import cell, fitting, like
 from companion.experiments.grid import Cell, check_names
 from companion.experiments.sweep_file import SweepFile
+from companion.records import read_trials, winners
 from companion.released import PaperConfig
 from psl.dataset import Dataset
 from psl.errors import PSLError, RecordError
@@ -45,6 +46,7 @@ def own_cells(
         If a dataset is not there, a value is out of range, or the filters leave nothing.
     """
     load = cache(datasets.load)
+    best = _starts(sweep.tuned, folder)
     taken: set[str] = set()
     found: dict[str, Cell] = {}
     for place in _places(sweep):
@@ -56,7 +58,7 @@ def own_cells(
         for point in _points(sweep):
             for seed in seeds or sweep.seeds:
                 try:
-                    config, used = _config(sweep, {**place, "seed": seed}, point)
+                    config, used = _config(best, {**place, "seed": seed}, point)
                 except RecordError as error:
                     raise PSLError(f"tuned: {error}") from None
                 if file is not None:
@@ -91,17 +93,37 @@ def _archive(dataset: str, folder: Path) -> Path | None:
     return (folder / dataset).resolve() if dataset.lower().endswith(".zip") else None
 
 
+Start = Callable[..., PaperConfig]
+
+
+def _starts(tuned: bool | str, folder: Path) -> Start:
+    """Return what makes a configuration of a place and the fields that are given."""
+    if tuned is True:
+        return cell
+    if tuned is False:
+        return lambda **given: PaperConfig(**{"protocol": "clean", **given})
+    best = winners(read_trials(folder / tuned))
+
+    def found(**given: Any) -> PaperConfig:
+        place = [given[k] for k in ("dataset", "setting", "backbone", "loss")]
+        # What was searched without noise or shift is what one takes there too.
+        trial = best.get(tuple(place)) or best.get((place[0], "iid", *place[2:]))
+        if trial is None:
+            raise RecordError(f"{tuned} has no complete trial of {', '.join(place)}")
+        return like(trial.config, given)
+
+    return found
+
+
 def _config(
-    sweep: SweepFile, place: dict[str, Any], point: dict[str, Any]
+    start: Start, place: dict[str, Any], point: dict[str, Any]
 ) -> tuple[PaperConfig, set[str]]:
     """Return the configuration at a point, and which of the point's fields it has."""
     place = place | {"dataset": Path(place["dataset"]).name}
     mine = fitting(place, point)
     used = set(mine)
     mine |= {"form": None} if mine.get("form") == "outside" else {}
-    if sweep.tuned:
-        return cell(**place, **mine), used
-    return PaperConfig(**{"protocol": "clean", **place, **mine}), used
+    return start(**place, **mine), used
 
 
 def _kept(found: list[Cell], name: str, filters: dict[str, Sequence[Any]]) -> list[Cell]:

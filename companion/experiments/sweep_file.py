@@ -95,8 +95,9 @@ class SweepFile(BaseModel):
         Fields of a configuration that are alike in every run that has them.
     grid : dict
         Fields with a list of values: every combination is trained.
-    tuned : bool
-        Start from the paper's cell of each place in place of the usual values.
+    tuned : bool or str
+        Start from the paper's cell of each place in place of the usual values; or from the best
+        trial there in a file of ``psl tune --save``, from the folder of this one.
     name : str
         What the file of the records is called; that of this file where it is not given.
     metric : str
@@ -113,7 +114,7 @@ class SweepFile(BaseModel):
     seeds: Annotated[list[int], BeforeValidator(_seeds)] = [0]
     config: Fixed = Fixed()
     grid: Grid = Grid()
-    tuned: bool = False
+    tuned: bool | str = False
     name: str = ""
     metric: Annotated[str, _known("metric", MEASURED)] = METRICS[1]
 

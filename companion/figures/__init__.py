@@ -4,6 +4,7 @@ Nothing here trains, evaluates or derives; the caller displays or saves the figu
 carry their names at their ends, so no figure needs colour alone to be read.
 """
 
+from companion.figures.benchmark import searched
 from companion.figures.drawings import flow, simplex
 from companion.figures.dynamics import tightness, weight_over_epochs
 from companion.figures.gain_matrix import gain_matrix
@@ -69,6 +70,7 @@ __all__ = [
     "popularity",
     "scalars",
     "scaling",
+    "searched",
     "simplex",
     "status_bar",
     "tabular",

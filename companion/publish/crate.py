@@ -29,6 +29,8 @@ FILES = (
         "application/yaml",
     ),
     ("results/statuses.csv", "Status of every claim", "text/csv"),
+    ("results/tuning/benchmark.jsonl", "Trials of a search for each loss", "application/jsonl"),
+    ("results/tuning/floors.jsonl", "Baselines beside the losses", "application/jsonl"),
 )
 OF_EACH_RUN = "configuration, seed, device, versions and time of each run"
 INPUTS = ("companion/datasets/sources.csv", "requirements.lock")

@@ -6,8 +6,17 @@ baselines on the same validation part.
 """
 
 from companion.tuning.floors import tried_floors
-from companion.tuning.space import RANGES, Search, edges
+from companion.tuning.space import OWN, RANGES, Search
 from companion.tuning.study import Budget, Study, Tried
 from companion.tuning.trial import validate
 
-__all__ = ["RANGES", "Budget", "Search", "Study", "Tried", "edges", "tried_floors", "validate"]
+__all__ = [
+    "OWN",
+    "RANGES",
+    "Budget",
+    "Search",
+    "Study",
+    "Tried",
+    "tried_floors",
+    "validate",
+]

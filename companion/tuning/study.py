@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from companion.records import Trial
 from companion.released import PaperConfig
-from companion.tuning.space import DECAYS, RANGES, Search
+from companion.tuning.space import DECAYS, Search
 from companion.tuning.trial import validate
 from psl.dataset import Dataset
 from psl.errors import PSLError, TrainingError
 from psl.streams import numpy_stream
 from psl.training import Progress
+from psl.training.device import describe
+from psl.training.provenance import provenance
 
 __all__ = ["Budget", "Study", "Tried"]
 
@@ -54,6 +57,8 @@ class Tried:
     seconds : float
     why : str
         Of one that diverged.
+    made : dict
+        On which device, with which code and versions, and when: as in a record.
     """
 
     config: PaperConfig
@@ -62,6 +67,7 @@ class Tried:
     epoch: int | None
     seconds: float
     why: str = ""
+    made: dict[str, Any] = field(default_factory=dict)
 
 
 class Study:
@@ -120,6 +126,26 @@ class Study:
         whole = [x for x in self.tried if x.state == "complete" and x.score is not None]
         return max(whole, key=lambda x: x.score or 0.0, default=None)
 
+    def lines(self) -> list[Trial]:
+        """Return the trials that have ended as lines of a file that others read."""
+        key, of = self.search.key(self.data), self.data.fingerprint
+        return [
+            Trial(
+                search=key,
+                number=number,
+                fields=list(self.search.fields),
+                dataset_fingerprint=of,
+                config=t.config.as_dict(),
+                state=t.state,  # type: ignore[arg-type]  # the model refuses another word
+                score=t.score,
+                epoch=t.epoch,
+                seconds=round(t.seconds, 3),
+                why=t.why,
+                made=t.made,
+            )
+            for number, t in enumerate(self.tried)
+        ]
+
     def spent(self, budget: Budget) -> bool:
         """Say whether the budget is used up, by the calls before this one too."""
         tried = self.tried
@@ -139,6 +165,7 @@ class Study:
         self._study.sampler = optuna.samplers.TPESampler(seed=int(stream.integers(2**31)))
         trial = self._study.ask(_distributions(self.search))
         config = self.search.at(trial.params)
+        trial.set_user_attr("made", {"device": describe(device), **provenance()})
         scores: dict[int, float] = {}
 
         def show(p: Progress) -> None:
@@ -175,6 +202,7 @@ class Study:
             trial.user_attrs.get("epoch"),
             trial.duration.total_seconds(),
             why,
+            trial.user_attrs.get("made", {}),
         )
 
 
@@ -190,9 +218,10 @@ def import_optuna() -> Any:
 
 def _distributions(search: Search) -> dict[str, Any]:
     kinds = import_optuna().distributions
+    ranges = search.ranges
     return {
-        field: kinds.FloatDistribution(*RANGES[field], log=True)
-        if field in RANGES
+        field: kinds.FloatDistribution(r.low, r.high, log=r.log)
+        if (r := ranges.get(field))
         else kinds.CategoricalDistribution(DECAYS)
         for field in search.fields
     }

@@ -150,6 +150,35 @@ def test_the_papers_table_is_such_a_file(tmp_path: Path) -> None:
     assert len(found) == len(wanted) > 100
 
 
+def test_it_starts_from_the_best_trials_of_a_search(psl: Psl, tmp_path: Path) -> None:
+    pytest.importorskip("optuna", reason="optuna is missing (extra `tune`)")
+    tiny = ("--epochs", "2", "--negatives", "5", "--dim", "4", "--validate-every", "1")
+    words = ("tune", "synthetic", *tiny, "--own-options", "--save", "kept/trials.jsonl")
+    done = psl(*words, "--trials", "3", "--loss", "ccl", "--loss", "sl")
+    assert done.returncode == 0, done.stderr
+    kept = records.read_trials(tmp_path / "kept" / "trials.jsonl")
+    assert [(t.config["loss"], t.number) for t in kept] == [
+        (loss, n) for loss in ("ccl", "sl") for n in range(3)
+    ]
+    assert kept[0].fields == ["lr", "weight_decay", "margin", "negative_weight"]
+    assert kept[0].made["code_digest"] == records.CODE_DIGEST and "cpu" in kept[0].made["device"]
+    best = {
+        loss: max((t for t in kept if t.config["loss"] == loss), key=lambda t: t.score or 0).config
+        for loss in ("ccl", "sl")
+    }
+    text = {"losses": ["ccl", "sl"], "seeds": "3-4", "tuned": "kept/trials.jsonl"}
+    path = written(tmp_path, config={}, **text)
+    assert runs_of(path) == [best[k] | {"seed": n} for k in ("ccl", "sl") for n in (3, 4)]
+    (first, *_) = runs_of(written(tmp_path, config={"noise_ratio": 0.3}, settings="noise", **text))
+    assert first == best["ccl"] | {"seed": 3, "setting": "noise", "noise_ratio": 0.3}
+    more = psl(*words, "--trials", "1", "--loss", "gbce")
+    assert more.returncode == 0 and len(records.read_trials(tmp_path / "kept/trials.jsonl")) == 7
+    other = written(tmp_path, losses="talos", tuned="kept/trials.jsonl")
+    assert_refused(psl("run", str(other)), "no complete trial of synthetic, iid, mf, talos")
+    gone = written(tmp_path, tuned="none.jsonl")
+    assert_refused(psl("run", str(gone)), "mine.yaml", "none.jsonl cannot be read")
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

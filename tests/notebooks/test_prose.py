@@ -16,14 +16,16 @@ import pandas as pd
 import pytest
 
 from companion import claims, dynamics, records, reference
-from companion.experiments import cell, cell_runs, without_fresh
+from companion.benchmark import budgets, searches, winners_tested
+from companion.experiments import cell, cell_runs, own_cells, read_sweep, without_fresh
 from companion.records import METRICS
 from companion.statistics import PairedDifference
 from companion.tables import gain, gains, overview
 from companion.temperatures import best_temperature, match, over_temperatures
 from ledger import assessed
 
-RESULTS = Path(__file__).parents[2] / "results"
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "results"
 PAPER = ("amazon-electronic", "amazon-movie", "gowalla", "amazon-cd", "amazon-book", "yelp2018")
 ELECTRONIC = {"dataset": ["amazon-electronic"]}
 PSLS = ("psl-tanh", "psl-atan", "psl-relu")
@@ -404,3 +406,61 @@ def test_the_nearest_bound_does_not_train_the_best_model() -> None:
     assert abs(ndcg.loc["psl-softplus", 0.05] / ndcg.loc["sl"].max() - 1) < 0.01
     assert (distance.loc[[*PSLS]] < distance.loc["sl"]).all().all()
     assert (ndcg.loc[[*PSLS]] / ndcg.loc["sl"] - 1).abs().max().max() < 0.012
+
+
+def test_losses_under_one_budget() -> None:
+    tried = records.read_trials(RESULTS / "tuning" / "benchmark.jsonl")
+    found = searches(tried, "amazon-beauty").set_index("loss")
+    softmax = {"sl", "psl-relu", "psl-tanh", "bsl", "sl@k", "sogclr", "talos"}
+    others = {"bpr", "llpauc", "ccl", "drrl", "gbce"}
+    assert found.index.is_unique and set(found.index) == softmax | others
+    assert set(found["trials"]) == {20} and set(found["diverged"]) == {0}
+    assert next(iter(found.index)) == "talos"
+    assert 1.02 < found.loc["talos", "best"] / found.loc["sl", "best"] < 1.03
+    at_seven = found[(found["found"] == 7) & found.index.isin(softmax)]
+    assert len(at_seven) == 6
+    assert {v.split(", tau weight")[0].split(", gamma")[0] for v in at_seven["values"]} == {
+        "tau 0.112, lr 0.11, weight decay 1e-08"
+    }
+    assert found.loc["bpr", "found"] == 20
+
+    lines = (RESULTS / "tuning" / "floors.jsonl").read_text(encoding="utf-8").splitlines()
+    floors: dict[str, dict[int, float]] = {}
+    for line in map(json.loads, lines):
+        floors.setdefault(line["floor"], {})[line["seed"]] = line["metrics"]["ndcg@20"]
+    table = winners_tested(tried, records.read(RESULTS), "amazon-beauty", others=floors)
+    table = table.set_index("loss")
+    assert set(table["seeds"]) == {5}
+    near = table.loc[sorted(softmax - {"sl"})]
+    assert near["gain"].abs().max() < 0.01 and near["corrected"].min() > 0.05
+    assert ((near["gain_low"] < 0) & (near["gain_high"] > 0)).all()
+    assert table.loc["talos", "gain"] < 0
+    far = table.loc[sorted(others)]
+    assert far["gain"].max() < -0.07 and far["corrected"].max() < 0.05
+    assert table.index[0] == "ease" and 0 < table.loc["ease", "gain_low"] < 0.002
+    assert table.loc["ease", "corrected"] > 0.05
+    assert far["ours"].max() < table.loc["ials", "ours"] < near["ours"].min()
+
+    means = budgets(tried, "amazon-beauty").pivot_table("mean", "loss", "trials")
+    for count in (5, 10, 20):
+        assert means.loc[sorted(others), count].max() < means.loc[sorted(softmax), count].min()
+    assert means.loc["sl@k", 1] < means.loc["ccl", 1], "another order at one trial"
+    assert (means[20] - means[10]).idxmax() == "bpr"
+
+
+def test_the_benchmark_is_what_its_file_says() -> None:
+    file = ROOT / "examples" / "benchmark.yaml"
+    wanted = own_cells(read_sweep(file), file.parent)
+    made = {r["run_id"] for r in records.read(RESULTS / "benchmark.jsonl")}
+    assert made == {c.config.run_id for c in wanted if c.config} and len(made) == 60
+    chapter = (ROOT / "notebooks" / "13-benchmark.ipynb").read_text(encoding="utf-8")
+    (command,) = re.findall(r"psl tune amazon-beauty .*?benchmark\.jsonl", chapter, re.DOTALL)
+    losses = re.findall(r"--loss ([\w@-]+)", command)
+    assert losses == list(dict.fromkeys(c.where["loss"] for c in wanted))
+    given = {"epochs": 100, "patience": 4, "negatives": 200}
+    for name, value in given.items():
+        assert f"--{name} {value} " in command
+    for trial in records.read_trials(RESULTS / "tuning" / "benchmark.jsonl"):
+        known = {k: v for k, v in trial.config.items() if k in given}
+        fixed = trial.config["loss"] == "bpr"  # one negative, whatever is asked for
+        assert known == given | ({"negatives": 1000} if fixed else {})

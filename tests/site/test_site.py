@@ -214,7 +214,7 @@ def test_a_page_is_light(browser, bases: dict[str, str]) -> None:
 
 
 def test_the_verdict_is_short_on_a_phone_and_each_row_is_reached(browser, bases) -> None:
-    address = bases["file"] + "notebooks/15-status.html"
+    address = bases["file"] + "notebooks/16-status.html"
     for script in (True, False):
         context = browser.new_context(
             viewport={"width": 390, "height": 844}, java_script_enabled=script
@@ -233,7 +233,7 @@ def test_the_verdict_is_short_on_a_phone_and_each_row_is_reached(browser, bases)
 
 def test_the_ledger_is_searched_and_a_row_has_an_address(browser, bases) -> None:
     """Offline; rows of the same statement in other lists of the page stay as they are."""
-    page, faults = offline_page(browser, bases["file"] + "notebooks/15-status.html#row-eq-2.1")
+    page, faults = offline_page(browser, bases["file"] + "notebooks/16-status.html#row-eq-2.1")
     rows = page.locator("table.ledger tr:has([id^='row-'])")
     box, every = page.locator(".ledger-filter"), rows.count()
     assert every > 900 and page.locator("[id='row-eq-2.1']").is_visible()
@@ -253,7 +253,7 @@ def test_the_ledger_is_searched_and_a_row_has_an_address(browser, bases) -> None
     assert links.count() > 400 and links.evaluate_all(lost) == []
     page.context.close()
     plain = browser.new_context(java_script_enabled=False).new_page()
-    plain.goto(bases["file"] + "notebooks/15-status.html")
+    plain.goto(bases["file"] + "notebooks/16-status.html")
     assert not plain.locator(".ledger-filter").is_visible()
     plain.context.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ import torch
 from companion import datasets
 from companion.reference import tuned
 from companion.released import PaperConfig
-from companion.tuning import RANGES, Budget, Search, Study, edges, study, validate
+from companion.tuning import OWN, RANGES, Budget, Search, Study, study, validate
 from companion.tuning.space import DECAYS
 from psl.errors import PSLError, TrainingError
+from psl.losses import LOSSES
 from psl.training import Progress, train
 
 pytest.importorskip("optuna", reason="optuna is missing (extra `tune`)")
@@ -73,11 +75,39 @@ def test_the_papers_values_lie_in_the_ranges() -> None:
     for loss in ("bpr", "sl", "psl-relu", "bsl", "advinfonce"):
         for dataset in ("amazon-book", "gowalla", "amazon-electronic"):
             cell = tuned(dataset, "iid", "mf", loss)
-            for field, (low, high) in RANGES.items():
-                assert field not in cell or low <= cell[field] <= high
+            for field, r in RANGES.items():
+                assert field not in cell or r.low <= cell[field] <= r.high
             assert cell["weight_decay"] in DECAYS
-    assert edges({"tau": 0.01, "lr": 0.1}) == ["tau 0.01 (searched: 0.01 to 1)"]
-    assert edges({"lr": 0.95}) and not edges({"tau": 0.1, "lr": 0.1, "weight_decay": 0.0})
+
+
+def test_the_edge_of_a_range_is_told() -> None:
+    at = {"tau": 0.01, "lr": 0.1, "weight_decay": 0.0}
+    of = search()
+    assert of.edges(of.at(at)) == ["tau 0.01 (searched: 0.01 to 1)"]
+    assert of.edges(of.at({**at, "tau": 0.1, "lr": 0.95})) and not of.edges(TINY)
+    ccl = Search.of(dataclasses.replace(TINY, loss="ccl"), (), own=True)
+    wide = {"lr": 0.1, "weight_decay": 0.0, "margin": 0.0, "negative_weight": 1.0}
+    assert ccl.edges(ccl.at(wide)) == ["negative_weight 1 (searched: 1 to 1000)"]
+
+
+def test_a_losss_own_options_are_searched_around_its_usual_values() -> None:
+    """Those that the loss takes when nothing is given: so the first trial is the usual loss."""
+    for loss, options in OWN.items():
+        spec = LOSSES[loss]
+        built = inspect.signature(type(spec.build(0.1)).__init__).parameters
+        assert options.keys() <= set(spec.options)
+        for name, r in options.items():
+            usual = 0.1 if name == "tau2" else built[name].default  # BSL's is that of tau
+            assert r.usual == usual and r.low <= r.usual <= r.high
+            dataclasses.replace(TINY, loss=loss, **{name: r.low})
+            dataclasses.replace(TINY, loss=loss, **{name: r.high})
+        of = Search.of(dataclasses.replace(TINY, loss=loss), (), own=True)
+        assert set(of.fields) >= options.keys()
+        without = Search.of(dataclasses.replace(TINY, loss=loss), ())
+        assert not options.keys() & set(without.fields) and without.config.as_dict() != of.config
+        name = next(iter(options))
+        given = dataclasses.replace(TINY, loss=loss, **{name: options[name].high})
+        assert name not in Search.of(given, (name,), own=True).fields
 
 
 def values(of: Study) -> list[tuple[Any, ...]]:
