@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import scipy
@@ -15,15 +16,25 @@ from psl import dro
 __all__: list[str] = []
 
 
-def _instances(subject: Subject, source: str, count: int = 20) -> list[tuple[Tensor, float]]:
-    """Return item losses and radii: log sigma of random differences, or plain normal numbers."""
-    g, out = torch.Generator().manual_seed(11), []
+def _instances(subject: Subject, source: str, count: int = 20) -> tuple[Tensor, Tensor]:
+    """Return item losses (count, 100) and radii (count,).
+
+    The losses are log sigma of random differences, or plain normal numbers.
+    """
+    g, out, radii = torch.Generator().manual_seed(11), [], []
     for _ in range(count):
         d = 1.9 * torch.rand(100, generator=g, dtype=torch.float64) - 0.95
         normal = torch.randn(100, generator=g, dtype=torch.float64)
         losses = normal if source == "normal" else subject.log_sigma[source](d)
-        out.append((losses, 0.05 + float(torch.rand(1, generator=g)) * 2))
-    return out
+        out.append(losses)
+        radii.append(0.05 + float(torch.rand(1, generator=g)) * 2)
+    return torch.stack(out), torch.tensor(radii, dtype=torch.float64)
+
+
+def _solved(subject: Subject, source: str) -> Iterator[tuple[Tensor, float, Tensor]]:
+    """Yield losses, radius and the subject's temperature of each instance."""
+    losses, radii = _instances(subject, source)
+    return zip(losses, radii.tolist(), subject.temperature(losses, radii), strict=True)
 
 
 def _dual(losses: np.ndarray, eta: float, tau: float) -> float:
@@ -36,8 +47,8 @@ def _dual(losses: np.ndarray, eta: float, tau: float) -> float:
 def dro_duality(subject: Subject, losses: str, tolerance: float) -> Verdict:
     """Solve the dual with scipy, compare with the worst case built from our temperature."""
     worst = 0.0
-    for values, eta in _instances(subject, losses):
-        q = dro.worst_case(values, subject.temperature(values, eta))
+    for values, eta, tau in _solved(subject, losses):
+        q = dro.worst_case(values, tau)
         best = scipy.optimize.minimize_scalar(
             lambda t, x=values, e=eta: _dual(x.numpy(), e, math.exp(t)),
             bounds=(-12, 6),
@@ -54,8 +65,7 @@ def dro_duality(subject: Subject, losses: str, tolerance: float) -> Verdict:
 def phi_divergence_dual(subject: Subject, tolerance: float) -> Verdict:
     """Put phi = x log x into (A.4), minimise over mu, compare with the primal value."""
     worst = 0.0
-    for values, eta in _instances(subject, "relu"):
-        tau = subject.temperature(values, eta)
+    for values, eta, tau in _solved(subject, "relu"):
         t = float(tau)
         primal = float(dro.worst_case(values, tau) @ values)
         best = scipy.optimize.minimize_scalar(
@@ -73,8 +83,7 @@ def penalised_problem(subject: Subject, tolerance: float) -> Verdict:
     """Compare E_q[l] - tau KL at the worst case, and at other q, with tau log E[exp(l/tau)]."""
     worst, beaten = 0.0, 0
     g = torch.Generator().manual_seed(19)
-    for values, eta in _instances(subject, "relu"):
-        tau = subject.temperature(values, eta)
+    for values, eta, tau in _solved(subject, "relu"):
         value = float(dro.dual_value(values, 0.0, tau))
         q = dro.worst_case(values, tau)
         # The radius that this q uses is eta, so the constrained optimum is the penalised one.
@@ -104,10 +113,9 @@ def temperature_varies(subject: Subject, eta: float, ratio: float) -> Verdict:
 @check
 def saturation(subject: Subject) -> Verdict:
     """Beyond log(I / maximisers) the temperature is 0 and the value max l."""
-    wrong = 0
-    for values, _ in _instances(subject, "relu"):
-        edge = float(dro.saturation_radius(values))
-        wrong += float(subject.temperature(values, edge - 0.01)) <= 0
-        wrong += float(subject.temperature(values, edge + 0.01)) != 0
-        wrong += not math.isclose(edge, math.log(len(values)))
+    values, _ = _instances(subject, "relu")
+    edge = dro.saturation_radius(values)
+    wrong = int((subject.temperature(values, edge - 0.01) <= 0).sum())
+    wrong += int((subject.temperature(values, edge + 0.01) != 0).sum())
+    wrong += sum(not math.isclose(e, math.log(values.shape[1])) for e in edge.tolist())
     return decide(wrong == 0, f"{wrong} of 60 comparisons fail")
