@@ -24,7 +24,7 @@ from rich.table import Table
 
 from benchmarks.curves import curves
 from benchmarks.implementations import IMPLEMENTATIONS, ours
-from benchmarks.library import bpr_epoch, lightgcn_step
+from benchmarks.library import bpr_epochs, lightgcn_step, ranking
 from benchmarks.measure import in_turns, machine, peak_bytes
 from benchmarks.packed import packed
 from benchmarks.problem import Problem, Size
@@ -138,8 +138,8 @@ def main() -> None:
     if "packed" in a.only and a.device != "cpu":
         result["packed"] = packed(a.device, told)
     if "library" in a.only and a.device == "cpu":
-        found = [lightgcn_step(a.repeat), bpr_epoch(told)]
-        result["libraries"] = [x for x in found if x is not None]
+        others = ranking(a.repeat, told) + bpr_epochs(a.repeat, told)
+        result["libraries"] = [lightgcn_step(a.repeat), *others]
     show(result)
     if a.output is not None:
         write(a.output, (json.dumps(result, indent=1) + "\n").encode())

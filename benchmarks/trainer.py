@@ -48,15 +48,16 @@ def likeness(name: str = "amazon-electronic") -> Dataset:
 
 
 def epochs(
-    device: str, told: Callable[[str], object], cases: Sequence[tuple[str, str, str]] = CASES
+    device: str, told: Callable[[str], object], cases: Sequence[tuple[str, ...]] = CASES
 ) -> list[dict[str, Any]]:
-    """Time the second epoch of each case, without validation."""
+    """Time the second epoch of each case, without validation; a fourth word is the optimizer."""
     out, place = [], torch.device(device)
-    for name, backbone, loss in cases:
+    for name, backbone, loss, *optimizer in cases:
         data = likeness(name)
         config = RunConfig(
-            dataset=data.name, backbone=backbone, loss=loss, epochs=2, validate_every=2
-        )
+            dataset=data.name, backbone=backbone, loss=loss, epochs=2, validate_every=2,
+            optimizer=optimizer[0] if optimizer else None,
+        )  # fmt: skip
         ends: list[float] = []
         steps = 0
 
@@ -73,7 +74,7 @@ def epochs(
         spent = ends[2] - ends[1]
         made = {"dataset": name, "backbone": backbone, "loss": loss}
         out.append({**made, "steps": steps, "seconds": spent})
-        told(f"epoch {name} {backbone} {loss}: {spent:.2f} s")
+        told(f"epoch {' '.join([name, backbone, loss, *optimizer])}: {spent:.3f} s")
     return out
 
 

@@ -73,15 +73,17 @@ def budgets(trials: Sequence[Trial], dataset: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns ``loss``, ``trials``, ``mean``, ``low`` and ``high``, as :func:`best_of`.
+        Columns ``loss``, ``trials``, ``mean``, ``low`` and ``high``, as :func:`best_of`, and
+        ``searches``, the digest of the search.
     """
     rows = []
     for loss, tried in _by_loss(trials, dataset).items():
         scores = [_score(t) for t in tried]
         for count in range(1, len(scores) + 1):
             mean, low, high = best_of(scores, count)
-            rows.append({"loss": loss, "trials": count, "mean": mean, "low": low, "high": high})
-    return pd.DataFrame(rows, columns=["loss", "trials", "mean", "low", "high"])
+            row = {"loss": loss, "trials": count, "mean": mean, "low": low, "high": high}
+            rows.append(row | {"searches": tried[0].search})
+    return pd.DataFrame(rows, columns=["loss", "trials", "mean", "low", "high", "searches"])
 
 
 def searches(trials: Sequence[Trial], dataset: str) -> pd.DataFrame:

@@ -87,22 +87,43 @@ def measured(results: Path) -> dict[str, dict[str, Any]]:
     return {trace.run_id: trace.model_dump(exclude={"points"}) for trace in dynamics.read(results)}
 
 
+@cache
+def tried(results: Path) -> dict[str, list[dict[str, Any]]]:
+    """Return the trials of each search by its id, with the fields that a run has."""
+    from companion import records
+
+    found: dict[str, list[dict[str, Any]]] = {}
+    for path in sorted((results / records.TUNING).glob("benchmark*.jsonl")):
+        for trial in records.read_trials(path):
+            found.setdefault(trial.search, []).append({"config": trial.config, **trial.made})
+    return found
+
+
 def runs_of(
-    data: str, known: dict[str, dict[str, Any]], traced: dict[str, dict[str, Any]] | None = None
+    data: str,
+    known: dict[str, dict[str, Any]],
+    traced: dict[str, dict[str, Any]] | None = None,
+    searched: dict[str, list[dict[str, Any]]] | None = None,
 ) -> dict[str, Any]:
-    """Return what the runs in the column ``runs``, or ``measured``, have in common.
+    """Return what the runs in the column ``runs``, ``measured`` or ``searches`` have in common.
 
     Empty without one.  A row whose value ``ours`` was left out is not drawn, and its runs are none
     of the figure's.
     """
     rows = [row for row in csv.DictReader(StringIO(data)) if row.get("ours") != ""]
-    ids, others = (
+    ids, others, searches = (
         {run for row in rows for run in (row.get(column) or "").split()}
-        for column in ("runs", "measured")
+        for column in ("runs", "measured", "searches")
     )
+    if searches:
+        runs = [trial for one in sorted(searches) for trial in (searched or {})[one]]
+        places = sorted({run["config"]["dataset"] for run in runs})
+        again = "; ".join(f"psl tune {place} --own-options ..." for place in places)
+        return _shared("searches", runs, again)
     if others:
         runs = [(traced or {})[run] for run in sorted(others)]
-        return _shared(runs, "; ".join(sorted({_measure(run["config"]) for run in runs})))
+        again = "; ".join(sorted({_measure(run["config"]) for run in runs}))
+        return _shared("measured", runs, again)
     if not ids:
         return {}
     runs = [known[run] for run in sorted(ids)]
@@ -111,7 +132,7 @@ def runs_of(
         **{axis: {r["config"][axis] for r in runs} for axis in ("dataset", "setting", "backbone")},
     }
     asked = [f"--{key} {value}" for key, values in filters.items() for value in sorted(values)]
-    return _shared(runs, " ".join(["psl records rerun", *asked]))
+    return _shared("runs", runs, " ".join(["psl records rerun", *asked]))
 
 
 def _measure(config: dict[str, Any]) -> str:
@@ -121,8 +142,9 @@ def _measure(config: dict[str, Any]) -> str:
     return f"psl dynamics --dataset {config['dataset']} --setting {config['setting']}{ratio}"
 
 
-def _shared(runs: list[dict[str, Any]], again: str) -> dict[str, Any]:
+def _shared(column: str, runs: list[dict[str, Any]], again: str) -> dict[str, Any]:
     return {
+        "column": column,
         "count": len(runs),
         "seeds": sorted({run["config"]["seed"] for run in runs}),
         "devices": sorted({run["device"] for run in runs}),
@@ -161,8 +183,8 @@ def take_figures(app: Sphinx, doctree: nodes.document) -> None:
             command=f"make notebooks NOTEBOOKS={chapter}"
             if (root / chapter).exists()
             else "make book",
-            runs=runs_of(data, recorded(root / "results"), measured(root / "results")),
-            records=relative_uri(here, "data/runs.jsonl"),
+            runs=runs_of(data, *(read(root / "results") for read in (recorded, measured, tried))),
+            records=relative_uri(here, "data/"),
         )
         figure.insert(len(figure), nodes.legend("", nodes.raw("", source, format="html")))
 

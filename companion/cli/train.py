@@ -36,6 +36,8 @@ WORDS = {
     "backbone": ", ".join(BACKBONES),
     "loss": ", ".join(LOSSES),
     "form": "PSL: outside (usual) or inside.",
+    "optimizer": "adam (usual); sparse-adam moves the rows of a batch alone: on a CPU, for mf and "
+    "a loss of inner products.",
 }
 
 

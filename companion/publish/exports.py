@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from companion.claims import STATUSES
 from companion.dynamics import FOLDER, Trace
 from companion.receipt import Receipt
+from companion.records import TUNING, Trial
 from companion.records.schema import Digest, Record
 from psl.files import replace_file
 
@@ -50,11 +51,12 @@ class Measured(Trace):
 
 
 def schemas() -> dict[str, dict[str, Any]]:
-    """Return the JSON schema of all claims, of one run, of one measured run, of one receipt."""
+    """Return the JSON schema of all claims, of a run, a measured run, a trial, a receipt."""
     made = {
         "claims": TypeAdapter(list[Claim]).json_schema(),
         "run": Record.model_json_schema(),
         "dynamics": Measured.model_json_schema(),
+        "trial": Trial.model_json_schema(),
         "receipt": Receipt.model_json_schema(),
     }
     draft = "https://json-schema.org/draft/2020-12/schema"
@@ -84,8 +86,8 @@ def write_exports(folder: Path, rows: list[dict[str, Any]], results: Path) -> No
     """Write ledger and records into a folder.
 
     ``claims.json`` and ``claims.csv`` hold the ledger, ``runs.jsonl`` every run record in the
-    files' order, ``dynamics.jsonl`` what was measured while runs trained, ``NAME.schema.json`` what
-    claims, runs, measured runs and a receipt look like.
+    files' order, ``dynamics.jsonl`` what was measured while runs trained, ``trials.jsonl`` the
+    trials of searches, ``NAME.schema.json`` what a line of each, and a receipt, look like.
 
     Parameters
     ----------
@@ -108,3 +110,5 @@ def write_exports(folder: Path, rows: list[dict[str, Any]], results: Path) -> No
     replace_file(folder / "runs.jsonl", _records(results))
     measured = sorted((results / FOLDER).glob("*.json"))
     replace_file(folder / "dynamics.jsonl", *(path.read_bytes() for path in measured))
+    searches = sorted((results / TUNING).glob("benchmark*.jsonl"))
+    replace_file(folder / "trials.jsonl", *(path.read_bytes() for path in searches))

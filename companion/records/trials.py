@@ -14,8 +14,9 @@ from companion.released import PaperConfig
 from psl.errors import PSLError, RecordError
 from psl.files import replace_file
 
-__all__ = ["PLACE", "Trial", "read_trials", "save_trials", "winners"]
+__all__ = ["PLACE", "TUNING", "Trial", "read_trials", "save_trials", "winners"]
 
+TUNING = "tuning"  # in the folder of the run records
 PLACE = ("dataset", "setting", "backbone", "loss")
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]

@@ -43,11 +43,7 @@ class CCLLoss(Loss):
     settings = ("margin", "negative_weight")
 
     def __init__(
-        self,
-        margin: float = 0.4,
-        negative_weight: float = 150.0,
-        *,
-        reduction: Reduction = "mean",
+        self, margin: float = 0.4, negative_weight: float = 150.0, *, reduction: Reduction = "mean"
     ) -> None:
         super().__init__(reduction)
         check_positive(sync=True, negative_weight=negative_weight)

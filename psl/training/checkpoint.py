@@ -72,13 +72,7 @@ class CheckpointWriter:
         self.took = self.written - begin
 
 
-def save(
-    path: Path,
-    state: TrainState,
-    config: RunConfig,
-    data: Dataset,
-    history: History,
-) -> None:
+def save(path: Path, state: TrainState, config: RunConfig, data: Dataset, history: History) -> None:
     """Write the state after a whole epoch, atomically."""
     tensors = {f"model/{k}": v for k, v in state.model.state_dict().items()}
     tensors |= {f"best/{k}": v for k, v in state.best.items()}

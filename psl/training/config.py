@@ -16,7 +16,7 @@ from psl.training.provenance import run_id
 
 __all__ = ["OPTIONS", "PROTOCOLS", "SETTINGS", "RunConfig"]
 
-PROTOCOLS = ("released", "clean")
+PROTOCOLS, OPTIMIZERS = ("released", "clean"), (None, "adam", "sparse-adam")
 MOST = 2**31 - 1  # what no size or count needs, and arithmetic with larger ones may not hold
 
 
@@ -100,6 +100,8 @@ class RunConfig:
         DrRL's order of the Rényi divergence.
     calibration : float, optional
         How far gBCE corrects for the sampling rate.
+    optimizer : {"adam", "sparse-adam"}, optional
+        Moves all rows, or those of a batch alone: :class:`psl.training.adam.SparseAdam`.
     layers : int, optional
         Of a graph backbone; the paper's value where it is not given.
     contrast_weight : float, optional
@@ -141,6 +143,7 @@ class RunConfig:
     negative_weight: float | None = _field(float, None, above=0, option=True)
     order: float | None = _field(float, None, above=1, option=True)
     calibration: float | None = _field(float, None, at_least=0, at_most=1, option=True)
+    optimizer: str | None = _field(str, None, option=True)
     layers: int | None = _field(int, None, at_least=1, at_most=1000, option=True)
     contrast_weight: float | None = _field(float, None, above=0, option=True)
     dataset_fingerprint: str | None = _field(str, None, option=True)
@@ -153,10 +156,11 @@ class RunConfig:
             if not isinstance(value, bool):  # 1 would be another run id
                 raise TrainingError(f"{field.name} must be True or False, got {value!r}")
         taken = {*self.loss_spec.options, *self.backbone_spec.options}
-        for name in sorted(OPTIONS - taken - OF_THE_DATA):
+        for name in sorted(OPTIONS - taken - OF_ANY):
             if _is_taken(getattr(self, name)):
                 raise TrainingError(f"{self.loss} on {self.backbone} has no option {name}")
-        for name, known in (("protocol", PROTOCOLS), ("setting", SETTINGS)):
+        words = {"protocol": PROTOCOLS, "setting": SETTINGS, "optimizer": OPTIMIZERS}
+        for name, known in words.items():
             if getattr(self, name) not in known:
                 raise TrainingError(f"{name} must be one of {known}, got {getattr(self, name)!r}")
         if (self.setting == "noise") != (self.noise_ratio is not None):
@@ -168,6 +172,8 @@ class RunConfig:
                 raise TrainingError(f"{name} is for the setting noise: no other marks a pair")
         if self.form not in (None, "inside"):
             raise TrainingError(f"form must be 'inside' or not given, got {self.form!r}")
+        if self.optimizer == "adam":
+            object.__setattr__(self, "optimizer", None)  # one training, one run id
         for field in (field for field, kind in kinds if kind in (int, float)):
             value = getattr(self, field.name)
             if value is not None or field.default is not None:
@@ -232,7 +238,7 @@ class RunConfig:
 
 # Fields that stand in a record only where they are taken: records of before keep their run id.
 OPTIONS = {f.name for f in dataclasses.fields(RunConfig) if f.metadata.get("option")}
-OF_THE_DATA = {"noise_ratio", "drop_marked", "mark_per_user", "dataset_fingerprint"}
+OF_ANY = {"noise_ratio", "drop_marked", "mark_per_user", "dataset_fingerprint", "optimizer"}
 
 
 def _is_taken(value: Any) -> bool:

@@ -18,7 +18,7 @@ from psl.models.backbones import MatrixFactorization
 from psl.negatives import UniformNegatives
 from psl.ops import fused_spec
 from psl.streams import torch_stream
-from psl.training.adam import table_adam
+from psl.training.adam import SparseAdam, table_adam
 from psl.training.config import RunConfig
 from psl.training.cuda_graph import CUDAGraphStep
 
@@ -52,7 +52,8 @@ class TrainState:
             generator=torch_stream(config.seed, "init"),
             **config.given(shape.options),
         ).to(device)
-        adam = table_adam(list(model.parameters()), config.lr, config.weight_decay)
+        tables, rates = list(model.parameters()), (config.lr, config.weight_decay)
+        adam = SparseAdam(model, *rates) if config.optimizer else table_adam(tables, *rates)
         loss = config.build_loss()
         loss.reduction, loss.check_range = "none", True
         if config.draws is None and (config.setting == "noise" or fused_spec(loss) is None):

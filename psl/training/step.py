@@ -13,6 +13,7 @@ from psl.models.backbones import MatrixFactorization
 from psl.negatives import Sampler
 from psl.ops import catalogue_loss, sampled_loss
 from psl.streams import stream_key
+from psl.training.adam import SparseAdam
 from psl.training.config import RunConfig
 from psl.training.cuda_graph import CUDAGraphStep
 from psl.training.state import TrainState
@@ -34,6 +35,11 @@ def training_step(
     the noise of the model, as :func:`psl.streams.stream_key` gives it.
     """
     of_scores = partial(loss, batch=batch) if getattr(loss, "needs_ids", False) else loss
+    if isinstance(optimizer, SparseAdam):
+        value = optimizer.train(of_scores, batch, moves=target != "loss")
+        if target != "model":
+            loss.optimizer_step()
+        return value
     with torch.set_grad_enabled(target != "loss"):
         users, items, own_loss = model(batch.users, batch.positive, key)
     if batch.negative is None:

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from companion import claims, dynamics, records, reference
+from companion import claims, dynamics, records, reference, users
 from companion.benchmark import budgets, searches, winners_tested
 from companion.experiments import cell, cell_runs, own_cells, read_sweep, without_fresh
 from companion.records import METRICS
@@ -464,3 +464,17 @@ def test_the_benchmark_is_what_its_file_says() -> None:
         known = {k: v for k, v in trial.config.items() if k in given}
         fixed = trial.config["loss"] == "bpr"  # one negative, whatever is asked for
         assert known == given | ({"negatives": 1000} if fixed else {})
+
+
+def test_one_pair_of_models_has_a_star_over_users() -> None:
+    sides = [cell_runs(recorded(), cell("amazon-health", loss=x)) for x in ("psl-relu", "sl")]
+    found = [(seed, *(users.read(s[seed], RESULTS) for s in sides)) for seed in range(5)]
+    table = users.compare([(seed, a, b) for seed, a, b in found if a and b]).set_index("seed")
+    assert list(table.index) == ["0", "1", "2", "3", "4", "mean", "seeds"]
+    assert set(table["units"]) == {1974, 5}
+    apart = (table["low"] > 0) | (table["high"] < 0)
+    assert list(table.index[apart]) == list(table.index[table["p"] < 0.05]) == ["3"]
+    assert table["gain"].min() > -0.004 and 0.017 < table["gain"].max() < 0.02
+    half = (table["high"] - table["low"]) / 2
+    assert half.iloc[:5].between(0.013, 0.026).all() and half.iloc[5:].between(0.008, 0.012).all()
+    assert table.loc[["mean", "seeds"], "gain"].between(0.004, 0.006).all()

@@ -92,9 +92,10 @@ def test_a_sparse_product(call: Call, dim: int) -> None:
 
 
 @kernels
+@pytest.mark.parametrize("count", [1, 7, 8, 101])
 @pytest.mark.parametrize("key", [0, 1, 16, stream_key(7, "negatives", 3, 2), (1 << 63) - 1])
 def test_the_sampler_draws_what_torch_draws(
-    call: Call, key: int, monkeypatch: pytest.MonkeyPatch
+    call: Call, key: int, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = np.random.default_rng(0)
     # User 3 likes all but the last two items, user 4 none.
@@ -103,9 +104,9 @@ def test_the_sampler_draws_what_torch_draws(
     sampler = UniformNegatives(Interactions.from_pairs(users, liked, 5, 300))
     batch = torch.randint(5, (13,), generator=torch.Generator().manual_seed(0))
     monkeypatch.setenv("PSL_KERNELS", "off")
-    expected = sampler.sample(batch, 101, key)
+    expected = sampler.sample(batch, count, key)
     inputs = key, sampler.indptr, sampler.items, 300
-    got = call(cases.kernel, None, "uniform_negatives", *inputs, batch, 101)
+    got = call(cases.kernel, None, "uniform_negatives", *inputs, batch, count)
     assert got.dtype == torch.int64 and torch.equal(got, expected)
 
 
@@ -139,10 +140,11 @@ def test_defaults_of_the_process_do_not_reach_the_kernels(call: Call) -> None:
             call(cases.kernel, None, "csr_product", graph, items),
             call(cases.kernel, None, "orthant_noise", items, 5, 0.1),
             sampler.sample(batch, 7, 5),
+            *call(cases.kernel, None, "best_items", users, items, [view, view], 5),
             noisy.sample(batch, 7, 5),
         ]
 
-    weight = torch.ones(negative.shape)
+    weight, view = torch.ones(negative.shape), data.to("cpu")[:2]
     expected = outputs()
     with other_defaults():
         got = outputs()

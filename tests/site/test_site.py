@@ -271,6 +271,7 @@ def test_the_site_brings_its_data_and_each_page_how_it_is_cited() -> None:
         assert [row[key] for row in table] == [row[key] for row in ledger]
     text = (data / "runs.jsonl").read_bytes()
     measured = (data / "dynamics.jsonl").read_bytes()
+    assert (data / "trials.jsonl").read_bytes() and (data / "trial.schema.json").exists()
     known = {json.loads(line)["run_id"] for line in (text + measured).splitlines()}
     assert {run for row in ledger for run in row["runs"]} <= known
     digest = hashlib.sha256(text).hexdigest()[:12]

@@ -98,6 +98,7 @@ CHANGES: dict[str, tuple[dict[str, Any], Any]] = {
     "negative_weight": ({"loss": "drrl"}, 1.2),
     "order": ({"loss": "drrl"}, 1.7),
     "calibration": ({"loss": "gbce"}, 0.3),
+    "optimizer": ({"loss": "bpr"}, "sparse-adam"),
     "layers": (XSIMGCL, 2),
     "contrast_weight": (XSIMGCL, 0.3),
     "as_released": (BSL, False),

@@ -74,6 +74,7 @@ def record(run: str, seed: int, device: str) -> dict:
 def test_runs_are_told_by_what_they_share() -> None:
     known = {r["run_id"]: r for r in (record("a", 1, "cpu"), record("b", 0, "gpu"))}
     assert figure_files.runs_of("loss,runs\nsl,a b\nbpr,a\nbsl,\n", known) == {
+        "column": "runs",
         "count": 2,
         "seeds": [0, 1],
         "devices": ["cpu", "gpu"],
@@ -108,12 +109,25 @@ def test_a_figure_of_records_names_their_runs() -> None:
     known = {
         "runs": {r["run_id"] for r in records.read(ROOT / "results")},
         "measured": {trace.run_id for trace in dynamics.read(ROOT / "results")},
+        "searches": set(figure_files.tried(ROOT / "results")),
     }
     for name, drawn in every.items():
-        table = pd.read_csv(StringIO(figure_files.data_of(drawn)), dtype={"measured": str})
+        as_text = {"measured": str, "searches": str}
+        table = pd.read_csv(StringIO(figure_files.data_of(drawn)), dtype=as_text)
         (column,) = known.keys() & {*table.columns}
         ids = {run for ids in table[column].dropna() for run in ids.split()}
         assert ids <= known[column] and (ids or column == "runs"), name
+
+
+def test_trials_are_told_with_the_search_that_makes_them() -> None:
+    data = "loss,searches\nsl,a\nsl,a\nbpr,b\n"
+    made = {"device": "cpu", "code_digest": "d"}
+    trials = {
+        one: [{"config": {"dataset": "amazon-beauty", "seed": 0}, **made}] * 3 for one in "abc"
+    }
+    found = figure_files.runs_of(data, {}, {}, trials)
+    assert found["count"] == 6 and found["seeds"] == [0] and found["digests"] == ["d"]
+    assert found["again"].startswith("psl tune amazon-beauty --own-options")
 
 
 def test_measured_runs_are_told_with_the_command_that_measures_them() -> None:
@@ -124,7 +138,7 @@ def test_measured_runs_are_told_with_the_command_that_measures_them() -> None:
     }
     found = figure_files.runs_of("loss,measured\nsl,a\nbpr,b\n", {}, traced)
     assert found == {
-        "count": 2, "seeds": [0, 1], "devices": ["cpu"], "digests": ["d"],
+        "column": "measured", "count": 2, "seeds": [0, 1], "devices": ["cpu"], "digests": ["d"],
         "again": "psl dynamics --dataset amazon-health --setting noise --noise-ratio 0.5",
     }  # fmt: skip
     with pytest.raises(KeyError):

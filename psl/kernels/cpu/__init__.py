@@ -1,13 +1,14 @@
 """CPU kernels, compiled by numba (extra ``fast``): what a training step does with sampled items.
 
 Each does in one visit what torch does in several, and nothing of size ``B x N x d`` is ever in
-memory.  Sums are taken in an order that does not depend on the number of threads: one thread or
-many give the same bits.
+memory.  Sums have one order in any number of threads: one or many give the same bits.
 
 Nothing here is imported unless numba is there; the plain torch paths of :mod:`psl.ops` and
 :mod:`psl.negatives` give the same numbers and are the oracle.
 """
 
+from psl.kernels.cpu.adam import sparse_adam_step
+from psl.kernels.cpu.best_items import best_items
 from psl.kernels.cpu.catalogue import catalogue_softmax
 from psl.kernels.cpu.graph import csr_product
 from psl.kernels.cpu.negatives import mix_in, uniform_negatives
@@ -15,6 +16,7 @@ from psl.kernels.cpu.rows import orthant_noise, unit_rows, unit_rows_backward
 from psl.kernels.cpu.sampled import sampled_scores, sampled_scores_backward, sampled_softmax
 
 __all__ = [
+    "best_items",
     "catalogue_softmax",
     "csr_product",
     "mix_in",
@@ -22,6 +24,7 @@ __all__ = [
     "sampled_scores",
     "sampled_scores_backward",
     "sampled_softmax",
+    "sparse_adam_step",
     "uniform_negatives",
     "unit_rows",
     "unit_rows_backward",

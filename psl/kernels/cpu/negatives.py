@@ -22,9 +22,8 @@ def _draw(key, indptr, positives, num_items, users, out):
         first, last = indptr[users[b]], indptr[users[b] + 1]
         degree = last - first
         free = np.float64(num_items - degree)
-        rank = np.empty(count, i4)
         for j in range(count):
-            rank[j] = i4(uniform(key, b * count + j) * free)
+            out[b, j] = i4(uniform(key, b * count + j) * free)
         if num_items < min(degree, 64) * count:
             listed, item = np.empty(num_items, i4), 0
             for k in range(degree):
@@ -35,8 +34,9 @@ def _draw(key, indptr, positives, num_items, users, out):
             for i in range(item, num_items):
                 listed[u8(i - degree)] = i4(i)
             for j in range(count):
-                out[b, j] = listed[u8(rank[j])]
-        elif degree <= 64:
+                out[b, j] = listed[u8(out[b, j])]
+        elif degree <= 64 and count >= 8:
+            rank = out[b].astype(i4)
             shifted = rank.copy()
             for k in range(degree):
                 below = i4(positives[first + k] - k)
@@ -49,11 +49,11 @@ def _draw(key, indptr, positives, num_items, users, out):
                 low, high = first, last
                 while low < high:
                     middle = (low + high) // 2
-                    if positives[middle] - (middle - first) <= rank[j]:
+                    if positives[middle] - (middle - first) <= out[b, j]:
                         low = middle + 1
                     else:
                         high = middle
-                out[b, j] = rank[j] + (low - first)
+                out[b, j] += low - first
 
 
 @njit(parallel=True, cache=True)

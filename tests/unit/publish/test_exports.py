@@ -10,7 +10,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from companion import claims, dynamics, publish
+from companion import claims, dynamics, publish, records
 
 ROOT = Path(__file__).parents[3]
 RESULTS = ROOT / "results"
@@ -81,6 +81,15 @@ def test_every_measured_run_validates_and_has_its_line(folder: Path) -> None:
     assert not valid.is_valid(runs[0] | {"more": 1})
     for key in runs[0]:
         assert not valid.is_valid({k: v for k, v in runs[0].items() if k != key}), key
+
+
+def test_every_trial_validates_and_has_its_line(folder: Path) -> None:
+    lines = (folder / "trials.jsonl").read_text("utf-8").splitlines()
+    trials = [json.loads(line) for line in lines]
+    kept = records.read_trials(RESULTS / records.TUNING / "benchmark.jsonl")
+    assert trials == [trial.model_dump() for trial in kept] and trials
+    valid = jsonschema.Draft202012Validator(SCHEMAS["trial"])
+    assert all(map(valid.is_valid, trials)) and not valid.is_valid(trials[0] | {"more": 1})
 
 
 def test_the_published_ledger_is_valid_and_what_the_command_prints() -> None:

@@ -80,6 +80,7 @@ def test_configurations_that_make_no_sense(changes: dict[str, Any], words: str) 
         ({"loss": "drrl", "order": 1.0}, "order must be above 1"),
         ({"loss": "ccl", "margin": float("nan")}, "margin must be finite"),
         ({"loss": "gbce", "calibration": 1.1}, "calibration must be at most 1"),
+        ({"optimizer": "sgd"}, "optimizer must be one of .*'sparse-adam'\\), got 'sgd'"),
     ],
 )
 def test_options_that_make_no_sense(changes: dict[str, Any], words: str) -> None:
@@ -115,6 +116,7 @@ OTHER: dict[str, dict[str, Any]] = {
     "negative_weight": {"loss": "ccl", "negative_weight": 10.0},
     "order": {"loss": "drrl", "order": 2.0},
     "calibration": {"loss": "gbce", "calibration": 0.0},
+    "optimizer": {"optimizer": "sparse-adam"},
     "layers": {"backbone": "lightgcn", "layers": 1},
     "contrast_weight": {"backbone": "xsimgcl", "contrast_weight": 0.1},
     "as_released": {"loss": "bsl", "as_released": True},
@@ -208,6 +210,7 @@ EDGES: dict[str, tuple[Any, ...]] = {
     "negative_weight": (None, 5e-324, 1e300),
     "order": (None, 1.0000001, 1e300),
     "calibration": (None, 0, 1),
+    "optimizer": (None, "adam", "sparse-adam"),
     "layers": (None, 1, 1000),
     "contrast_weight": (None, 5e-324, 1e300),
     "as_released": (False, True),
