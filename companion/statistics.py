@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from scipy import special, stats
+import scipy  # loads its parts where they are named: stats takes a second
 
 __all__ = [
     "Interval",
@@ -111,7 +111,7 @@ def robust_spread(groups: Sequence[Sequence[float]]) -> float:
     if len(parts) < 3:
         squares = sum(float(((p - p.mean()) ** 2).sum()) for p in parts)
         return math.sqrt(squares / sum(p.size - 1 for p in parts))
-    medians = [stats.chi2.ppf(0.5, p.size - 1) / (p.size - 1) for p in parts]
+    medians = [scipy.stats.chi2.ppf(0.5, p.size - 1) / (p.size - 1) for p in parts]
     variances = [p.var(ddof=1) / m for p, m in zip(parts, medians, strict=True)]
     return math.sqrt(float(np.median(variances)))
 
@@ -156,7 +156,7 @@ def paired_difference(
     elif np.ptp(a - b) <= 1e-12 * abs(gap.mean):  # without spread: certain, one way or the other
         p_value = 0.0 if gap.mean else 1.0
     else:
-        p_value = float(stats.ttest_rel(a, b).pvalue)
+        p_value = float(scipy.stats.ttest_rel(a, b).pvalue)
     base = float(b.mean())
     relative = gap.mean / base if base else math.nan
     spread = a.size > 2 and bool(a.std()) and bool(b.std())
@@ -181,7 +181,7 @@ def bootstrap(
     seed : int
         Of the samples.
     """
-    found = stats.bootstrap(
+    found = scipy.stats.bootstrap(
         (np.asarray(values, dtype=float),),
         np.mean,
         n_resamples=draws,
@@ -236,15 +236,15 @@ def power(effect: float, spread: float, count: int, level: float = 0.05) -> floa
         return 1.0 if effect else level
     freedom, shift = count - 1, abs(effect) / spread * math.sqrt(count)
     # The mean over the estimated spread; the non-central t of scipy is NaN for large shifts.
-    bars = special.stdtrit(freedom, 1 - level / 2) * _spread_estimates(freedom)
-    return float(np.mean(special.ndtr(shift - bars) + special.ndtr(-bars - shift)))
+    bars = scipy.special.stdtrit(freedom, 1 - level / 2) * _spread_estimates(freedom)
+    return float(np.mean(scipy.special.ndtr(shift - bars) + scipy.special.ndtr(-bars - shift)))
 
 
 @cache
 def _spread_estimates(freedom: int) -> np.ndarray:
     """Return 4000 quantiles of an estimated standard deviation, in units of the true one."""
     middle = (np.arange(4000) + 0.5) / 4000
-    estimates: np.ndarray = np.sqrt(stats.chi2.ppf(middle, freedom) / freedom)
+    estimates: np.ndarray = np.sqrt(scipy.stats.chi2.ppf(middle, freedom) / freedom)
     return estimates
 
 
@@ -284,4 +284,4 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 def _quantile(level: float, freedom: int) -> float:
     """Return Student's t that ``level`` of the distribution lies within, to either side."""
-    return float(special.stdtrit(freedom, (1 + level) / 2))
+    return float(scipy.special.stdtrit(freedom, (1 + level) / 2))

@@ -52,7 +52,7 @@ def main() -> None:
     loss = PairwiseSoftmaxLoss(tau=1 / 40, activation="relu")
     adam = torch.optim.Adam(encoder.parameters(), lr=0.01)
     before = accuracy(encoder, *test)
-    for _ in range(8):
+    for _ in range(6):
         for batch in torch.randperm(len(left)).split(128):
             one, other = (encoder([side[k] for k in batch]) for side in (left, right))
             value = in_batch_loss(*half_cosine(one, other), loss)

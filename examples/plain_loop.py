@@ -49,7 +49,7 @@ def main() -> None:
     adam = torch.optim.Adam(model.parameters(), lr=0.02)
     users, items = torch.from_numpy(train.users), torch.from_numpy(train.items)
     before = ndcg(model, test, train)
-    for epoch in range(15):
+    for epoch in range(8):
         for step, batch in enumerate(torch.randperm(len(users)).split(512)):
             negatives = sampler.sample(users[batch], 50, stream_key(0, epoch, step))
             positive = model(users[batch], items[batch].unsqueeze(1)).squeeze(1)  # (B,)

@@ -47,7 +47,7 @@ def run(log_q_correction: bool) -> tuple[float, float]:
         return evaluate(lambda chosen: (u[chosen], v), test, train)["ndcg@20"]
 
     before = ndcg()
-    for _ in range(15):
+    for _ in range(6):
         for batch in torch.randperm(len(users)).split(512):
             who, what = users[batch], items[batch]
             u, v = half_cosine(user_tower(user_features[who]), item_tower(item_features[what]))

@@ -8,6 +8,7 @@ ASKED_FOR = {
     "gpu": "needs a CUDA device",
     "paper_scale": "trains at the paper's scale",
     "soak": "runs for a long time",
+    "thorough": "one more of many like it",
 }
 
 

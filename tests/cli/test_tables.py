@@ -46,6 +46,18 @@ def cells() -> list[tuple[tuple[str, ...], dict]]:
 
 
 CELLS = cells()
+KIND = ("setting", "form", "backbone", "loss")
+FIRST = {tuple(config.get(k) for k in KIND): command for command, config in reversed(CELLS)}
+EACH = [
+    pytest.param(
+        command,
+        config,
+        id=" ".join(command[2:]),
+        # What no cell before it has is a dataset or a ratio.
+        marks=[] if command in FIRST.values() else pytest.mark.thorough,
+    )
+    for command, config in CELLS
+]
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +78,7 @@ def test_the_grid_is_whole() -> None:
     assert counts["noise", None, "mf"] == 3 * 5 * 6
 
 
-@pytest.mark.parametrize(("command", "config"), CELLS, ids=[" ".join(c[2:]) for c, _ in CELLS])
+@pytest.mark.parametrize(("command", "config"), EACH)
 def test_a_cell_is_one_command(
     command, config, tiny, tmp_path, monkeypatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -24,6 +24,17 @@ def interpreter() -> Iterator[ProcessPoolExecutor]:
 
 
 @pytest.fixture
+def one_more(impl: str, request: pytest.FixtureRequest) -> Callable[[bool], None]:
+    """Skip what is more of the same where Triton interprets, which takes long: --run-thorough."""
+
+    def skip(more: bool) -> None:
+        if more and impl == "triton" and not request.config.getoption("--run-thorough"):
+            pytest.skip("one more of many like it, interpreted: --run-thorough")
+
+    return skip
+
+
+@pytest.fixture
 def call(impl: str, request: pytest.FixtureRequest) -> Callable[..., Any]:
     """Call a function of ``operator_cases`` with the name of the implementation."""
 

@@ -53,7 +53,7 @@ class Absent:
         return GPUTarget("cuda", self.capability, 32)
 
 
-@pytest.fixture(params=[80, 90])
+@pytest.fixture(params=[pytest.param(80, marks=pytest.mark.thorough), 90])
 def launches(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[list[Compiled]]:

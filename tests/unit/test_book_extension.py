@@ -37,6 +37,7 @@ def project(root: Path, *cells: nbformat.NotebookNode) -> Path:
     """Write a book of one page, and a module beside it."""
     (root / "conf.py").write_text(CONF, "utf-8")
     (root / "psl").mkdir()
+    (root / "psl" / "__init__.py").touch()  # or an installed psl would come first
     (root / "psl" / "losses.py").write_text("VALUE = 1\n", "utf-8")
     notebook = new_notebook(cells=[new_markdown_cell("# Page", id="title"), *cells])
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "", "language": "python"}

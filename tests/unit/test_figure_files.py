@@ -74,6 +74,7 @@ def record(run: str, seed: int, device: str) -> dict:
 def test_runs_are_told_by_what_they_share() -> None:
     known = {r["run_id"]: r for r in (record("a", 1, "cpu"), record("b", 0, "gpu"))}
     assert figure_files.runs_of("loss,runs\nsl,a b\nbpr,a\nbsl,\n", known) == {
+        "column": "runs",
         "count": 2,
         "seeds": [0, 1],
         "devices": ["cpu", "gpu"],
@@ -137,7 +138,7 @@ def test_measured_runs_are_told_with_the_command_that_measures_them() -> None:
     }
     found = figure_files.runs_of("loss,measured\nsl,a\nbpr,b\n", {}, traced)
     assert found == {
-        "count": 2, "seeds": [0, 1], "devices": ["cpu"], "digests": ["d"],
+        "column": "measured", "count": 2, "seeds": [0, 1], "devices": ["cpu"], "digests": ["d"],
         "again": "psl dynamics --dataset amazon-health --setting noise --noise-ratio 0.5",
     }  # fmt: skip
     with pytest.raises(KeyError):

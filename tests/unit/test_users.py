@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,43 +14,46 @@ from companion.users import METRICS, Users, compare, read, save, users
 from psl.errors import RecordError, TrainingError
 from small_runs import SMALL, data, run
 
-RECORD = run(SMALL).record
+
+@pytest.fixture(scope="module")
+def recorded() -> dict[str, Any]:
+    return run(SMALL).record
 
 
-def test_the_means_over_users_are_the_record(tmp_path: Path) -> None:
-    found = users(RECORD, data(), device="cpu")
+def test_the_means_over_users_are_the_record(recorded: dict[str, Any], tmp_path: Path) -> None:
+    found = users(recorded, data(), device="cpu")
     for metric in METRICS:
         values = found.by_user[metric]
         assert values.shape == (data().train.num_users,) and len(set(values)) > 3
-        assert values.mean(dtype=float) == pytest.approx(RECORD["metrics"][metric], abs=1e-7)
+        assert values.mean(dtype=float) == pytest.approx(recorded["metrics"][metric], abs=1e-7)
     path = save(found, tmp_path)
-    kept = read(RECORD, tmp_path)
-    assert kept is not None and kept.device == RECORD["device"]
+    kept = read(recorded, tmp_path)
+    assert kept is not None and kept.device == recorded["device"]
     assert all((kept.by_user[m] == found.by_user[m]).all() for m in METRICS)
     before = path.read_bytes()
     path.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
     with pytest.raises(RecordError, match="no file of a run's users"):
-        read(RECORD, tmp_path)
+        read(recorded, tmp_path)
 
 
-def test_a_run_that_does_not_come_out_again_is_refused() -> None:
-    other = copy.deepcopy(RECORD)
+def test_a_run_that_does_not_come_out_again_is_refused(recorded: dict[str, Any]) -> None:
+    other = copy.deepcopy(recorded)
     other["metrics"]["ndcg@20"] += 1e-4
     with pytest.raises(TrainingError, match=r"does not come out again: off by 1\.0e-04"):
         users(other, data(), device="cpu")
     # Another device's last digits are others.
     assert users(other | {"device": "another"}, data(), device="cpu").run_id == other["run_id"]
     with pytest.raises(TrainingError, match="is not the data that the run"):
-        users(RECORD | {"dataset_fingerprint": "f"}, data())
+        users(recorded | {"dataset_fingerprint": "f"}, data())
 
 
-def test_a_file_of_another_run_is_refused(tmp_path: Path) -> None:
-    assert read(RECORD, tmp_path) is None
+def test_a_file_of_another_run_is_refused(recorded: dict[str, Any], tmp_path: Path) -> None:
+    assert read(recorded, tmp_path) is None
     half = np.full(9, 0.5, dtype=np.float32)
-    wrong = Users(RECORD["run_id"], {m: half.copy() for m in METRICS}, "cpu")
+    wrong = Users(recorded["run_id"], {m: half.copy() for m in METRICS}, "cpu")
     save(wrong, tmp_path)
     with pytest.raises(RecordError, match="it is not of the run"):
-        read(RECORD, tmp_path)
+        read(recorded, tmp_path)
 
 
 def _pairs(gain: float, seeds: int = 3, count: int = 400) -> list[tuple[int, Users, Users]]:

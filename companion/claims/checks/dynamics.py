@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from companion.claims.paired_runs import blind
 from companion.claims.subject import OTHER_DATA, Subject, Verdict, check
@@ -84,8 +84,8 @@ def tighter_is_better(
         models += [trace for (trace,) in found]
     last = [trace.points[-1] for trace in models]
     distance, ndcg = [p.distance for p in last], [p.metrics["ndcg@20"] for p in last]
-    ranked, by = (stats.zscore(stats.rankdata(x)) for x in (distance, ndcg))
-    test = stats.permutation_test(
+    ranked, by = (scipy.stats.zscore(scipy.stats.rankdata(x)) for x in (distance, ndcg))
+    test = scipy.stats.permutation_test(
         (ranked,),
         lambda x, axis: (x * by).mean(axis=axis),  # of ranks: Spearman's
         permutation_type="pairings",
@@ -94,13 +94,13 @@ def tighter_is_better(
         rng=np.random.default_rng(0),
     )
     # Of Fisher's z of a rank correlation, whose variance is 1.06 / (n - 3).
-    reach = np.arctanh(RHO) * np.sqrt((len(last) - 3) / 1.06) - stats.norm.ppf(1 - LEVEL / 2)
+    reach = np.arctanh(RHO) * np.sqrt((len(last) - 3) / 1.06) - scipy.stats.norm.ppf(1 - LEVEL / 2)
     unseen = blind(asked, [t.model_dump() for t in models])
     evidence = (
         f"rank correlation {test.statistic:+.2f} over {len(last)} models, "
         f"p {p_text(float(test.pvalue))}; "
         f"distances from {min(distance):.2f} to {max(distance):.2f} nats; power "
-        f"{stats.norm.cdf(reach):.0%} for {-RHO}; {'blind' if unseen else 'not blind'}"
+        f"{scipy.stats.norm.cdf(reach):.0%} for {-RHO}; {'blind' if unseen else 'not blind'}"
     )
     status = "cannot tell"
     if test.pvalue < LEVEL:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
+import scipy
 import torch
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from companion.claims.subject import Subject, Verdict, check, decide
@@ -15,25 +16,41 @@ from psl import dro
 __all__: list[str] = []
 
 
-def _instances(subject: Subject, source: str, count: int = 20) -> list[tuple[Tensor, float]]:
-    """Return item losses and radii: log sigma of random differences, or plain normal numbers."""
-    g, out = torch.Generator().manual_seed(11), []
+def _instances(subject: Subject, source: str, count: int = 20) -> tuple[Tensor, Tensor]:
+    """Return item losses (count, 100) and radii (count,).
+
+    The losses are log sigma of random differences, or plain normal numbers.
+    """
+    g, out, radii = torch.Generator().manual_seed(11), [], []
     for _ in range(count):
         d = 1.9 * torch.rand(100, generator=g, dtype=torch.float64) - 0.95
         normal = torch.randn(100, generator=g, dtype=torch.float64)
         losses = normal if source == "normal" else subject.log_sigma[source](d)
-        out.append((losses, 0.05 + float(torch.rand(1, generator=g)) * 2))
-    return out
+        out.append(losses)
+        radii.append(0.05 + float(torch.rand(1, generator=g)) * 2)
+    return torch.stack(out), torch.tensor(radii, dtype=torch.float64)
+
+
+def _solved(subject: Subject, source: str) -> Iterator[tuple[Tensor, float, Tensor]]:
+    """Yield losses, radius and the subject's temperature of each instance."""
+    losses, radii = _instances(subject, source)
+    return zip(losses, radii.tolist(), subject.temperature(losses, radii), strict=True)
+
+
+def _dual(losses: np.ndarray, eta: float, tau: float) -> float:
+    """Return ``tau eta + tau log E[exp(l / tau)]``, written down a second time."""
+    top = losses.max()
+    return float(top + tau * (eta + math.log(np.exp((losses - top) / tau).mean())))
 
 
 @check
 def dro_duality(subject: Subject, losses: str, tolerance: float) -> Verdict:
     """Solve the dual with scipy, compare with the worst case built from our temperature."""
     worst = 0.0
-    for values, eta in _instances(subject, losses):
-        q = dro.worst_case(values, subject.temperature(values, eta))
-        best = minimize_scalar(
-            lambda t, x=values, e=eta: float(dro.dual_value(x, e, float(np.exp(t)))),
+    for values, eta, tau in _solved(subject, losses):
+        q = dro.worst_case(values, tau)
+        best = scipy.optimize.minimize_scalar(
+            lambda t, x=values, e=eta: _dual(x.numpy(), e, math.exp(t)),
             bounds=(-12, 6),
             method="bounded",
             options={"xatol": 1e-9},
@@ -48,11 +65,10 @@ def dro_duality(subject: Subject, losses: str, tolerance: float) -> Verdict:
 def phi_divergence_dual(subject: Subject, tolerance: float) -> Verdict:
     """Put phi = x log x into (A.4), minimise over mu, compare with the primal value."""
     worst = 0.0
-    for values, eta in _instances(subject, "relu"):
-        tau = subject.temperature(values, eta)
+    for values, eta, tau in _solved(subject, "relu"):
         t = float(tau)
         primal = float(dro.worst_case(values, tau) @ values)
-        best = minimize_scalar(
+        best = scipy.optimize.minimize_scalar(
             lambda mu, x=values, t=t: float((t * ((x - mu) / t - 1).exp()).mean()) + mu,
             bounds=(-20, 20),
             method="bounded",
@@ -67,8 +83,7 @@ def penalised_problem(subject: Subject, tolerance: float) -> Verdict:
     """Compare E_q[l] - tau KL at the worst case, and at other q, with tau log E[exp(l/tau)]."""
     worst, beaten = 0.0, 0
     g = torch.Generator().manual_seed(19)
-    for values, eta in _instances(subject, "relu"):
-        tau = subject.temperature(values, eta)
+    for values, eta, tau in _solved(subject, "relu"):
         value = float(dro.dual_value(values, 0.0, tau))
         q = dro.worst_case(values, tau)
         # The radius that this q uses is eta, so the constrained optimum is the penalised one.
@@ -98,10 +113,9 @@ def temperature_varies(subject: Subject, eta: float, ratio: float) -> Verdict:
 @check
 def saturation(subject: Subject) -> Verdict:
     """Beyond log(I / maximisers) the temperature is 0 and the value max l."""
-    wrong = 0
-    for values, _ in _instances(subject, "relu"):
-        edge = float(dro.saturation_radius(values))
-        wrong += float(subject.temperature(values, edge - 0.01)) <= 0
-        wrong += float(subject.temperature(values, edge + 0.01)) != 0
-        wrong += not math.isclose(edge, math.log(len(values)))
+    values, _ = _instances(subject, "relu")
+    edge = dro.saturation_radius(values)
+    wrong = int((subject.temperature(values, edge - 0.01) <= 0).sum())
+    wrong += int((subject.temperature(values, edge + 0.01) != 0).sum())
+    wrong += sum(not math.isclose(e, math.log(values.shape[1])) for e in edge.tolist())
     return decide(wrong == 0, f"{wrong} of 60 comparisons fail")

@@ -13,6 +13,7 @@ from companion import datasets
 from psl.dataset import stored_setting
 from psl.errors import DataError, UnknownNameError
 
+LARGE = 500_000  # pairs: seconds to read
 MIRROR = os.environ.get("PSL_DATA_MIRROR", "")
 
 
@@ -49,7 +50,13 @@ def test_every_row_of_the_registry_is_complete() -> None:
 
 
 @pytest.mark.skipif(not MIRROR or "://" in MIRROR, reason="PSL_DATA_MIRROR is not a folder")
-@pytest.mark.parametrize(("name", "setting"), datasets.DATASETS)
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [
+        pytest.param(*place, marks=pytest.mark.thorough if source.interactions > LARGE else ())
+        for place, source in datasets.DATASETS.items()
+    ],
+)
 def test_the_real_archives(name: str, setting: str) -> None:
     """Counts, fingerprint, disjoint splits; ``load`` compares the counts with Table B.1."""
     source = datasets.get_source(name, setting)
