@@ -60,6 +60,13 @@ def _implicit(told: Callable[[str], object]) -> Any:
     return implicit.cpu
 
 
+def _one_thread_of_blas() -> Any:
+    """Let implicit's own threads be all there are: it asks for that itself."""
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(1, "blas")
+
+
 def _scipy(pairs: Interactions) -> Any:
     ones = np.ones(len(pairs), np.float32)
     places = pairs.items.astype(np.int32), pairs.indptr.astype(np.int32)
@@ -81,10 +88,9 @@ def ranking(repeat: int, told: Callable[[str], object]) -> list[dict[str, Any]]:
         seen = _scipy(data.train)
 
         def plain(items: Any = items, users: Any = users, seen: Any = seen) -> None:
-            threads = torch.get_num_threads()
-            implicit.topk.topk(
-                items.numpy(), users.numpy(), 20, filter_query_items=seen, num_threads=threads
-            )
+            threads, tables = torch.get_num_threads(), (items.numpy(), users.numpy())
+            with _one_thread_of_blas():
+                implicit.topk.topk(*tables, 20, filter_query_items=seen, num_threads=threads)
 
         def ours(items: Any = items, users: Any = users, data: Dataset = data) -> None:
             evaluate(lambda chosen: (users[chosen], items), data.test, data.train, cutoffs=(20,))
@@ -113,7 +119,8 @@ def bpr_epochs(repeat: int, told: Callable[[str], object]) -> list[dict[str, Any
             model = implicit.bpr.BayesianPersonalizedRanking(
                 factors=63, iterations=rounds, num_threads=threads, random_state=0
             )
-            model.fit(seen, show_progress=False)
+            with _one_thread_of_blas():
+                model.fit(seen, show_progress=False)
 
         fits["implicit"] = fit_implicit
     try:

@@ -52,6 +52,18 @@ def test_another_result_of_a_run_is_kept_apart_until_asked_for(psl, tmp_path: Pa
     assert len(path.read_text().splitlines()) == 2
 
 
+def test_an_optimizer_that_does_not_fit_is_refused_in_a_line(psl, tmp_path: Path) -> None:
+    for options, words in (
+        (["--loss", "sl", "--optimizer", "sgd"], "optimizer must be one of"),
+        (["--loss", "sl", "--optimizer", "sparse-adam"], "inner products, not cosines"),
+        (
+            ["--loss", "simce", "--backbone", "lightgcn", "--optimizer", "sparse-adam"],
+            "backbone mf",
+        ),
+    ):
+        assert_refused(psl("train", *TINY, *options), words)
+
+
 def test_where_nothing_can_be_written_nothing_is_trained(psl, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for option, where in (("--save", "file/x.safetensors"), ("--results", "file")):
