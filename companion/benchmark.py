@@ -107,6 +107,7 @@ def searches(trials: Sequence[Trial], dataset: str) -> pd.DataFrame:
         row |= {"best": math.nan, "found": 0, "values": ""}
         if won is not None:
             values = ", ".join(f"{f.replace('_', ' ')} {won.config[f]:g}" for f in won.fields)
+            values = values.replace("e-0", "e-")
             row |= {"best": won.score, "found": won.number + 1, "values": values}
         rows.append(row | {"seconds": sum(t.seconds for t in tried)})
     return pd.DataFrame(rows).sort_values("best", ascending=False, kind="stable")

@@ -420,9 +420,14 @@ def test_losses_under_one_budget() -> None:
     at_seven = found[(found["found"] == 7) & found.index.isin(softmax)]
     assert len(at_seven) == 6
     assert {v.split(", tau weight")[0].split(", gamma")[0] for v in at_seven["values"]} == {
-        "tau 0.112, lr 0.11, weight decay 1e-08"
+        "tau 0.112, lr 0.11, weight decay 1e-8"
     }
     assert found.loc["bpr", "found"] == 20
+    for group in (softmax, others):  # drawn at random, at the same points
+        for number in range(1, 10):
+            at = [t.config for t in tried if t.number == number and t.config["loss"] in group]
+            points = {(x["lr"], x["weight_decay"]) for x in at}
+            assert len(at) == len(group) and len(points) == 1
 
     lines = (RESULTS / "tuning" / "floors.jsonl").read_text(encoding="utf-8").splitlines()
     floors: dict[str, dict[int, float]] = {}
