@@ -155,7 +155,7 @@ def evaluate(
     ------
     ValueError
         If the embeddings, or ``masked``, are of other users or items than ``target``, or lie on
-        another device, a score is not a number, or it or ``rows`` is below 1.
+        another device, a score is NaN, there is no cut-off, or one or ``rows`` is below 1.
     """
     if masked is None:
         masked = Interactions(0 * target.indptr, target.items[:0], target.num_items)

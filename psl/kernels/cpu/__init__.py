@@ -1,4 +1,4 @@
-"""CPU kernels, compiled by numba (extra ``fast``): what a training step does with sampled items.
+"""CPU kernels, compiled by numba (extra ``fast``): what training and ranking do with many items.
 
 Each does in one visit what torch does in several, and nothing of size ``B x N x d`` is ever in
 memory.  Sums have one order in any number of threads: one or many give the same bits.
