@@ -93,7 +93,7 @@ def tried(results: Path) -> dict[str, list[dict[str, Any]]]:
     from companion import records
 
     found: dict[str, list[dict[str, Any]]] = {}
-    for path in sorted((results / records.TUNING).glob("benchmark*.jsonl")):
+    for path in records.trial_files(results):
         for trial in records.read_trials(path):
             found.setdefault(trial.search, []).append({"config": trial.config, **trial.made})
     return found

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from companion.records import by_time
+from companion.records import PLACE, by_time
 from companion.reference import tuned
 from companion.released import PaperConfig, has_released
 from psl.errors import RecordError
@@ -24,7 +24,6 @@ __all__ = [
     "switch",
 ]
 
-PLACE = ("dataset", "setting", "backbone", "loss")
 FROM_DATA = ("dataset_fingerprint",)  # fields that no option gives
 # What `psl train` calls a field that is false, and one that is true, where it is not --no- and --.
 SWITCHES = {

@@ -12,7 +12,7 @@ from companion import datasets
 from companion.experiments.config import cell, fitting, like
 from companion.experiments.grid import Cell, check_names
 from companion.experiments.sweep_file import SweepFile
-from companion.records import read_trials, winners
+from companion.records import PLACE, read_trials, winners
 from companion.released import PaperConfig
 from psl.dataset import Dataset
 from psl.errors import PSLError, RecordError
@@ -105,7 +105,7 @@ def _starts(tuned: bool | str, folder: Path) -> Start:
     best = winners(read_trials(folder / tuned))
 
     def found(**given: Any) -> PaperConfig:
-        place = [given[k] for k in ("dataset", "setting", "backbone", "loss")]
+        place = [given[k] for k in PLACE]
         # What was searched without noise or shift is what one takes there too.
         trial = best.get(tuple(place)) or best.get((place[0], "iid", *place[2:]))
         if trial is None:

@@ -1,4 +1,4 @@
-"""Figures of losses under one budget: small panels of searches, and their winners."""
+"""What searches of a given length find, a small panel for each loss."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from companion.claims import STATUSES
 from companion.dynamics import FOLDER, Trace
 from companion.receipt import Receipt
-from companion.records import TUNING, Trial
+from companion.records import Trial, trial_files
 from companion.records.schema import Digest, Record
 from psl.files import replace_file
 
@@ -110,5 +110,5 @@ def write_exports(folder: Path, rows: list[dict[str, Any]], results: Path) -> No
     replace_file(folder / "runs.jsonl", _records(results))
     measured = sorted((results / FOLDER).glob("*.json"))
     replace_file(folder / "dynamics.jsonl", *(path.read_bytes() for path in measured))
-    searches = sorted((results / TUNING).glob("benchmark*.jsonl"))
-    replace_file(folder / "trials.jsonl", *(path.read_bytes() for path in searches))
+    tried = trial_files(results)
+    replace_file(folder / "trials.jsonl", *(path.read_bytes() for path in tried))

@@ -4,14 +4,14 @@ from companion.records.labels import differing, names
 from companion.records.schema import METRICS, content_digest
 from companion.records.select import by_time, find_run, has_fingerprint, of_registered_data
 from companion.records.store import append, file_of, merge, problems, read
-from companion.records.trials import TUNING, Trial, read_trials, save_trials, winners
+from companion.records.trials import PLACE, Trial, read_trials, save_trials, trial_files, winners
 from psl.training.provenance import CODE_DIGEST, SCHEMA, digest_of, provenance, run_id
 
 __all__ = [
     "CODE_DIGEST",
     "METRICS",
+    "PLACE",
     "SCHEMA",
-    "TUNING",
     "Trial",
     "append",
     "by_time",
@@ -30,5 +30,6 @@ __all__ = [
     "read_trials",
     "run_id",
     "save_trials",
+    "trial_files",
     "winners",
 ]

@@ -10,16 +10,15 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from companion.locks import exclusive
+from companion.records.schema import STRICT, Digest
 from companion.released import PaperConfig
 from psl.errors import PSLError, RecordError
 from psl.files import replace_file
 
-__all__ = ["PLACE", "TUNING", "Trial", "read_trials", "save_trials", "winners"]
+__all__ = ["PLACE", "Trial", "read_trials", "save_trials", "trial_files", "winners"]
 
 TUNING = "tuning"  # in the folder of the run records
 PLACE = ("dataset", "setting", "backbone", "loss")
-STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 Fingerprint = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -47,7 +46,7 @@ class Trial(BaseModel):
         Device, code, versions and time, as in a record.
     """
 
-    model_config = STRICT
+    model_config = ConfigDict(**STRICT, frozen=True)
     search: Digest
     number: Annotated[int, Field(ge=0)]
     fields: list[str]
@@ -108,6 +107,11 @@ def read_trials(path: Path) -> list[Trial]:
             raise RecordError(f"{path}:{number}: no trial ({error})") from error
         out.append(trial)
     return out
+
+
+def trial_files(results: Path) -> list[Path]:
+    """Return the files of trials beside the run records."""
+    return sorted((results / TUNING).glob("benchmark*.jsonl"))
 
 
 def winners(trials: Sequence[Trial]) -> Mapping[tuple[str, ...], Trial]:

@@ -86,7 +86,7 @@ def test_every_measured_run_validates_and_has_its_line(folder: Path) -> None:
 def test_every_trial_validates_and_has_its_line(folder: Path) -> None:
     lines = (folder / "trials.jsonl").read_text("utf-8").splitlines()
     trials = [json.loads(line) for line in lines]
-    kept = records.read_trials(RESULTS / records.TUNING / "benchmark.jsonl")
+    kept = records.read_trials(RESULTS / "tuning" / "benchmark.jsonl")
     assert trials == [trial.model_dump() for trial in kept] and trials
     valid = jsonschema.Draft202012Validator(SCHEMAS["trial"])
     assert all(map(valid.is_valid, trials)) and not valid.is_valid(trials[0] | {"more": 1})

@@ -104,7 +104,7 @@ def test_a_losss_own_options_are_searched_around_its_usual_values() -> None:
         of = Search.of(dataclasses.replace(TINY, loss=loss), (), own=True)
         assert set(of.fields) >= options.keys()
         without = Search.of(dataclasses.replace(TINY, loss=loss), ())
-        assert not options.keys() & set(without.fields) and without.config.as_dict() != of.config
+        assert not options.keys() & set(without.fields) and without.config != of.config
         name = next(iter(options))
         given = dataclasses.replace(TINY, loss=loss, **{name: options[name].high})
         assert name not in Search.of(given, (name,), own=True).fields
