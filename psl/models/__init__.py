@@ -1,1 +1,5 @@
-"""Recommenders: ``backbones`` on ``graph`` (propagation) and ``contrast`` (of two layers)."""
+"""Recommenders, in the table of ``backbones``.
+
+``matrix_factorization``; ``lightgcn`` and ``simplex`` on the ``graph``; ``simgcl``, which adds a
+``contrast`` of layers.
+"""

@@ -16,7 +16,7 @@ from psl.training.provenance import run_id
 
 __all__ = ["OPTIONS", "PROTOCOLS", "SETTINGS", "RunConfig"]
 
-PROTOCOLS, OPTIMIZERS = ("released", "clean"), (None, "adam", "sparse-adam")
+PROTOCOLS, OPTIMIZERS = ("released", "clean"), ("adam", "sparse-adam")
 MOST = 2**31 - 1  # what no size or count needs, and arithmetic with larger ones may not hold
 
 
@@ -106,6 +106,12 @@ class RunConfig:
         Of a graph backbone; the paper's value where it is not given.
     contrast_weight : float, optional
         Weight of the contrastive loss of XSimGCL or SimGCL; its paper's value if not given.
+    own_weight : float, optional
+        Weight of the free embedding in LightGCN++, and of a user's own in SimpleX.
+    norm_exponent : float, optional
+        Of a node's own degree in LightGCN++.
+    neighbor_exponent : float, optional
+        Of a neighbour's degree in LightGCN++.
     dataset_fingerprint : str, optional
         Of an archive of one's own, whose name does not say what is in it: the first 16 digits of
         the digest of its content.  :func:`psl.training.train` fills it in.
@@ -146,6 +152,9 @@ class RunConfig:
     optimizer: str | None = _field(str, None, option=True)
     layers: int | None = _field(int, None, at_least=1, at_most=1000, option=True)
     contrast_weight: float | None = _field(float, None, above=0, option=True)
+    own_weight: float | None = _field(float, None, at_least=0, at_most=1, option=True)
+    norm_exponent: float | None = _field(float, None, at_least=-2, at_most=2, option=True)
+    neighbor_exponent: float | None = _field(float, None, at_least=-2, at_most=2, option=True)
     dataset_fingerprint: str | None = _field(str, None, option=True)
 
     def __post_init__(self) -> None:
@@ -159,10 +168,14 @@ class RunConfig:
         for name in sorted(OPTIONS - taken - OF_ANY):
             if _is_taken(getattr(self, name)):
                 raise TrainingError(f"{self.loss} on {self.backbone} has no option {name}")
-        words = {"protocol": PROTOCOLS, "setting": SETTINGS, "optimizer": OPTIMIZERS}
-        for name, known in words.items():
-            if getattr(self, name) not in known:
-                raise TrainingError(f"{name} must be one of {known}, got {getattr(self, name)!r}")
+        optimizer = OPTIMIZERS[0] if self.optimizer is None else self.optimizer
+        for name, value, known in (
+            ("protocol", self.protocol, PROTOCOLS),
+            ("setting", self.setting, SETTINGS),
+            ("optimizer", optimizer, OPTIMIZERS),
+        ):
+            if value not in known:
+                raise TrainingError(f"{name} must be one of {known}, got {value!r}")
         if (self.setting == "noise") != (self.noise_ratio is not None):
             raise TrainingError(
                 "the setting noise needs a noise ratio, and no other setting has one"
@@ -172,7 +185,7 @@ class RunConfig:
                 raise TrainingError(f"{name} is for the setting noise: no other marks a pair")
         if self.form not in (None, "inside"):
             raise TrainingError(f"form must be 'inside' or not given, got {self.form!r}")
-        if self.optimizer == "adam":
+        if optimizer == OPTIMIZERS[0]:
             object.__setattr__(self, "optimizer", None)  # one training, one run id
         for field in (field for field, kind in kinds if kind in (int, float)):
             value = getattr(self, field.name)

@@ -80,7 +80,12 @@ def test_configurations_that_make_no_sense(changes: dict[str, Any], words: str) 
         ({"loss": "drrl", "order": 1.0}, "order must be above 1"),
         ({"loss": "ccl", "margin": float("nan")}, "margin must be finite"),
         ({"loss": "gbce", "calibration": 1.1}, "calibration must be at most 1"),
-        ({"optimizer": "sgd"}, "optimizer must be one of .*'sparse-adam'\\), got 'sgd'"),
+        ({"optimizer": "sgd"}, r"optimizer must be one of \('adam', 'sparse-adam'\), got 'sgd'"),
+        ({"optimizer": ""}, "optimizer must be one of .*, got ''"),
+        ({"backbone": "lightgcn", "own_weight": 0.1}, "psl-relu on lightgcn has no option own_w"),
+        ({"backbone": "simplex", "layers": 1}, "psl-relu on simplex has no option layers"),
+        ({"backbone": "simplex", "own_weight": 1.1}, "own_weight must be at most 1"),
+        ({"backbone": "lightgcn++", "norm_exponent": -2.1}, "norm_exponent must be at least -2"),
     ],
 )
 def test_options_that_make_no_sense(changes: dict[str, Any], words: str) -> None:
@@ -119,6 +124,9 @@ OTHER: dict[str, dict[str, Any]] = {
     "optimizer": {"optimizer": "sparse-adam"},
     "layers": {"backbone": "lightgcn", "layers": 1},
     "contrast_weight": {"backbone": "xsimgcl", "contrast_weight": 0.1},
+    "own_weight": {"backbone": "simplex", "own_weight": 0.0},
+    "norm_exponent": {"backbone": "lightgcn++", "norm_exponent": 0.5},
+    "neighbor_exponent": {"backbone": "lightgcn++", "neighbor_exponent": 0.5},
     "as_released": {"loss": "bsl", "as_released": True},
     "dataset_fingerprint": {"dataset_fingerprint": "f" * 16},
 }
@@ -171,6 +179,9 @@ OTHERWISE: dict[str, Any] = {
     "calibration": 0.0,
     "layers": 1,
     "contrast_weight": 0.9,
+    "own_weight": 0.7,
+    "norm_exponent": 0.3,
+    "neighbor_exponent": 0.3,
     "as_released": True,
 }
 
@@ -213,6 +224,9 @@ EDGES: dict[str, tuple[Any, ...]] = {
     "optimizer": (None, "adam", "sparse-adam"),
     "layers": (None, 1, 1000),
     "contrast_weight": (None, 5e-324, 1e300),
+    "own_weight": (None, 0, 1),
+    "norm_exponent": (None, -2, 0, 2),
+    "neighbor_exponent": (None, -2, 0, 2),
     "as_released": (False, True),
     "dataset_fingerprint": (None, "0" * 16),
 }
