@@ -1,5 +1,5 @@
 """Recommenders, in the table of ``backbones``.
 
-``matrix_factorization``; ``lightgcn`` and ``simplex`` on the ``graph``; ``simgcl``, which adds a
-``contrast`` of layers.
+They are in ``matrix_factorization`` and ``graph_models``, on the ``graph`` and the ``contrast`` of
+layers.
 """

@@ -1,7 +1,4 @@
-"""The table of recommenders, each a table of users and one of items.
-
-The inner product of the two is the score.
-"""
+"""Recommenders by name: tables of users and items whose inner product is the score."""
 
 from __future__ import annotations
 
@@ -9,12 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from psl.errors import UnknownNameError
+from psl.errors import look_up
 from psl.interactions import Interactions
-from psl.models.lightgcn import LightGCN, LightGCNPlusPlus
+from psl.models.graph_models import LightGCN, LightGCNPlusPlus, SimGCL, SimpleX, XSimGCL
 from psl.models.matrix_factorization import SCORES, MatrixFactorization
-from psl.models.simgcl import SimGCL, XSimGCL
-from psl.models.simplex import SimpleX
 
 __all__ = [
     "BACKBONES",
@@ -65,7 +60,4 @@ BACKBONES: dict[str, BackboneSpec] = {
 
 def get_backbone(name: str) -> BackboneSpec:
     """Look a backbone up by name; raises UnknownNameError."""
-    try:
-        return BACKBONES[name]
-    except KeyError:
-        raise UnknownNameError("backbone", name, BACKBONES) from None
+    return look_up("backbone", name, BACKBONES)

@@ -88,8 +88,6 @@ class RunConfig:
         Epochs from one quantile of ``SL@K`` to the next.
     k : int, optional
         Length of the list that a loss at K is for.
-    sampled_quantile : bool
-        Quantiles of ``SL@K`` among positives and sampled items, as in its public code.
     gamma : float, optional
         SogCLR's weight of a batch in its moving averages.
     margin : float, optional
@@ -143,7 +141,6 @@ class RunConfig:
     tau_weight: float | None = _field(float, None, above=0, option=True)
     refresh: int | None = _field(int, None, at_least=1, at_most=MOST, option=True)
     k: int | None = _field(int, None, at_least=1, at_most=MOST, option=True)
-    sampled_quantile: bool = _field(bool, False, option=True)
     gamma: float | None = _field(float, None, above=0, at_most=1, option=True)
     margin: float | None = _field(float, None, option=True)
     negative_weight: float | None = _field(float, None, above=0, option=True)
@@ -168,13 +165,10 @@ class RunConfig:
         for name in sorted(OPTIONS - taken - OF_ANY):
             if _is_taken(getattr(self, name)):
                 raise TrainingError(f"{self.loss} on {self.backbone} has no option {name}")
-        optimizer = OPTIMIZERS[0] if self.optimizer is None else self.optimizer
-        for name, value, known in (
-            ("protocol", self.protocol, PROTOCOLS),
-            ("setting", self.setting, SETTINGS),
-            ("optimizer", optimizer, OPTIMIZERS),
-        ):
-            if value not in known:
+        words = {"protocol": PROTOCOLS, "setting": SETTINGS, "optimizer": OPTIMIZERS}
+        for name, known in words.items():
+            value = getattr(self, name)
+            if value not in known and (name != "optimizer" or value is not None):
                 raise TrainingError(f"{name} must be one of {known}, got {value!r}")
         if (self.setting == "noise") != (self.noise_ratio is not None):
             raise TrainingError(
@@ -185,7 +179,7 @@ class RunConfig:
                 raise TrainingError(f"{name} is for the setting noise: no other marks a pair")
         if self.form not in (None, "inside"):
             raise TrainingError(f"form must be 'inside' or not given, got {self.form!r}")
-        if optimizer == OPTIMIZERS[0]:
+        if self.optimizer == "adam":
             object.__setattr__(self, "optimizer", None)  # one training, one run id
         for field in (field for field, kind in kinds if kind in (int, float)):
             value = getattr(self, field.name)
@@ -229,10 +223,7 @@ class RunConfig:
     def for_data(self, data: Dataset) -> Self:
         """Return the configuration with what names the data, if that is of one's own.
 
-        Raises
-        ------
-        TrainingError
-            If the data is not what the configuration names.
+        Raises TrainingError if the data is not what the configuration names.
         """
         stored = stored_setting(self.setting)
         if (Path(data.name).name, data.setting) != (self.dataset, stored):

@@ -59,7 +59,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
     new = folder / "psl" / "models" / "sgc.py"
     assert not new.exists()
     new.write_text(code, encoding="utf-8")
-    insert(backbones, "from psl.models.simgcl import", "from psl.models.sgc import SGC\n")
+    insert(backbones, "\n__all__ = [", "from psl.models.sgc import SGC\n")
     insert(backbones, "BACKBONES: dict[str, BackboneSpec] = {\n", line, after=True)
     insert(folder / "test_backbones.py", "LAYERS = {\n", layers, after=True)
     return folder
