@@ -107,9 +107,9 @@ class RunConfig:
     own_weight : float, optional
         Weight of the free embedding in LightGCN++, and of a user's own in SimpleX.
     norm_exponent : float, optional
-        Of a node's own degree in LightGCN++.
+        LightGCN++'s alpha: a sum is divided by the node's own degree to this power.
     neighbor_exponent : float, optional
-        Of a neighbour's degree in LightGCN++.
+        LightGCN++'s beta: a neighbour is divided by its degree to this power.
     dataset_fingerprint : str, optional
         Of an archive of one's own, whose name does not say what is in it: the first 16 digits of
         the digest of its content.  :func:`psl.training.train` fills it in.
