@@ -1,7 +1,8 @@
 """A figure that can be taken along: SVG, PNG and its data, and which runs it was drawn from.
 
 * The file of a figure is named after it: ``fig-noise.svg``, not a hash.
-* The figure is a link to its SVG, which a script shows large; on a phone it scrolls in its box.
+* The figure is a link to its SVG, which a script shows large.
+* A phone shows the figure as drawn for it, ``fig-noise-phone.svg``; it lies in the SVG as well.
 * The SVG is written without what no one sees of it.
 * Its data lie in the SVG as a description (``companion.figures``); the site has them as a CSV file
   beside it, and not twice.
@@ -33,6 +34,8 @@ FOLD = Environment(
     lstrip_blocks=True,
 ).get_template("figure.html")
 DESCRIPTION = re.compile(r"\s*<dc:description>(.*?)</dc:description>", re.DOTALL)
+RELATION = re.compile(r"\s*<dc:relation>(.*?)</dc:relation>", re.DOTALL)
+PHONE = "(max-width: 600px)"
 
 
 SIZE = re.compile(r'<svg [^>]*?width="([\d.]+)pt" height="([\d.]+)pt"')
@@ -69,6 +72,20 @@ def data_of(svg: str) -> str:
     """Return what an SVG of the book was drawn from, as CSV; empty without it."""
     found = DESCRIPTION.search(svg)
     return html.unescape(found[1]) if found else ""
+
+
+def for_phone(svg: str) -> str:
+    """Return the figure as it was drawn for a phone; empty without it."""
+    found = RELATION.search(svg)
+    return html.unescape(found[1]) if found else ""
+
+
+def size_of(svg: str) -> dict[str, str]:
+    """Return the width and the height of an SVG in pixels: a page keeps room for them."""
+    if not (found := SIZE.search(svg)):
+        return {}
+    width, height = (str(round(float(points) * 4 / 3)) for points in found.groups())
+    return {"width": width, "height": height}
 
 
 @cache
@@ -171,13 +188,19 @@ def take_figures(app: Sphinx, doctree: nodes.document) -> None:
         file = relative_uri(here, f"_images/{name}")
         link = nodes.reference("", "", refuri=f"{file}.svg", internal=True, classes=["figure-zoom"])
         image.replace_self(link)
-        link += image
         drawn = (root / uri).read_text("utf-8")
-        if found := SIZE.search(drawn):  # a page knows the room of what it has not loaded yet
-            image["width"], image["height"] = (str(round(float(x) * 4 / 3)) for x in found.groups())
+        image.attributes.update(size_of(drawn))
+        small = size_of(for_phone(drawn))
+        sides = " ".join(f'{side}="{pixels}"' for side, pixels in small.items())
+        source = f'<source media="{PHONE}" srcset="{file}-phone.svg" {sides}>'
+        if small:
+            link += nodes.raw("", f"<picture>{source}", format="html")
+        link += image
+        if small:
+            link += nodes.raw("", "</picture>", format="html")
         data = data_of(drawn)
         kinds = ("SVG", "PNG", "CSV") if data else ("SVG", "PNG")
-        source = FOLD.render(
+        fold = FOLD.render(
             name=name,
             links={kind: f"{file}.{kind.lower()}" for kind in kinds},
             command=f"make notebooks NOTEBOOKS={chapter}"
@@ -186,7 +209,7 @@ def take_figures(app: Sphinx, doctree: nodes.document) -> None:
             runs=runs_of(data, *(read(root / "results") for read in (recorded, measured, tried))),
             records=relative_uri(here, "data/"),
         )
-        figure.insert(len(figure), nodes.legend("", nodes.raw("", source, format="html")))
+        figure.insert(len(figure), nodes.legend("", nodes.raw("", fold, format="html")))
 
 
 def write_files(app: Sphinx, exception: Exception | None) -> None:
@@ -201,6 +224,8 @@ def write_files(app: Sphinx, exception: Exception | None) -> None:
             path.with_suffix(".csv").write_text(data, "utf-8")
         elif path.with_suffix(".png").exists():
             continue
+        if small := for_phone(text):
+            path.with_name(f"{name}-phone.svg").write_text(compact(small), "utf-8")
         path.write_text(compact(text), "utf-8")
         drawn = bytes(resvg_py.svg_to_bytes(svg_string=text, dpi=192, skip_system_fonts=True))
         # A figure has few colours: a palette of them makes the file half as large.

@@ -45,9 +45,10 @@ def test_lettering_of_figures_is_readable_on_a_phone(browser, bases: dict[str, s
     small = {}
     for name in WITH_FIGURES:
         page.goto(bases["file"] + name, wait_until="load")
-        widths = page.evaluate("""() => [...document.querySelectorAll('figure img')].map(
-          i => [decodeURI(i.src).split('/').pop(), i.getBoundingClientRect().width])""")
+        widths = page.evaluate("""() => [...document.querySelectorAll('figure img')].map(i =>
+          [decodeURI(i.currentSrc || i.src).split('/').pop(), i.getBoundingClientRect().width])""")
         for file, width in widths:
+            assert file.endswith("-phone.svg") and width <= 390, file
             text = (SITE / "_images" / file).read_text("utf-8")
             box = float(re.search(r'viewBox="0 0 ([\d.]+)', text)[1])
             sizes = [100 * float(scale) * width / box for scale in TEXT.findall(text)]
