@@ -81,5 +81,9 @@ def tightness(table: pd.DataFrame) -> Figure:
     axes.set_xticks(ticks, [str(x) for x in ticks])
     axes.minorticks_off()
     axes.margins(x=0.12)
-    axes.legend(loc="lower right")
+    if is_narrow():  # below, for in the panel it would lie on marks
+        axes.legend(loc="upper center", bbox_to_anchor=(0.45, -0.2), ncols=2)
+        figure.set_figheight(1.25 * figure.get_figheight())
+    else:
+        axes.legend(loc="lower right")
     return figure

@@ -61,13 +61,13 @@ def compare(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _draw_result(axes: Axes, y: int, row: Any) -> None:
+def _draw_result(axes: Axes, y: int, row: Any, half: float = 0.36) -> None:
     """Draw one row: a mark for ours, a bar for its interval if there is one, a dash for print."""
     shade = colour_of(row.loss)
     if math.isfinite(row.low):
         axes.hlines(y, row.low, row.high, color=shade, linewidth=4, alpha=0.3)
     axes.plot([row.ours], [y], "o", color=shade)
-    axes.vlines(row.paper, y - 0.36, y + 0.36, color=shade, linestyle=(0, (2, 1.2)))
+    axes.vlines(row.paper, y - half, y + half, color=shade, linestyle=(0, (2, 1.2)))
 
 
 @keeps_data
@@ -83,22 +83,24 @@ def differences(table: pd.DataFrame, xlabel: str) -> Figure:
     xlabel : str
     """
     narrow = is_narrow()
-    figure, (axes,) = panels(1, 1.2 + (0.43 if narrow else 0.29) * max(len(table), 1))
+    above = narrow and table["label"].str.len().max() > 14
+    figure, (axes,) = panels(1, 1.2 + (0.43 if above else 0.29) * max(len(table), 1))
     axes.axvline(0, color="#bbbbbb", linewidth=1)
     for y, row in enumerate(table.itertuples()):
-        _draw_result(axes, y, row)
-    axes.set_yticks(range(len(table)), [""] * len(table) if narrow else list(table["label"]))
+        _draw_result(axes, y, row, half=0.2 if above else 0.36)
+    axes.set_yticks(range(len(table)), [""] * len(table) if above else list(table["label"]))
     names = axes.get_yticklabels()
-    if narrow:  # each name above its mark, for beside it there would be no room for the axis
+    if above:  # each name above its mark, for beside it there would be no room for the axis
         names = [
-            axes.text(0, y - 0.42, label, transform=axes.get_yaxis_transform(), va="center")
+            axes.text(0.01, y - 0.48, label, transform=axes.get_yaxis_transform(), va="center")
             for y, label in enumerate(table["label"])
         ]
         axes.tick_params(axis="y", length=0)
+        axes.grid(visible=False, axis="y")
     headings = table[["ours", "paper"]].isna().all(axis=1)
     for name, heading in zip(names, headings, strict=True):
         name.set_fontweight("bold" if heading else "normal")
-    axes.set_ylim(len(table) - 0.4, -0.9 if narrow else -0.6)
+    axes.set_ylim(len(table) - 0.4, -0.9 if above else -0.6)
     axes.set_xlabel("\n".join(wrap(xlabel, 40)) if narrow else xlabel)
     return figure
 
