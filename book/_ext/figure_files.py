@@ -74,6 +74,24 @@ def data_of(svg: str) -> str:
     return html.unescape(found[1]) if found else ""
 
 
+class picture(nodes.image):
+    """An image of which a phone shows another file."""
+
+
+def visit_picture(self: Any, node: picture) -> None:
+    """Name both files; below a width the browser takes the first."""
+    phone = node["phone"]
+    sides = f'width="{phone["width"]}" height="{phone["height"]}"'
+    self.body.append(f'<picture><source media="{PHONE}" srcset="{phone["file"]}" {sides}>')
+    self.visit_image(node)
+
+
+def depart_picture(self: Any, node: picture) -> None:
+    """Close what was opened."""
+    self.depart_image(node)
+    self.body.append("</picture>")
+
+
 def for_phone(svg: str) -> str:
     """Return the figure as it was drawn for a phone; empty without it."""
     found = RELATION.search(svg)
@@ -190,14 +208,9 @@ def take_figures(app: Sphinx, doctree: nodes.document) -> None:
         image.replace_self(link)
         drawn = (root / uri).read_text("utf-8")
         image.attributes.update(size_of(drawn))
-        small = size_of(for_phone(drawn))
-        sides = " ".join(f'{side}="{pixels}"' for side, pixels in small.items())
-        source = f'<source media="{PHONE}" srcset="{file}-phone.svg" {sides}>'
-        if small:
-            link += nodes.raw("", f"<picture>{source}", format="html")
+        if small := size_of(for_phone(drawn)):
+            image = picture("", **image.attributes, phone={"file": f"{file}-phone.svg", **small})
         link += image
-        if small:
-            link += nodes.raw("", "</picture>", format="html")
         data = data_of(drawn)
         kinds = ("SVG", "PNG", "CSV") if data else ("SVG", "PNG")
         fold = FOLD.render(
@@ -247,6 +260,7 @@ def forget(app: Sphinx, env: Any, docname: str) -> None:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register with Sphinx."""
+    app.add_node(picture, html=(visit_picture, depart_picture))
     app.connect("builder-inited", start, priority=900)
     app.connect("env-purge-doc", forget)
     app.connect("doctree-read", take_figures, priority=900)
