@@ -23,7 +23,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.curves import curves
-from benchmarks.implementations import IMPLEMENTATIONS, ours
+from benchmarks.goals import goals
+from benchmarks.implementations import IMPLEMENTATIONS, KEY, ours
 from benchmarks.library import bpr_epochs, lightgcn_step, ranking
 from benchmarks.measure import in_turns, machine, peak_bytes
 from benchmarks.packed import packed
@@ -32,7 +33,6 @@ from benchmarks.trainer import epochs, evaluation
 from companion.locks import write
 from companion.records import provenance
 
-KEY = "roads"  # what the stored records call the implementations
 PARTS = ("case", "curves", "trainer", "packed", "library")
 out = Console(stderr=True)
 
@@ -89,6 +89,9 @@ def show(result: dict[str, Any]) -> None:
         f"{m['bytes_per_second'] / 1e9:.1f} GB/s"
     )
     out.print(table)
+    for g in result["goals"]:
+        word = "met" if g["met"] else "missed"
+        out.print(f"goal: {g['goal']}: {g['found']:.2f}, at least {g['least']:.2f}: {word}")
     for e in result.get("epochs", []):
         out.print(
             f"epoch {e['dataset']} {e['backbone']} {e['loss']}: {e['seconds']:.2f} s "
@@ -140,6 +143,7 @@ def main() -> None:
     if "library" in a.only and a.device == "cpu":
         others = ranking(a.repeat, told) + bpr_epochs(a.repeat, told)
         result["libraries"] = [lightgcn_step(a.repeat), *others]
+    result["goals"] = goals(result)
     show(result)
     if a.output is not None:
         write(a.output, (json.dumps(result, indent=1) + "\n").encode())

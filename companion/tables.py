@@ -19,6 +19,7 @@ __all__ = ["contrasts", "forest", "gain", "gains", "gains_everywhere", "overview
 NUMBERS = ("noise_ratio", "tau", "negatives")
 SETTINGS = {"iid": "", "ood": " OOD", "noise": " noise"}
 BACKBONES = {"mf": "", "lightgcn": ", LightGCN", "xsimgcl": ", XSimGCL", "simgcl": ", SimGCL"}
+BACKBONES |= {"lightgcn++": ", LightGCN++", "simplex": ", SimpleX"}
 
 
 def overview(

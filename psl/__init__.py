@@ -11,7 +11,7 @@ Recommendation*, NeurIPS 2024, arXiv 2411.00163.  In its order:
 - :mod:`psl.ops`: a loss from embeddings and item ids, without a (B, N, d) tensor.
 - :mod:`psl.kernels`: compiled code below that.  ``kernels/cpu/sampled.py`` and
   ``kernels/cuda/sampled.py`` are the sampled loss.
-- :mod:`psl.models`: matrix factorisation, LightGCN, XSimGCL, SimGCL.
+- :mod:`psl.models`: matrix factorisation, SimpleX, LightGCN, LightGCN++, XSimGCL, SimGCL.
 - :mod:`psl.training`: from a configuration to a model.  ``training/step.py`` is one step.
 - :mod:`psl.evaluation`: Recall, NDCG and MRR of the whole ranking.
 - :mod:`psl.errors`, :mod:`psl.files`, :mod:`psl.streams`: what all of them use.

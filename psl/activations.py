@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from psl.errors import UnknownNameError
+from psl.errors import look_up
 
 __all__ = ["ACTIVATIONS", "Activation", "get_activation", "log1p_exp"]
 
@@ -105,14 +105,5 @@ ACTIVATIONS: dict[str, Activation] = {
 
 
 def get_activation(name: str) -> Activation:
-    """Look an activation up by name.
-
-    Raises
-    ------
-    UnknownNameError
-        If the name is unknown; the message lists the valid names and the nearest one.
-    """
-    try:
-        return ACTIVATIONS[name]
-    except KeyError:
-        raise UnknownNameError("activation", name, ACTIVATIONS) from None
+    """Look an activation up by name; raises UnknownNameError."""
+    return look_up("activation", name, ACTIVATIONS)

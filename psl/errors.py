@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
-__all__ = ["DataError", "PSLError", "RecordError", "TrainingError", "UnknownNameError"]
+__all__ = ["DataError", "PSLError", "RecordError", "TrainingError", "UnknownNameError", "look_up"]
+
+T = TypeVar("T")
 
 
 class PSLError(Exception):
@@ -43,3 +46,10 @@ class UnknownNameError(PSLError, ValueError):
     def __reduce__(self) -> tuple[type[UnknownNameError], tuple[object, ...]]:
         # Between processes an exception travels as its class and one argument, its message.
         return type(self), self.given
+
+
+def look_up(kind: str, name: str, table: Mapping[str, T], meant: str | None = None) -> T:
+    """Return what a table holds under a name; UnknownNameError if there is no such name."""
+    if name not in table:
+        raise UnknownNameError(kind, name, table, meant)
+    return table[name]

@@ -27,6 +27,8 @@ def metrics_from_hits(
     Recall divides by the number of relevant items; NDCG by the DCG of a perfect list of
     ``min(k, relevant)``; MRR is the reciprocal rank of the first hit.  ``mrr_all_hits`` adds those
     of all hits and divides by their number, as the public code's MRR.  Without a hit all are 0.
+    Raises ValueError if there is no cut-off, one is below 1, or the lists, and the ideal with them,
+    are shorter.
 
     Parameters
     ----------
@@ -36,11 +38,6 @@ def metrics_from_hits(
     relevant : Tensor of int, shape (B,)
     first : Tensor, shape (B, K), optional
         The probability where no better rank has a hit; ``hits`` if ranks are independent.
-
-    Raises
-    ------
-    ValueError
-        If there is no cut-off, one is below 1, or the lists, and the ideal with them, are shorter.
     """
     _check_cutoffs(cutoffs)
     if hits.shape[1] < max(cutoffs):

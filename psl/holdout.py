@@ -15,7 +15,8 @@ def holdout(
 ) -> tuple[Interactions, Interactions]:
     """Move ``max(floor(fraction * n), minimum)`` random items of each user aside.
 
-    Users with too few interactions to keep one keep all of them.
+    Users with too few interactions to keep one keep all of them.  Raises DataError if the fraction
+    is not between 0 and 1, or nothing is set aside of any user.
 
     Parameters
     ----------
@@ -30,11 +31,6 @@ def holdout(
     Returns
     -------
     kept, held : Interactions
-
-    Raises
-    ------
-    DataError
-        If the fraction is not between 0 and 1, or nothing is set aside of any user.
     """
     if not 0 < fraction < 1:
         raise DataError(f"the fraction to set aside lies between 0 and 1, got {fraction}")

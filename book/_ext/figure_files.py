@@ -6,6 +6,7 @@
 * The SVG is written without what no one sees of it.
 * Its data lie in the SVG as a description (``companion.figures``); the site has them as a CSV file
   beside it, and not twice.
+* Beside them is the entry that cites it, for BibTeX.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from PIL import Image
 from sphinx.application import Sphinx
 from sphinx.util.osutil import relative_uri
 
+from companion import publish
+
 FOLD = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
     autoescape=True,
@@ -42,6 +45,7 @@ SIZE = re.compile(r'<svg [^>]*?width="([\d.]+)pt" height="([\d.]+)pt"')
 # A hundredth of a point is enough; a scale is no length.
 LENGTH = re.compile(r"(scale\([^)]*\))|-?\d+\.\d{3,}")
 STYLE = re.compile(r' style="([^"]*)"')
+KINDS = {"bib": "BibTeX"}
 LETTER = re.compile(r'<use xlink:href="#([^"]+)" transform="translate\(([\d.]+) 0\)"/>')
 
 
@@ -212,10 +216,10 @@ def take_figures(app: Sphinx, doctree: nodes.document) -> None:
             image = picture("", **image.attributes, phone={"file": f"{file}-phone.svg", **small})
         link += image
         data = data_of(drawn)
-        kinds = ("SVG", "PNG", "CSV") if data else ("SVG", "PNG")
+        files = ["svg", "png", *["csv"] * bool(data), "bib"]
         fold = FOLD.render(
             name=name,
-            links={kind: f"{file}.{kind.lower()}" for kind in kinds},
+            links={KINDS.get(end, end.upper()): f"{file}.{end}" for end in files},
             command=f"make notebooks NOTEBOOKS={chapter}"
             if (root / chapter).exists()
             else "make book",
@@ -226,12 +230,17 @@ def take_figures(app: Sphinx, doctree: nodes.document) -> None:
 
 
 def write_files(app: Sphinx, exception: Exception | None) -> None:
-    """Write the PNG and the data beside each figure; an SVG of an earlier build has them."""
+    """Write PNG, data and citation beside each figure; an SVG of an earlier build has the first."""
     if exception is not None or app.builder.format != "html":
         return
-    folder = Path(app.outdir) / "_images"
-    for name in app.env.companion_figures:  # type: ignore[attr-defined]
+    folder, root = Path(app.outdir) / "_images", Path(app.srcdir)
+    made = publish.read_source(root), publish.build_of(root)
+    for name, page in app.env.companion_figures.items():  # type: ignore[attr-defined]
         path = folder / f"{name}.svg"
+        title = f"{app.env.titles[page].astext()}, {name}"
+        place = f"{app.builder.get_target_uri(page)}#{name}"
+        entry = publish.bibtex(*made, title, place)
+        path.with_suffix(".bib").write_text(f"{entry}\n", "utf-8")
         text = path.read_text("utf-8")
         if data := data_of(text):
             path.with_suffix(".csv").write_text(data, "utf-8")

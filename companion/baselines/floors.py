@@ -11,7 +11,7 @@ from typing import Any
 from companion.baselines.ials import ials
 from companion.baselines.linear import ease, item_knn, popular
 from companion.serving import Score, measure_scores
-from psl.errors import UnknownNameError
+from psl.errors import look_up
 from psl.holdout import holdout
 from psl.interactions import Interactions
 from psl.streams import numpy_stream
@@ -79,9 +79,7 @@ def fit_floor(name: str, train: Interactions) -> Floor:
     UnknownNameError, DataError
         For another name; where the baseline cannot be fitted, or nothing can be set aside.
     """
-    if name not in FLOORS:
-        raise UnknownNameError("floor", name, FLOORS)
-    spec, best = FLOORS[name], dict[str, Any]()
+    spec, best = look_up("floor", name, FLOORS), dict[str, Any]()
     if spec.grid:
         kept, held = holdout(train, 0.1, numpy_stream(0, "floor"))
         best = max(try_floor(name, kept, held), key=lambda tried: tried.score).settings
@@ -111,9 +109,7 @@ def try_floor(
     UnknownNameError, DataError
         For another name; where the baseline cannot be fitted.
     """
-    if name not in FLOORS:
-        raise UnknownNameError("floor", name, FLOORS)
-    spec = FLOORS[name]
+    spec = look_up("floor", name, FLOORS)
     for number, point in enumerate(itertools.product(*spec.grid.values())):
         if spent(number):
             return

@@ -24,6 +24,7 @@ from companion.cli import (
     tune,
 )
 from companion.cli.console import say
+from companion.freed_memory import keep_freed_memory
 
 __all__ = ["app", "main"]
 
@@ -64,4 +65,5 @@ def _options(
 
 def main() -> None:
     """Run the command: :func:`companion.cli.door.run`."""
+    keep_freed_memory()
     door.run(app)

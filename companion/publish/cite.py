@@ -64,7 +64,8 @@ def _note(source: Source, build: Build, place: str) -> str:
 
 
 def _key(place: str) -> str:
-    return f"pslcompanion-{Path(place).stem}"
+    page, _, part = place.partition("#")
+    return "-".join(filter(None, ("pslcompanion", Path(page).stem, part)))
 
 
 def _tex(text: str) -> str:
@@ -72,7 +73,7 @@ def _tex(text: str) -> str:
 
 
 def bibtex(source: Source, build: Build, title: str, place: str) -> str:
-    """Return a page's entry for BibTeX.
+    """Return the entry of a page, or of a part of it, for BibTeX.
 
     Parameters
     ----------
@@ -81,7 +82,8 @@ def bibtex(source: Source, build: Build, title: str, place: str) -> str:
     title : str
         Of the page.
     place : str
-        Its file in the site: ``notebooks/06-iid.html``.
+        Its file in the site, ``notebooks/06-iid.html``, with the part if one is meant:
+        ``notebooks/06-iid.html#fig-forest``.
     """
     fields = {
         "author": " and ".join(f"{{{name}}}" for name in source.authors),

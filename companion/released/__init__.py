@@ -7,6 +7,8 @@ from companion.released.losses import (
     ReleasedAdvInfoNCELoss,
     ReleasedBSLLoss,
     ReleasedLLPAUCLoss,
+    SampledSLatKLoss,
+    SampledSogSLatKLoss,
 )
 
 __all__ = [
@@ -17,5 +19,7 @@ __all__ = [
     "ReleasedBSLLoss",
     "ReleasedLLPAUCLoss",
     "ReleasedXSimGCL",
+    "SampledSLatKLoss",
+    "SampledSogSLatKLoss",
     "has_released",
 ]

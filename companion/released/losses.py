@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+from functools import cache, partial
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from psl.losses import (
+    LOSSES,
     AdvInfoNCELoss,
     Batch,
     BSLLoss,
     LambdaLoss,
     LLPAUCLoss,
     LossSpec,
+    SLatKLoss,
+    SogSLatKLoss,
     TrainingSetup,
     UpdateTarget,
 )
 from psl.losses.base import Reduction, check_positive, has_builtin_forward
 from psl.losses.llpauc import scalar
+from psl.negatives import UniformNegatives
 from psl.ops import FusedSpec
+from psl.streams import stream_key
 
 __all__ = [
     "RELEASED_LOSSES",
+    "SAMPLED_QUANTILES",
     "ReleasedAdvInfoNCELoss",
     "ReleasedBSLLoss",
     "ReleasedLLPAUCLoss",
+    "SampledSLatKLoss",
+    "SampledSogSLatKLoss",
 ]
 
 
@@ -106,6 +118,44 @@ class ReleasedLLPAUCLoss(LLPAUCLoss):
         return value + self.theta_b * (self.gamma + 1 - self.b)
 
 
+class SampledSLatKLoss(SLatKLoss):
+    """SL@K with quantiles among the user's positives and sampled items, as in its public code.
+
+    As many other items are drawn as for a positive, here before an epoch, there while it trains.
+    The K-th best of them scores lower than the K-th best of all; a user for whom there are fewer
+    than K has the quantile ``-inf``, and weights of 1.
+
+    Raises as :class:`psl.losses.SLatKLoss`, and ValueError if ``setup`` is not told the pairs, and
+    how many items are drawn.
+    """
+
+    def setup(self, training: TrainingSetup) -> None:
+        """Create the quantiles, and what draws."""
+        super().setup(training)
+        if training.pairs is None or training.negatives is None:
+            raise ValueError("a sampled quantile needs the setup's pairs and negatives")
+        # The same draws after a stop: they depend on the run and the epoch alone.
+        self.root = int(torch.randint(1 << 62, (), generator=training.generator))
+        self.pairs, self.count = training.pairs, training.negatives
+        self.sampler = cache(partial(UniformNegatives, training.pairs))
+
+    def candidates(self, users: Tensor, scores: Tensor, epoch: int) -> Tensor:
+        """Return the scores of positives, ``-inf`` in place of others, and of what is drawn."""
+        key = stream_key(self.root, epoch, int(users[0]))
+        drawn = self.sampler(users.device).sample(users, self.count, key)
+        own = scores.masked_fill(~self.pairs.mask(users), -math.inf)
+        return torch.cat([own, scores.gather(1, drawn)], dim=1)
+
+
+class SampledSogSLatKLoss(SampledSLatKLoss, SogSLatKLoss):
+    """SogSL@K with the quantiles of :class:`SampledSLatKLoss`."""
+
+
+# The losses that a switch of their own, ``sampled_quantile``, turns into another.
+SAMPLED_QUANTILES: dict[str, LossSpec] = {
+    name: replace(LOSSES[name], build=loss)
+    for name, loss in (("sl@k", SampledSLatKLoss), ("sogsl@k", SampledSogSLatKLoss))
+}
 RELEASED_LOSSES: dict[str, LossSpec] = {
     "advinfonce": LossSpec(ReleasedAdvInfoNCELoss),
     "bsl": LossSpec(ReleasedBSLLoss, options=("tau2",)),

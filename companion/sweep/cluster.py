@@ -13,6 +13,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from companion.freed_memory import keep_freed_memory
 from companion.sweep.jobs import Event, EventSink, Job, Settings, run_job
 from psl.errors import PSLError
 from psl.training.provenance import CODE_DIGEST
@@ -167,4 +168,5 @@ def _work(
     for name, value in environment.items():
         os.environ.setdefault(name, value)  # a node's own settings win
     torch.set_num_threads(threads)
+    keep_freed_memory()
     return run_job(job, settings, lambda event: mailbox.put.remote(event), code=CODE_DIGEST)

@@ -15,6 +15,7 @@ from multiprocessing.process import BaseProcess
 
 import torch
 
+from companion.freed_memory import keep_freed_memory
 from companion.sweep.jobs import Event, EventSink, Job, Settings, run_job
 from companion.threads import torch_threads
 
@@ -115,6 +116,7 @@ def _work(job: Job, settings: Settings, threads: int, pipe: Connection) -> None:
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # a half-written file is removed
     torch.set_num_threads(threads)
+    keep_freed_memory()
     tell(run_job(job, settings, tell))
 
 

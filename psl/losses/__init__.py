@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 from torch import nn
 
-from psl.errors import UnknownNameError
+from psl.errors import look_up
 from psl.losses.advinfonce import AdvInfoNCELoss, adv_infonce_loss
 from psl.losses.bpr import BPRLoss, bpr_loss
 from psl.losses.bsl import BSLLoss, bsl_loss
@@ -123,7 +123,6 @@ def _without_tau(build: Callable[..., nn.Module], *options: str, **fixed: Any) -
     return LossSpec(lambda tau, **own: build(**own), options=options, tau=False, **given)
 
 
-AT_K = ("tau_weight", "refresh", "k", "sampled_quantile")
 LOSSES: dict[str, LossSpec] = {
     "bpr": _without_tau(BPRLoss, negatives=1),
     "llpauc": _without_tau(LLPAUCLoss, "alpha", "beta", score="cosine"),
@@ -135,9 +134,9 @@ LOSSES: dict[str, LossSpec] = {
     "psl-relu": _psl("relu"),
     "psl-softplus": _psl("softplus"),
     "sl@20": LossSpec(SLatKLoss, options=("tau_weight", "refresh")),  # the follow-up paper's
-    "sl@k": LossSpec(SLatKLoss, options=AT_K),
+    "sl@k": LossSpec(SLatKLoss, options=("tau_weight", "refresh", "k")),
     "sogclr": LossSpec(SogCLRLoss, options=("gamma",)),
-    "sogsl@k": LossSpec(SogSLatKLoss, options=(*AT_K, "gamma")),
+    "sogsl@k": LossSpec(SogSLatKLoss, options=("tau_weight", "refresh", "k", "gamma")),
     "talos": LossSpec(TalosLoss, options=("k",)),
     "drrl": _without_tau(DrRLLoss, "margin", "order", "negative_weight", score="cosine"),
     "ccl": _without_tau(CCLLoss, "margin", "negative_weight", score="cosine"),
@@ -156,14 +155,5 @@ KNOWN_AS["psl"] = "psl-relu"
 
 
 def get_loss(name: str) -> LossSpec:
-    """Look a loss up by the name it has in the paper's tables.
-
-    Raises
-    ------
-    UnknownNameError
-        If no such loss is registered.
-    """
-    try:
-        return LOSSES[name]
-    except KeyError:
-        raise UnknownNameError("loss", name, LOSSES, KNOWN_AS.get(name)) from None
+    """Look a loss up by the name it has in the paper's tables; raises UnknownNameError."""
+    return look_up("loss", name, LOSSES, KNOWN_AS.get(name))

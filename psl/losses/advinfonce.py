@@ -65,13 +65,6 @@ class AdvInfoNCELoss(StatefulLoss):
         Epochs from one adversarial pass to the next, at least 1; how many there are at most.
     dim : int
         Size of the adversary's embeddings, at least 1.
-
-    Raises
-    ------
-    ValueError
-        If a number is out of its range.
-    RuntimeError
-        If it is called with a batch before :meth:`psl.losses.StatefulLoss.setup`.
     """
 
     needs_ids = True

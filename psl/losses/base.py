@@ -26,7 +26,10 @@ __all__ = [
 
 
 class Loss(nn.Module):
-    """What the modules of this package share: a reduction, and settings that ``print`` shows."""
+    """What the modules of this package share: a reduction, and settings that ``print`` shows.
+
+    One that is out of its range, or no name, is refused where the loss is made: ValueError.
+    """
 
     settings: ClassVar[tuple[str, ...]] = ()
 
@@ -88,11 +91,8 @@ def check_scores(positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
 
     Half types become float32 *before* anything is subtracted, so that a loss of half-precision
     scores is a float32 number, off by no more than the scores themselves; float32 and float64 stay.
-
-    Raises
-    ------
-    ValueError
-        For other shapes than (B,) and (B, N) with N > 0, or scores that are not floating point.
+    Raises ValueError for other shapes than (B,) and (B, N) with N > 0, or scores that are not
+    floating point.
     """
     if positive.ndim != 1 or negative.ndim != 2 or negative.shape[0] != positive.shape[0]:
         raise ValueError(

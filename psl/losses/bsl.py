@@ -78,11 +78,6 @@ class BSLLoss(Loss):
     ----------
     tau, tau2 : float
         Positive; ``tau2`` is ``tau`` if it is not given.
-
-    Raises
-    ------
-    ValueError
-        If a temperature is not positive.
     """
 
     needs_ids = True

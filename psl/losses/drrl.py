@@ -32,7 +32,8 @@ def drrl_loss(
     ``omega = inf`` and a fixed ``m`` it is CCL, and ``m`` a constant beside it.  As ``omega`` goes
     to 1 that divergence becomes Kullback and Leibler's, and the gradient of the worst mean the
     softmax loss's, at the temperature of the radius (``psl.dro``).  Scores are ``cos / 2``.
-    ``reduction`` and result as :func:`psl.pairwise_softmax_loss`.
+    ``reduction``, result and errors as :func:`psl.pairwise_softmax_loss`; a number out of its range
+    is a ValueError too.
 
     Parameters
     ----------
@@ -44,11 +45,6 @@ def drrl_loss(
         ``w``, positive; 1 and more where it is to be a radius.
     smoothing : float
         Added to each term of the mean; 0.1 in the authors' code, 0 in the formula.
-
-    Raises
-    ------
-    ValueError
-        As :func:`psl.pairwise_softmax_loss`, and if a number is out of its range.
     """
     positive, negative = check_scores(positive, negative)
     _check(order, negative_weight)
@@ -78,13 +74,6 @@ class DrRLLoss(StatefulLoss):
         is the mean, a step is down the gradient of the *sum* over the batch, by plain SGD.
     order, negative_weight, smoothing : float
         As :func:`psl.losses.drrl_loss`.
-
-    Raises
-    ------
-    ValueError
-        If a number is out of its range.
-    RuntimeError
-        If it is called with a batch before :meth:`psl.losses.StatefulLoss.setup`.
     """
 
     needs_ids = True

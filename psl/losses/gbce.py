@@ -27,19 +27,15 @@ def gbce_loss(
 
     ``alpha = N / (I - 1)`` is the part of the other items that is sampled, at most 1: the fewer
     they are, the more often a positive is seen, and the less it weighs.  Scores are inner products.
-    ``reduction`` and result as :func:`psl.pairwise_softmax_loss`.
+    ``reduction``, result and errors as :func:`psl.pairwise_softmax_loss`.
 
     Parameters
     ----------
     num_items : int, optional
         Size ``I`` of the catalogue; without it all of it counts as sampled, ``alpha = 1``.
     calibration : float
-        ``t``, in [0, 1]: 0 is binary cross-entropy, 1 estimates that over the whole catalogue.
-
-    Raises
-    ------
-    ValueError
-        As :func:`psl.pairwise_softmax_loss`, and if ``calibration`` is outside [0, 1].
+        ``t``, in [0, 1] or a ValueError: 0 is binary cross-entropy, 1 estimates that over the whole
+        catalogue.
     """
     positive, negative = check_scores(positive, negative)
     _check(calibration)

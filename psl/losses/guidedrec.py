@@ -55,17 +55,13 @@ class GuidedRecLoss(StatefulLoss):
     The network ``E`` is held fixed in its first term, which only the model descends, and ``p`` in
     the last, which only the network descends.  The authors take the three terms in turns; here they
     are one step.  Scores come as ``f = cos / 2``.  Before ``setup``, or where that is not told how
-    many items are drawn, there is no network: cross-entropy alone.
+    many items are drawn, there is no network: cross-entropy alone.  Raises ValueError if another
+    number of items is drawn than ``setup`` said.
 
     Parameters
     ----------
     surrogate_lr : float, optional
         Step size of the network, by Adam; the model's if not given.
-
-    Raises
-    ------
-    ValueError
-        If a number is out of its range, or another number of items is drawn than ``setup`` said.
     """
 
     settings = ("surrogate_lr",)

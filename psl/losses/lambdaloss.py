@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -14,7 +14,6 @@ from psl.losses.stateful import StatefulLoss, TrainingSetup
 __all__ = ["LambdaLoss", "pair_weights", "sampled_ranks"]
 
 Rule = Literal["swap", "gap", "gap-first"]
-RULES = ("swap", "gap", "gap-first")
 
 
 @torch.no_grad()
@@ -80,11 +79,6 @@ class LambdaLoss(StatefulLoss):
         LambdaRank, LambdaLoss, and LambdaLoss as in the public code of the SL@K paper.
     k : int, optional
         Cut-off of LambdaLoss@K, at least 1.
-
-    Raises
-    ------
-    ValueError
-        If ``rule`` is no name, or ``k`` is below 1.
     """
 
     settings = ("rule", "k")
@@ -94,8 +88,8 @@ class LambdaLoss(StatefulLoss):
         self, rule: Rule = "gap", k: int | None = None, *, reduction: Reduction = "mean"
     ) -> None:
         super().__init__(reduction)
-        if rule not in RULES:
-            raise ValueError(f"rule must be one of {RULES}, got {rule!r}")
+        if rule not in get_args(Rule):
+            raise ValueError(f"rule must be one of {get_args(Rule)}, got {rule!r}")
         check_at_least(1, k=1 if k is None else k)
         self.rule: Rule = rule
         self.k = k

@@ -40,11 +40,6 @@ class LLPAUCLoss(StatefulLoss):
         Parts of the positives and of the negatives that count, in (0, 1].
     scalar_lr : float
         Step size of the scalars; twice that for ``gamma`` and the quantiles.  Positive.
-
-    Raises
-    ------
-    ValueError
-        If ``alpha`` or ``beta`` is outside (0, 1], or ``scalar_lr`` is not positive.
     """
 
     settings = ("alpha", "beta", "scalar_lr")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -19,7 +18,6 @@ from psl.losses.base import (
 )
 from psl.losses.stateful import Batch, EmbedFn, StatefulLoss, TrainingSetup
 from psl.ops.precision import full_precision
-from psl.streams import stream_key
 
 __all__ = ["SLatKLoss", "slatk_loss"]
 
@@ -68,6 +66,8 @@ def slatk_loss(
 class SLatKLoss(StatefulLoss):
     """SL@K with each user's quantile taken from the full ranking every ``refresh`` epochs.
 
+    It takes none before :meth:`psl.losses.StatefulLoss.setup`: RuntimeError.
+
     Parameters
     ----------
     tau, tau_weight : float
@@ -77,25 +77,11 @@ class SLatKLoss(StatefulLoss):
         0.
     k : int
         At least 1.
-    sampled_quantile : bool
-        Rank the user's positives and as many other items as are drawn for a positive, as the public
-        code does, in place of the catalogue; here before an epoch, there while it trains.  The K-th
-        best of them scores lower than the K-th best of all; a user for whom there are fewer than K
-        has the quantile ``-inf``, and weights of 1.
-
-    Raises
-    ------
-    ValueError
-        If a number is out of its range, or ``setup`` is not told what a sampled quantile needs.
-    RuntimeError
-        If it is called with a batch, or takes quantiles, before
-        :meth:`psl.losses.StatefulLoss.setup`.
     """
 
     needs_ids = True
-    settings: ClassVar[tuple[str, ...]] = ("tau", "tau_weight", "refresh", "k", "sampled_quantile")
+    settings: ClassVar[tuple[str, ...]] = ("tau", "tau_weight", "refresh", "k")
     quantile: Tensor | None
-    candidates: Callable[[Tensor, Tensor, int], Tensor] | None = None
 
     def __init__(
         self,
@@ -104,12 +90,10 @@ class SLatKLoss(StatefulLoss):
         refresh: int = 20,
         *,
         k: int = 20,
-        sampled_quantile: bool = False,
         reduction: Reduction = "mean",
     ) -> None:
         super().__init__(reduction)
-        self.tau, self.k, self.sampled_quantile = tau, k, sampled_quantile
-        self.tau_weight, self.refresh = tau_weight, refresh
+        self.tau, self.tau_weight, self.refresh, self.k = tau, tau_weight, refresh, k
         check_positive(sync=True, tau=self.tau, tau_weight=self.tau_weight)
         check_at_least(1, refresh=self.refresh, k=self.k)
         self.register_buffer("quantile", None)
@@ -117,20 +101,6 @@ class SLatKLoss(StatefulLoss):
     def setup(self, training: TrainingSetup) -> None:
         """Create the quantiles, one for each user."""
         self.register_buffer("quantile", torch.zeros(training.num_users))
-        if not self.sampled_quantile:
-            return
-        pairs, sample = training.pairs, training.sample
-        if pairs is None or sample is None:
-            raise ValueError("a sampled quantile needs the setup's pairs and sample")
-        # The same draws after a stop: they depend on the run and the epoch alone.
-        root = int(torch.randint(1 << 62, (), generator=training.generator))
-
-        def candidates(users: Tensor, scores: Tensor, epoch: int) -> Tensor:
-            drawn = sample(users, stream_key(root, epoch, int(users[0])))
-            own = scores.masked_fill(~pairs.mask(users), -math.inf)
-            return torch.cat([own, scores.gather(1, drawn)], dim=1)
-
-        self.candidates = candidates
 
     @torch.no_grad()
     def on_epoch_start(self, epoch: int, encode: Callable[[], EmbedFn]) -> None:
@@ -140,11 +110,13 @@ class SLatKLoss(StatefulLoss):
         embed, quantile = encode(), self._quantiles()
         for users in torch.arange(len(quantile), device=quantile.device).split(512):
             u, items = embed(users)
-            scores = matmul(u, items.T)
-            if self.candidates is not None:
-                scores = self.candidates(users, scores, epoch)
+            scores = self.candidates(users, matmul(u, items.T), epoch)
             k = min(self.k, scores.shape[1])
             quantile[users] = scores.topk(k, dim=1).values[:, -1].to(quantile)
+
+    def candidates(self, users: Tensor, scores: Tensor, epoch: int) -> Tensor:
+        """Return the scores among which the K-th best is looked for: those of all items (B, I)."""
+        return scores
 
     def forward(self, positive: Tensor, negative: Tensor, batch: Batch | None = None) -> Tensor:
         """Return the loss; without ids every quantile is 0."""

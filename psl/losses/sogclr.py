@@ -32,13 +32,6 @@ class SogCLRLoss(StatefulLoss):
         Positive.
     gamma : float
         Weight of a new ``g``, in (0, 1].
-
-    Raises
-    ------
-    ValueError
-        If a number is out of its range.
-    RuntimeError
-        If it is called with a batch before :meth:`psl.losses.StatefulLoss.setup`.
     """
 
     needs_ids = True

@@ -34,12 +34,9 @@ class SogSLatKLoss(SLatKLoss):
         gamma: float = 0.9,
         *,
         k: int = 20,
-        sampled_quantile: bool = False,
         reduction: Reduction = "mean",
     ) -> None:
-        super().__init__(
-            tau, tau_weight, refresh, k=k, sampled_quantile=sampled_quantile, reduction=reduction
-        )
+        super().__init__(tau, tau_weight, refresh, k=k, reduction=reduction)
         self.gamma, self.average = gamma, SogCLRLoss(tau, gamma)
 
     def setup(self, training: TrainingSetup) -> None:

@@ -51,8 +51,6 @@ class TrainingSetup:
         What is trained on.
     negatives : int, optional
         Items drawn for each positive.
-    sample : callable, optional
-        ``(users (B,), key) -> items (B, negatives)``, uniform and none of the user's ``pairs``.
     """
 
     num_users: int
@@ -62,7 +60,6 @@ class TrainingSetup:
     generator: torch.Generator
     pairs: Interactions | None = None
     negatives: int | None = None
-    sample: Callable[[Tensor, int], Tensor] | None = None
 
 
 class StatefulLoss(Loss):
@@ -73,7 +70,8 @@ class StatefulLoss(Loss):
     :meth:`update_schedule`; after each batch in which the loss is updated comes
     :meth:`optimizer_step`.  Where only the model is updated the trainer switches the gradients of
     the loss's parameters off, and the other way round.  What :meth:`setup` creates lies on the CPU
-    until the loss is moved; ``load_state_dict`` needs :meth:`setup` to have been called.
+    until the loss is moved; ``load_state_dict`` needs :meth:`setup` to have been called, and so
+    does a call with a batch where something was to be created: else it raises RuntimeError.
     """
 
     def __init__(self, reduction: Reduction = "mean") -> None:

@@ -69,8 +69,7 @@ class TalosLoss(StatefulLoss):
     row: over an epoch the same gradient.  ``tau``, ``k`` and ``quantile_lr``, the step size of the
     quantiles by Adam, are positive.
 
-    Raises ValueError if one is not, or ``setup`` is not told the pairs, and RuntimeError if it is
-    called with a batch before :meth:`psl.losses.StatefulLoss.setup`.
+    Raises ValueError if ``setup`` is not told the pairs.
     """
 
     needs_ids = True

@@ -1,1 +1,5 @@
-"""Recommenders: ``backbones`` on ``graph`` (propagation) and ``contrast`` (of two layers)."""
+"""Recommenders, in the table of ``backbones``.
+
+They are in ``matrix_factorization`` and ``graph_models``, on the ``graph`` and the ``contrast`` of
+layers.
+"""

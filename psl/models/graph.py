@@ -54,11 +54,13 @@ class Graph:
     ----------
     train : Interactions
         Its pairs are the edges; no self-loops.
+    weight : ndarray of float64, shape (pairs,), optional
+        Of each edge, in place of the symmetric normalisation.
     """
 
-    def __init__(self, train: Interactions) -> None:
-        by_user, by_item = train.degrees, train.popularity
-        weight = 1 / np.sqrt(by_user[train.users] * by_item[train.items])
+    def __init__(self, train: Interactions, weight: np.ndarray | None = None) -> None:
+        if weight is None:
+            weight = 1 / np.sqrt(train.degrees[train.users] * train.popularity[train.items])
         shape = (train.num_users, train.num_items)
         forth = csr_matrix((weight, train.items, train.indptr), shape)
         exact = _csr(forth), _csr(forth.T.tocsr())
@@ -91,11 +93,17 @@ class Graph:
         They are of the dtype of the weights, also under autocast.  Raises ValueError for another
         number of rows.
         """
-        users, items = (x.to(self.to_users.dtype) for x in (users, items))
-        return (
-            _Multiply.apply(self.to_users, self.to_items, items),
-            _Multiply.apply(self.to_items, self.to_users, users),
-        )
+        return self.sum_items(items), self.sum_users(users)
+
+    def sum_items(self, items: Tensor) -> Tensor:
+        """Return each user's weighted sum of her items, shape (U, d), as :meth:`propagate`."""
+        out: Tensor = _Multiply.apply(self.to_users, self.to_items, items.to(self.to_users.dtype))
+        return out
+
+    def sum_users(self, users: Tensor) -> Tensor:
+        """Return each item's weighted sum of its users, shape (I, d), as :meth:`propagate`."""
+        out: Tensor = _Multiply.apply(self.to_items, self.to_users, users.to(self.to_users.dtype))
+        return out
 
 
 def _csr(matrix: csr_matrix) -> Tensor:

@@ -51,10 +51,7 @@ class FusedSpec:
 def fused_spec(loss: object) -> FusedSpec | None:
     """Return the attribute ``fused`` of a loss; ``None`` for a loss that has none, or says None.
 
-    Raises
-    ------
-    TypeError
-        If it is anything else: it would be read as another function.
+    Raises TypeError if it is anything else: it would be read as another function.
     """
     spec = getattr(loss, "fused", None)
     if spec is not None and not isinstance(spec, FusedSpec):
@@ -74,17 +71,8 @@ def fused_softmax(
 ) -> Tensor:
     """Return the mean of a loss over the batch, or its sum, of shape (); of none it is 0.
 
-    Parameters
-    ----------
-    users, items : Tensor, shapes (B, d) and (I, d)
-    positive : Tensor of int64, shape (B,)
-        Item ids.
-    negative : Tensor of int64, shape (B, N), or None
-        Item ids; ``None`` for every item of the catalogue, once.
-    spec : FusedSpec
-    reduction : {"mean", "sum"}
-    rows, impl
-        As in :func:`psl.catalogue_loss`.
+    Arguments as of :func:`psl.sampled_loss`, and with ``None`` for ``negative``, every item of the
+    catalogue once, as of :func:`psl.catalogue_loss`; ``reduction`` is "mean" or "sum".
     """
     users, items = promote_embeddings(users, items)
     wanted = torch.is_grad_enabled() and (users.requires_grad or items.requires_grad)

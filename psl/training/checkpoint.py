@@ -96,10 +96,7 @@ def save(path: Path, state: TrainState, config: RunConfig, data: Dataset, histor
 def restore(path: Path, state: TrainState, config: RunConfig, data: Dataset) -> History:
     """Put a saved state into a fresh one, and return the history that goes with it.
 
-    Raises
-    ------
-    TrainingError
-        If the file is damaged, or is of another configuration, dataset or version.
+    Raises TrainingError if the file is damaged, or is of another configuration, dataset or version.
     """
     try:
         tensors, metadata = read(path)

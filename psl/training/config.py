@@ -16,7 +16,7 @@ from psl.training.provenance import run_id
 
 __all__ = ["OPTIONS", "PROTOCOLS", "SETTINGS", "RunConfig"]
 
-PROTOCOLS, OPTIMIZERS = ("released", "clean"), (None, "adam", "sparse-adam")
+PROTOCOLS, OPTIMIZERS = ("released", "clean"), ("adam", "sparse-adam")
 MOST = 2**31 - 1  # what no size or count needs, and arithmetic with larger ones may not hold
 
 
@@ -88,8 +88,6 @@ class RunConfig:
         Epochs from one quantile of ``SL@K`` to the next.
     k : int, optional
         Length of the list that a loss at K is for.
-    sampled_quantile : bool
-        Quantiles of ``SL@K`` among positives and sampled items, as in its public code.
     gamma : float, optional
         SogCLR's weight of a batch in its moving averages.
     margin : float, optional
@@ -106,6 +104,12 @@ class RunConfig:
         Of a graph backbone; the paper's value where it is not given.
     contrast_weight : float, optional
         Weight of the contrastive loss of XSimGCL or SimGCL; its paper's value if not given.
+    own_weight : float, optional
+        Weight of the free embedding in LightGCN++, and of a user's own in SimpleX.
+    norm_exponent : float, optional
+        LightGCN++'s alpha: a sum is divided by the node's own degree to this power.
+    neighbor_exponent : float, optional
+        LightGCN++'s beta: a neighbour is divided by its degree to this power.
     dataset_fingerprint : str, optional
         Of an archive of one's own, whose name does not say what is in it: the first 16 digits of
         the digest of its content.  :func:`psl.training.train` fills it in.
@@ -137,7 +141,6 @@ class RunConfig:
     tau_weight: float | None = _field(float, None, above=0, option=True)
     refresh: int | None = _field(int, None, at_least=1, at_most=MOST, option=True)
     k: int | None = _field(int, None, at_least=1, at_most=MOST, option=True)
-    sampled_quantile: bool = _field(bool, False, option=True)
     gamma: float | None = _field(float, None, above=0, at_most=1, option=True)
     margin: float | None = _field(float, None, option=True)
     negative_weight: float | None = _field(float, None, above=0, option=True)
@@ -146,6 +149,9 @@ class RunConfig:
     optimizer: str | None = _field(str, None, option=True)
     layers: int | None = _field(int, None, at_least=1, at_most=1000, option=True)
     contrast_weight: float | None = _field(float, None, above=0, option=True)
+    own_weight: float | None = _field(float, None, at_least=0, at_most=1, option=True)
+    norm_exponent: float | None = _field(float, None, at_least=-2, at_most=2, option=True)
+    neighbor_exponent: float | None = _field(float, None, at_least=-2, at_most=2, option=True)
     dataset_fingerprint: str | None = _field(str, None, option=True)
 
     def __post_init__(self) -> None:
@@ -161,8 +167,9 @@ class RunConfig:
                 raise TrainingError(f"{self.loss} on {self.backbone} has no option {name}")
         words = {"protocol": PROTOCOLS, "setting": SETTINGS, "optimizer": OPTIMIZERS}
         for name, known in words.items():
-            if getattr(self, name) not in known:
-                raise TrainingError(f"{name} must be one of {known}, got {getattr(self, name)!r}")
+            value = getattr(self, name)
+            if value not in known and (name != "optimizer" or value is not None):
+                raise TrainingError(f"{name} must be one of {known}, got {value!r}")
         if (self.setting == "noise") != (self.noise_ratio is not None):
             raise TrainingError(
                 "the setting noise needs a noise ratio, and no other setting has one"
@@ -216,10 +223,7 @@ class RunConfig:
     def for_data(self, data: Dataset) -> Self:
         """Return the configuration with what names the data, if that is of one's own.
 
-        Raises
-        ------
-        TrainingError
-            If the data is not what the configuration names.
+        Raises TrainingError if the data is not what the configuration names.
         """
         stored = stored_setting(self.setting)
         if (Path(data.name).name, data.setting) != (self.dataset, stored):

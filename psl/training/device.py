@@ -16,11 +16,8 @@ DEVICES = ("auto", "cpu", "cuda")
 def check_device(name: str) -> None:
     """Refuse what names no device, and a device that torch may know (mps, xpu) and psl does not.
 
-    Whether it is there is asked by :func:`find_device`, where the run happens.
-
-    Raises
-    ------
-    UnknownNameError
+    Raises UnknownNameError.  Whether it is there is asked by :func:`find_device`, where the run
+    happens.
     """
     try:
         kind = name if name == "auto" else torch.device(name).type
@@ -33,10 +30,7 @@ def check_device(name: str) -> None:
 def find_device(name: str) -> torch.device:
     """Return the device of a name; auto is a GPU where there is one.
 
-    Raises
-    ------
-    UnknownNameError, TrainingError
-        As :func:`check_device`; if there is no such device here.
+    Raises UnknownNameError, TrainingError as :func:`check_device`; if there is no such device here.
     """
     check_device(name)
     device = torch.device(name if name != "auto" else "cuda" if on_gpu(name) else "cpu")

@@ -42,10 +42,8 @@ def train_epoch(
 ) -> float:
     """Visit every training pair once for each target; return the mean loss of the last.
 
-    Raises
-    ------
-    TrainingError
-        If the loss is not finite, or what is left is no model any more: :mod:`.divergence`.
+    Raises TrainingError if the loss is not finite, or what is left is no model any more:
+    :mod:`.divergence`.
     """
     loss_of, device = state.loss, state.device
     schedule: tuple[UpdateTarget, ...] = ("model",)

@@ -20,10 +20,7 @@ __all__ = ["all_pairs", "refit"]
 def all_pairs(data: Dataset) -> Dataset:
     """Return the data with every known and test pair among those that are trained on.
 
-    Raises
-    ------
-    TrainingError
-        If a user then has every item: there is no negative to draw.
+    Raises TrainingError if a user then has every item: there is no negative to draw.
     """
     train = data.known.union(data.test)
     user = int(train.degrees.argmax())

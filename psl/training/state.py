@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache, partial
 from typing import Any
 
 import torch
@@ -15,7 +13,6 @@ from psl.interactions import Interactions
 from psl.kernels.dispatch import gpu_kernels
 from psl.losses import StatefulLoss, TrainingSetup, UpdateTarget
 from psl.models.backbones import MatrixFactorization
-from psl.negatives import UniformNegatives
 from psl.ops import fused_spec
 from psl.streams import torch_stream
 from psl.training.adam import SparseAdam, table_adam
@@ -65,7 +62,7 @@ class TrainState:
             # The stream keeps its first name: another would give every record other numbers.
             own = torch_stream(config.seed, "player")
             what = pairs.num_users, pairs.num_items, config.lr, config.weight_decay, own, pairs
-            loss.setup(TrainingSetup(*what, config.draws, _uniform(config, pairs, device)))
+            loss.setup(TrainingSetup(*what, config.draws))
         loss.to(device)
         state = cls(model, loss, adam, device, {})
         if device.type == "cuda" and model.replayable and gpu_kernels(model.user) is not None:
@@ -87,14 +84,3 @@ class TrainState:
     def load_best(self) -> None:
         """Put the best parameters so far into the model."""
         self.model.load_state_dict(self.best)
-
-
-def _uniform(
-    config: RunConfig, pairs: Interactions, device: torch.device
-) -> Callable[[Tensor, int], Tensor] | None:
-    """Return what draws as many items for a user as training does for a positive."""
-    count = config.draws
-    if count is None:
-        return None
-    sampler = cache(partial(UniformNegatives, pairs, device))  # most losses draw nothing
-    return lambda users, key: sampler().sample(users, count, key)

@@ -33,10 +33,8 @@ def write(path: Path | str, tensors: dict[str, Tensor], about: dict[str, str]) -
 def read(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Return what :func:`write` wrote.
 
-    Raises
-    ------
-    ValueError
-        If there is no such file, or not a bit of it is as it was written; the text says why.
+    Raises ValueError if there is no such file, or not a bit of it is as it was written; the text
+    says why.
     """
     try:
         if Path(path).exists() and not Path(path).is_file():

@@ -96,6 +96,7 @@ def test_an_option_that_changes_nothing_is_refused(psl, loss: str, backbone: str
         "mark_per_user": ("--mark-pairs",),
         "tau2": ("--tau2", "0.1"),
         "layers": ("--layers", "2"),
+        "own_weight": ("--own-weight", "0.5"),
     }
     ignored = PaperConfig(loss=loss, backbone=backbone).ignored()
     assert ("tau" in ignored) == (not get_loss(loss).tau) and "drop_marked" in ignored

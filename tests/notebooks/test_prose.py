@@ -169,6 +169,19 @@ def test_how_fast_the_implementations_are() -> None:
     cpu, gpu = speed("cpu-2-threads"), speed("nvidia-h200")
     ratios = [s["case"]["roads"]["gather"]["gradient"]["ratio"] for s in (cpu, gpu)]
     assert ratios[0] == pytest.approx(150, rel=0.05) and ratios[1] == pytest.approx(26, rel=0.05)
+    older = speed("cpu-avx2-2-threads")
+    compared = [s["case"]["roads"]["product, then gather"]["gradient"] for s in (cpu, older, gpu)]
+    assert 5.8 < compared[0]["ratio"] < 6.5 and 4.5 < compared[1]["ratio"] < 5.2
+    assert 1.4 < compared[2]["ratio"] < 1.7
+    assert older["case"]["roads"]["gather"]["gradient"]["ratio"] == pytest.approx(130, rel=0.05)
+    others = {r["work"]: r for r in older["libraries"] if r["library"] == "implicit"}
+    small, large, dense, sparse = others.values()
+    assert "8,360" in small["work"] and small["ratio"] == pytest.approx(5, rel=0.1)
+    assert "40,988" in large["work"] and large["ratio"] == pytest.approx(2, rel=0.1)
+    assert sparse["ours_seconds"] / dense["ours_seconds"] == pytest.approx(1 / 3, rel=0.1)
+    assert "sparse-adam" in sparse["work"] and 1 / sparse["ratio"] == pytest.approx(6, rel=0.1)
+    missed = [g["goal"] for g in older["goals"] if not g["met"]]
+    assert len(missed) == 2 and "arithmetic" in missed[0] and "sparse-adam" in missed[1]
     (gowalla,) = (e["seconds"] for e in gpu["epochs"] if e["dataset"] == "gowalla")
     assert gowalla == pytest.approx(0.25, rel=0.1)
     runs = [r for r in recorded() if r["device"] == gpu["machine"]["device"]]
@@ -176,6 +189,16 @@ def test_how_fast_the_implementations_are() -> None:
     assert len(of_gowalla) > 1 and max(of_gowalla) < 120, "the README's two minutes"
     together = [p["epochs_per_second"] for p in gpu["packed"]]
     assert together == sorted(together, reverse=True), "more processes, fewer epochs together"
+
+
+def test_sparse_adam_ends_where_adam_does() -> None:
+    usual = cell("amazon-health", loss="bpr")
+    sparse = dataclasses.replace(usual, optimizer="sparse-adam")
+    sides = [cell_runs(recorded(), c) for c in (usual, sparse)]
+    dense, moved = ([r[s]["metrics"]["ndcg@20"] for s in range(5)] for r in sides)
+    assert round(sum(dense) / 5, 4) == round(sum(moved) / 5, 4)
+    apart = [b / a - 1 for a, b in zip(dense, moved, strict=True)]
+    assert -0.025 < min(apart) < -0.015 and 0.01 < max(apart) < 0.025
 
 
 def test_how_near_to_its_limits_a_gpu_comes() -> None:

@@ -18,8 +18,10 @@ from psl.interactions import Interactions
 from psl.models.backbones import (
     BACKBONES,
     LightGCN,
+    LightGCNPlusPlus,
     MatrixFactorization,
     SimGCL,
+    SimpleX,
     XSimGCL,
     get_backbone,
 )
@@ -28,7 +30,7 @@ from psl.models.graph import Graph
 from psl.streams import stream_key, uniforms
 
 USERS, ITEMS, DIM = 30, 40, 8
-# Which propagations an embedding is the mean of.
+# Which propagations an embedding is the mean of; others have a formula of their own in ``DENSE``.
 LAYERS = {
     "mf": slice(0, 1),
     "lightgcn": slice(0, 3),
@@ -211,17 +213,108 @@ def test_a_model_moves_to_double_precision_and_back(name: str) -> None:
 BATCH = torch.tensor([0, 3, 3]), torch.tensor([1, 2, 1])
 
 
+def edges() -> Tensor:
+    """Return which user has which item, (U, I), of ones and zeros."""
+    pairs = torch.zeros(USERS, ITEMS, dtype=torch.float64)
+    train = data()
+    pairs[train.users, train.items] = 1
+    return pairs
+
+
+def lightgcn_plus_plus(model: LightGCNPlusPlus, alpha: float, beta: float, gamma: float) -> Tensor:
+    """Two propagations of unit vectors along the square matrix of users and items."""
+    a = torch.zeros(USERS + ITEMS, USERS + ITEMS, dtype=torch.float64)
+    a[:USERS, USERS:], a[USERS:, :USERS] = edges(), edges().T
+    degree = a.sum(1).clamp(min=1)
+    a = degree[:, None] ** -alpha * a * degree[None] ** -beta
+    e = [torch.cat([model.user, model.item])]
+    for _ in range(model.layers):
+        e.append(a @ (e[-1] / e[-1].square().sum(1, keepdim=True).clamp(min=1e-24).sqrt()))
+    return gamma * e[0] + (1 - gamma) * sum(e[1:]) / model.layers
+
+
+def simplex(model: SimpleX, g: float) -> Tensor:
+    """The mean over a user's items, one by one."""
+    rows = []
+    for u, row in enumerate(edges()):
+        rows.append(g * model.user[u])
+        if row.any():
+            mean = torch.stack([model.item[i] for i in row.nonzero().flatten()]).mean(0)
+            rows[-1] = rows[-1] + (1 - g) * (model.mix @ mean)
+    return torch.cat([torch.stack(rows), model.item])
+
+
+DENSE = {
+    "lightgcn++": lambda model: lightgcn_plus_plus(model, 0.6, -0.1, 0.2),
+    "simplex": lambda model: simplex(model, 0.5),
+}
+
+
 @pytest.mark.parametrize("name", BACKBONES)
 def test_double_precision_has_all_its_digits(name: str) -> None:
-    """Also the weights of the edges, which were float32 before."""
+    """In values and gradients; also the weights of the edges, which were float32 before."""
     model = get_backbone(name).build(data(), DIM, **options()).float().double()
-    x, a = torch.cat([model.user, model.item]).detach(), adjacency()
-    powers = [x]
-    for _ in range(3):
-        powers.append(a @ powers[-1])
-    layers = powers[LAYERS[name]]
-    got = torch.cat(model.tables()).detach()
-    assert torch.allclose(got, sum(layers) / len(layers), rtol=1e-13, atol=1e-15)
+    got = torch.cat(model.tables())
+    if name in LAYERS:
+        powers = [torch.cat([model.user, model.item])]
+        for _ in range(3):
+            powers.append(adjacency() @ powers[-1])
+        layers = powers[LAYERS[name]]
+        expected = sum(layers) / len(layers)
+    else:
+        expected = DENSE[name](model)
+    assert torch.allclose(got, expected, rtol=1e-13, atol=1e-15)
+    weight = torch.randn(got.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    own, dense = (
+        torch.autograd.grad((x * weight).sum(), [*model.parameters()], allow_unused=True)
+        for x in (got, expected)
+    )
+    for one, two in zip(own, dense, strict=True):
+        assert torch.allclose(one, two, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("beta", [-0.1, 0.5, 1.0])
+@pytest.mark.parametrize("alpha", [0.0, 0.6])
+def test_lightgcn_plus_plus_takes_its_settings(alpha: float, beta: float) -> None:
+    settings = {"norm_exponent": alpha, "neighbor_exponent": beta, "own_weight": 0.7, "layers": 3}
+    model = LightGCNPlusPlus(data(), DIM, **settings, **options()).double()
+    expected = lightgcn_plus_plus(model, alpha, beta, 0.7)
+    assert torch.allclose(torch.cat(model.tables()), expected, rtol=1e-13, atol=1e-15)
+
+
+@pytest.mark.parametrize("g", [0.0, 0.3, 1.0])
+def test_simplex_takes_its_weight(g: float) -> None:
+    model = SimpleX(data(), DIM, own_weight=g, **options()).double()
+    assert torch.allclose(torch.cat(model.tables()), simplex(model, g), rtol=1e-13, atol=1e-15)
+    free = MatrixFactorization(USERS, ITEMS, DIM, **options()).double()
+    assert torch.equal(model.user, free.user) and torch.equal(model.item, free.item)
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_other_numbers_for_users_and_items_move_their_rows_alone(name: str) -> None:
+    g = torch.Generator().manual_seed(5)
+    model = get_backbone(name).build(data(), DIM, **options()).double()
+    users, items = torch.randperm(USERS, generator=g), torch.randperm(ITEMS, generator=g)
+    train, new = data(), (users.argsort(), items.argsort())  # old number to new one
+    pairs = new[0].numpy()[train.users], new[1].numpy()[train.items]
+    moved = Interactions.from_pairs(*pairs, USERS, ITEMS)
+    twin = get_backbone(name).build(moved, DIM, **options()).double()
+    state = model.state_dict()
+    twin.load_state_dict({**state, "user": state["user"][users], "item": state["item"][items]})
+    for one, two, order in zip(model.tables(), twin.tables(), (users, items), strict=True):
+        assert torch.allclose(one[order], two, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("score", ["cosine", "inner"])
+@pytest.mark.parametrize("name", BACKBONES)
+def test_without_noise_training_and_inference_have_the_same_embeddings(
+    name: str, score: str
+) -> None:
+    """Those of the contrast have noise in training: in the scores, or beside them."""
+    model = get_backbone(name).build(data(), DIM, **options(score))
+    trained, ranked = model(*BATCH, 0)[:2], model.inference_embeddings()(BATCH[0])
+    same = all(torch.equal(a, b) for a, b in zip(trained, ranked, strict=True))
+    assert same == (name != "xsimgcl")
 
 
 @pytest.mark.parametrize("name", BACKBONES)

@@ -7,12 +7,14 @@ and ten steps of what a loss keeps.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from companion.released import SampledSLatKLoss
 from loss_cases import assert_same, scores
 from psl.interactions import Interactions
 from psl.losses import (
@@ -48,20 +50,24 @@ def sigmoid(x: float) -> float:
 
 
 @pytest.mark.parametrize("k", [1, 7, 30])
-def test_a_sampled_quantile_is_the_kth_best_of_positives_and_draws(k: int) -> None:
+def test_a_sampled_quantile_is_the_kth_best_of_positives_and_draws(
+    k: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rng = np.random.default_rng(0)
     pairs = Interactions.from_pairs(rng.integers(0, 600, 3000), rng.integers(0, 50, 3000), 600, 50)
     g = torch.Generator().manual_seed(0)
     users, items = torch.randn(600, 4, generator=g), torch.randn(50, 4, generator=g)
-    sampler, drawn = UniformNegatives(pairs), []
+    drawn, sample = [], UniformNegatives.sample
 
-    def sample(chosen: Tensor, key: int) -> Tensor:
-        drawn.append(sampler.sample(chosen, 9, key))
+    def noted(*args: Any) -> Tensor:
+        drawn.append(sample(*args))
         return drawn[-1]
 
+    monkeypatch.setattr(UniformNegatives, "sample", noted)
+
     def take(epoch: int) -> Tensor:
-        loss = SLatKLoss(0.1, refresh=3, k=k, sampled_quantile=True)
-        loss.setup(training(pairs, sample=sample))
+        loss = SampledSLatKLoss(0.1, refresh=3, k=k)
+        loss.setup(training(pairs, negatives=9))
         loss.on_epoch_start(epoch, lambda: lambda chosen: (users[chosen], items))
         assert loss.quantile is not None
         return loss.quantile.clone()
@@ -89,8 +95,8 @@ def test_without_a_kth_item_every_weight_is_1() -> None:
 
 
 def test_a_sampled_quantile_says_what_it_needs() -> None:
-    with pytest.raises(ValueError, match="needs the setup's pairs and sample"):
-        SLatKLoss(sampled_quantile=True).setup(training())
+    with pytest.raises(ValueError, match="needs the setup's pairs and negatives"):
+        SampledSLatKLoss().setup(training())
     with pytest.raises(ValueError, match="needs the setup's pairs"):
         TalosLoss().setup(training())
 

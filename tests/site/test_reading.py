@@ -23,7 +23,8 @@ TEXT = re.compile(r"<g [^>]*?scale\(([\d.]+) -")
 
 def test_figures_are_named_and_bring_their_files() -> None:
     assert len(WITH_FIGURES) >= 12
-    names = {n for page in WITH_FIGURES for n in files_of(page)}
+    pages = {n: page for page in WITH_FIGURES for n in files_of(page)}
+    names = set(pages)
     assert len(names) > 30 and all(name.startswith("fig-") for name in names)
     for name in names:
         svg, png, data = (SITE / "_images" / f"{name}.{kind}" for kind in ("svg", "png", "csv"))
@@ -31,6 +32,10 @@ def test_figures_are_named_and_bring_their_files() -> None:
         assert png.read_bytes().startswith(b"\x89PNG")
         rows = list(csv.reader(data.read_text("utf-8").splitlines()))
         assert len(rows) > 1 and len({len(row) for row in rows}) == 1, name
+        entry = (SITE / "_images" / f"{name}.bib").read_text("utf-8")
+        page = pages[name].split("/")[1].removesuffix(".html")
+        assert entry.startswith(f"@incollection{{pslcompanion-{page}-{name},"), name
+        assert f'id="{name}"' in (SITE / pages[name]).read_text("utf-8"), name
 
 
 def files_of(page: str) -> list[str]:

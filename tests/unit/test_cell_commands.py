@@ -101,6 +101,9 @@ CHANGES: dict[str, tuple[dict[str, Any], Any]] = {
     "optimizer": ({"loss": "bpr"}, "sparse-adam"),
     "layers": (XSIMGCL, 2),
     "contrast_weight": (XSIMGCL, 0.3),
+    "own_weight": ({"backbone": "simplex", "loss": "ccl"}, 0.0),
+    "norm_exponent": ({"backbone": "lightgcn++", "loss": "ccl"}, 0.4),
+    "neighbor_exponent": ({"backbone": "lightgcn++", "loss": "ccl"}, -0.3),
     "as_released": (BSL, False),
 }
 

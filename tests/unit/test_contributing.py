@@ -56,7 +56,10 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
     insert(folder / "test_activations.py", "DEFINITION = {\n", definition, after=True)
 
     code, line, layers = blocks("a backbone", 3)
-    insert(backbones, "@dataclass(frozen=True)\nclass BackboneSpec:", f"{code}\n\n")
+    new = folder / "psl" / "models" / "sgc.py"
+    assert not new.exists()
+    new.write_text(code, encoding="utf-8")
+    insert(backbones, "\n__all__ = [", "from psl.models.sgc import SGC\n")
     insert(backbones, "BACKBONES: dict[str, BackboneSpec] = {\n", line, after=True)
     insert(folder / "test_backbones.py", "LAYERS = {\n", layers, after=True)
     return folder

@@ -93,8 +93,8 @@ def test_what_contributing_points_to_is_there() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     paths = re.findall(r"`((?:psl|companion|tests|book|notebooks)/[\w./]*)`", text)
     gone = {path for path in paths if not (ROOT / path).exists()}
-    assert len(paths) > 60 and gone == {"psl/losses/hinge.py"}, (
-        "the example's alone is not there yet"
+    assert len(paths) > 60 and gone == {"psl/losses/hinge.py", "psl/models/sgc.py"}, (
+        "those of the examples alone are not there yet"
     )
 
 
@@ -215,4 +215,4 @@ def test_a_wrong_arrow_is_seen(tmp_path: Path, line: str, seen: bool) -> None:
 def test_the_module_stays_small() -> None:
     """A newcomer reads it: one idea a file, and all of it in an afternoon."""
     lines = {f: (ROOT / f).read_text(encoding="utf-8").count("\n") for f in files(ROOT, "psl")}
-    assert max(lines.values()) <= 300 and sum(lines.values()) <= 8_700
+    assert max(lines.values()) <= 300 and sum(lines.values()) <= 8_697

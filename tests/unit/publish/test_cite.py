@@ -47,6 +47,13 @@ def test_bibtex() -> None:
     assert f"  year      = {{{SOURCE.year}}}," in bibtex(SOURCE, Build(), "t", "a.html")
 
 
+def test_a_figure_has_an_entry_of_its_own() -> None:
+    place = "notebooks/07-noise.html#fig-noise"
+    made = bibtex(SOURCE, BUILD, "Noise, fig-noise", place)
+    assert made.startswith("@incollection{pslcompanion-07-noise-fig-noise,\n")
+    assert r"notebooks/07-noise.html\#fig-noise}," in made
+
+
 def test_csl_json() -> None:
     (entry,) = json.loads(csl_json(SOURCE, BUILD, "Noise", "notebooks/07-noise.html"))
     assert entry["id"] == "pslcompanion-07-noise" and entry["type"] == "chapter"

@@ -80,7 +80,12 @@ def test_configurations_that_make_no_sense(changes: dict[str, Any], words: str) 
         ({"loss": "drrl", "order": 1.0}, "order must be above 1"),
         ({"loss": "ccl", "margin": float("nan")}, "margin must be finite"),
         ({"loss": "gbce", "calibration": 1.1}, "calibration must be at most 1"),
-        ({"optimizer": "sgd"}, "optimizer must be one of .*'sparse-adam'\\), got 'sgd'"),
+        ({"optimizer": "sgd"}, r"optimizer must be one of \('adam', 'sparse-adam'\), got 'sgd'"),
+        ({"optimizer": ""}, "optimizer must be one of .*, got ''"),
+        ({"backbone": "lightgcn", "own_weight": 0.1}, "psl-relu on lightgcn has no option own_w"),
+        ({"backbone": "simplex", "layers": 1}, "psl-relu on simplex has no option layers"),
+        ({"backbone": "simplex", "own_weight": 1.1}, "own_weight must be at most 1"),
+        ({"backbone": "lightgcn++", "norm_exponent": -2.1}, "norm_exponent must be at least -2"),
     ],
 )
 def test_options_that_make_no_sense(changes: dict[str, Any], words: str) -> None:
@@ -95,6 +100,7 @@ def test_unknown_names() -> None:
         PaperConfig(backbone="mlp")
 
 
+PAPERS = {"as_released", "sampled_quantile"}  # fields of the companion's configuration alone
 OTHER: dict[str, dict[str, Any]] = {
     "setting": {"setting": "ood"},
     "backbone": {"backbone": "lightgcn"},
@@ -119,6 +125,9 @@ OTHER: dict[str, dict[str, Any]] = {
     "optimizer": {"optimizer": "sparse-adam"},
     "layers": {"backbone": "lightgcn", "layers": 1},
     "contrast_weight": {"backbone": "xsimgcl", "contrast_weight": 0.1},
+    "own_weight": {"backbone": "simplex", "own_weight": 0.0},
+    "norm_exponent": {"backbone": "lightgcn++", "norm_exponent": 0.5},
+    "neighbor_exponent": {"backbone": "lightgcn++", "neighbor_exponent": 0.5},
     "as_released": {"loss": "bsl", "as_released": True},
     "dataset_fingerprint": {"dataset_fingerprint": "f" * 16},
 }
@@ -148,7 +157,7 @@ def test_the_papers_configuration_is_any_other_with_a_switch() -> None:
 
 def test_an_option_that_is_not_taken_leaves_no_trace() -> None:
     """Records of before an option existed keep their run id."""
-    assert not {*OPTIONS, "as_released"} & SMALL.as_dict().keys()
+    assert not {*OPTIONS, *PAPERS} & SMALL.as_dict().keys()
     taken = PaperConfig(loss="bsl", tau2=0.2, as_released=True).as_dict()
     assert taken["tau2"] == 0.2 and taken["as_released"] is True and "alpha" not in taken
 
@@ -171,6 +180,9 @@ OTHERWISE: dict[str, Any] = {
     "calibration": 0.0,
     "layers": 1,
     "contrast_weight": 0.9,
+    "own_weight": 0.7,
+    "norm_exponent": 0.3,
+    "neighbor_exponent": 0.3,
     "as_released": True,
 }
 
@@ -213,13 +225,16 @@ EDGES: dict[str, tuple[Any, ...]] = {
     "optimizer": (None, "adam", "sparse-adam"),
     "layers": (None, 1, 1000),
     "contrast_weight": (None, 5e-324, 1e300),
+    "own_weight": (None, 0, 1),
+    "norm_exponent": (None, -2, 0, 2),
+    "neighbor_exponent": (None, -2, 0, 2),
     "as_released": (False, True),
     "dataset_fingerprint": (None, "0" * 16),
 }
 
 
 def test_a_configuration_comes_back_from_its_record() -> None:
-    assert EDGES.keys() == {*OPTIONS, "as_released"}
+    assert EDGES.keys() == {*OPTIONS, *PAPERS}
     for name, values in EDGES.items():
         made = [PaperConfig(**{**OTHER[name], name: value}) for value in values]
         for config in made:
