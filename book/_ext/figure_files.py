@@ -1,7 +1,8 @@
 """A figure that can be taken along: SVG, PNG and its data, and which runs it was drawn from.
 
 * The file of a figure is named after it: ``fig-noise.svg``, not a hash.
-* The figure is a link to its SVG, which a script shows large; on a phone it scrolls in its box.
+* The figure is a link to its SVG, which a script shows large.
+* A phone shows the figure as drawn for it, ``fig-noise-phone.svg``; it lies in the SVG as well.
 * The SVG is written without what no one sees of it.
 * Its data lie in the SVG as a description (``companion.figures``); the site has them as a CSV file
   beside it, and not twice.
@@ -36,6 +37,8 @@ FOLD = Environment(
     lstrip_blocks=True,
 ).get_template("figure.html")
 DESCRIPTION = re.compile(r"\s*<dc:description>(.*?)</dc:description>", re.DOTALL)
+RELATION = re.compile(r"\s*<dc:relation>(.*?)</dc:relation>", re.DOTALL)
+PHONE = "(max-width: 600px)"
 
 
 SIZE = re.compile(r'<svg [^>]*?width="([\d.]+)pt" height="([\d.]+)pt"')
@@ -73,6 +76,38 @@ def data_of(svg: str) -> str:
     """Return what an SVG of the book was drawn from, as CSV; empty without it."""
     found = DESCRIPTION.search(svg)
     return html.unescape(found[1]) if found else ""
+
+
+class picture(nodes.image):
+    """An image of which a phone shows another file."""
+
+
+def visit_picture(self: Any, node: picture) -> None:
+    """Name both files; below a width the browser takes the first."""
+    phone = node["phone"]
+    sides = f'width="{phone["width"]}" height="{phone["height"]}"'
+    self.body.append(f'<picture><source media="{PHONE}" srcset="{phone["file"]}" {sides}>')
+    self.visit_image(node)
+
+
+def depart_picture(self: Any, node: picture) -> None:
+    """Close what was opened."""
+    self.depart_image(node)
+    self.body.append("</picture>")
+
+
+def for_phone(svg: str) -> str:
+    """Return the figure as it was drawn for a phone; empty without it."""
+    found = RELATION.search(svg)
+    return html.unescape(found[1]) if found else ""
+
+
+def size_of(svg: str) -> dict[str, str]:
+    """Return the width and the height of an SVG in pixels: a page keeps room for them."""
+    if not (found := SIZE.search(svg)):
+        return {}
+    width, height = (str(round(float(points) * 4 / 3)) for points in found.groups())
+    return {"width": width, "height": height}
 
 
 @cache
@@ -175,13 +210,14 @@ def take_figures(app: Sphinx, doctree: nodes.document) -> None:
         file = relative_uri(here, f"_images/{name}")
         link = nodes.reference("", "", refuri=f"{file}.svg", internal=True, classes=["figure-zoom"])
         image.replace_self(link)
-        link += image
         drawn = (root / uri).read_text("utf-8")
-        if found := SIZE.search(drawn):  # a page knows the room of what it has not loaded yet
-            image["width"], image["height"] = (str(round(float(x) * 4 / 3)) for x in found.groups())
+        image.attributes.update(size_of(drawn))
+        if small := size_of(for_phone(drawn)):
+            image = picture("", **image.attributes, phone={"file": f"{file}-phone.svg", **small})
+        link += image
         data = data_of(drawn)
         files = ["svg", "png", *["csv"] * bool(data), "bib"]
-        source = FOLD.render(
+        fold = FOLD.render(
             name=name,
             links={KINDS.get(end, end.upper()): f"{file}.{end}" for end in files},
             command=f"make notebooks NOTEBOOKS={chapter}"
@@ -190,7 +226,7 @@ def take_figures(app: Sphinx, doctree: nodes.document) -> None:
             runs=runs_of(data, *(read(root / "results") for read in (recorded, measured, tried))),
             records=relative_uri(here, "data/"),
         )
-        figure.insert(len(figure), nodes.legend("", nodes.raw("", source, format="html")))
+        figure.insert(len(figure), nodes.legend("", nodes.raw("", fold, format="html")))
 
 
 def write_files(app: Sphinx, exception: Exception | None) -> None:
@@ -210,6 +246,8 @@ def write_files(app: Sphinx, exception: Exception | None) -> None:
             path.with_suffix(".csv").write_text(data, "utf-8")
         elif path.with_suffix(".png").exists():
             continue
+        if small := for_phone(text):
+            path.with_name(f"{name}-phone.svg").write_text(compact(small), "utf-8")
         path.write_text(compact(text), "utf-8")
         drawn = bytes(resvg_py.svg_to_bytes(svg_string=text, dpi=192, skip_system_fonts=True))
         # A figure has few colours: a palette of them makes the file half as large.
@@ -231,6 +269,7 @@ def forget(app: Sphinx, env: Any, docname: str) -> None:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register with Sphinx."""
+    app.add_node(picture, html=(visit_picture, depart_picture))
     app.connect("builder-inited", start, priority=900)
     app.connect("env-purge-doc", forget)
     app.connect("doctree-read", take_figures, priority=900)

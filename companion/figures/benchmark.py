@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
 import pandas as pd
 from matplotlib.figure import Figure
 
+from companion.figures.panels import panels
 from companion.figures.source import keeps_data
 from companion.figures.style import LABELS, colour_of, line_of
 
 __all__ = ["searched"]
-
-COLUMNS = 4
 
 
 @keeps_data
@@ -28,16 +25,13 @@ def searched(table: pd.DataFrame, over: str = "sl") -> Figure:
         The loss that stands, thin, in each panel.
     """
     losses = list(dict.fromkeys(table["loss"]))
-    rows = math.ceil(len(losses) / COLUMNS)
-    figure = Figure(figsize=(6.4, 0.7 + 1.25 * max(rows, 1)))
+    figure, every = panels(len(losses), 1.45, on_a_phone=2, sharex=True, sharey=True)
     if not losses:
-        figure.text(0.5, 0.5, "no trial to show", ha="center", va="center")
         return figure
-    panels = figure.subplots(rows, COLUMNS, sharex=True, sharey=True, squeeze=False).flat
     base = table[table["loss"] == over]
     # From the lowest mean on: a band of few trials reaches down to nothing, and tells nothing.
     low, high = table["mean"].min(), table["high"].max()
-    for axes, loss in zip(panels, losses, strict=False):
+    for axes, loss in zip(every, losses, strict=True):
         mine = table[table["loss"] == loss]
         if loss != over:
             axes.plot(base["trials"], base["mean"], color=colour_of(over), linewidth=0.8)
@@ -48,8 +42,6 @@ def searched(table: pd.DataFrame, over: str = "sl") -> Figure:
         axes.locator_params(axis="x", nbins=4, integer=True)
         axes.locator_params(axis="y", nbins=4)
         axes.set_ylim(low - 0.02 * (high - low), high + 0.05 * (high - low))
-    for axes in list(panels)[len(losses) :]:
-        axes.set_visible(False)
     figure.supxlabel("trials", fontsize=10)
     figure.supylabel("best validation NDCG@20", fontsize=10)
     return figure

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
+from companion.figures.panels import is_narrow, panels
 from companion.figures.source import keeps_data
 from companion.figures.style import NEUTRALS
 
@@ -33,54 +35,64 @@ def simplex(
     items : sequence of str
         What stands at the three corners, where the one item has all weight.
     """
-    figure = Figure(figsize=(6.4, 4.6))
-    axes = figure.subplots()
+    narrow = is_narrow()
+    figure, (axes,) = panels(1, 4.0 if narrow else 4.6)
     axes.set_aspect("equal")
     axes.axis("off")
     axes.fill(*_CORNERS.T, facecolor="#f4f4f4", edgecolor="#444444", linewidth=1)
     for name, (x, y), side in zip(items, _CORNERS, ("right", "left", "center"), strict=True):
         off, anchor = (6, "bottom") if side == "center" else (-14, "center")
+        if narrow:
+            side = {"right": "left", "left": "right"}.get(side, side)
         axes.annotate(name, (x, y), (0, off), textcoords="offset points", ha=side, va=anchor)
     middle = _CORNERS.mean(axis=0)
-    for (name, border), colour in zip(balls.items(), NEUTRALS, strict=False):
+    for k, ((name, border), colour) in enumerate(zip(balls.items(), NEUTRALS, strict=False)):
         axes.plot(*(np.vstack([border, border[:1]]) @ _CORNERS).T, color=colour, linewidth=1.5)
         at = worst[name] @ _CORNERS
         axes.annotate("", at, middle, arrowprops={"arrowstyle": "-", "color": colour, "alpha": 0.5})
         axes.plot(*at, "o", color=colour, markersize=7)
         beside = (1.06 - at[1] / np.sqrt(3), at[1])  # right of the triangle
+        if narrow:
+            axes.text(0.5, -0.24 - 0.09 * k, name, color=colour, ha="center")
+            continue
         line = {"arrowstyle": "-", "color": colour, "linewidth": 0.7, "relpos": (0.0, 0.5)}
         axes.annotate(name, at, beside, color=colour, va="center", arrowprops=line)
     axes.plot(*middle, "o", color=_INK, markersize=5)
     axes.annotate("uniform P", middle, (-7, 5), textcoords="offset points", ha="right", color=_INK)
-    axes.set(xlim=(-0.2, 1.25), ylim=(-0.08, 0.98))
+    if narrow:
+        axes.set(xlim=(-0.12, 1.12), ylim=(-0.26 - 0.09 * len(balls), 0.98))
+    else:
+        axes.set(xlim=(-0.2, 1.25), ylim=(-0.08, 0.98))
     return figure
 
 
 @keeps_data
 def flow(steps: pd.DataFrame) -> Figure:
-    """Draw steps as boxes in two rows, with arrows from each to the next and back to the first.
+    """Draw steps as boxes in a ring: two rows on a page, two columns on a phone.
 
     Parameters
     ----------
     steps : DataFrame
         Columns ``step``, its name, and ``holds``, what it makes, of one or two lines; an even
-        number of rows, the second half drawn from the right.
+        number of rows; an arrow leads from each to the next, and back to the first.
     """
-    figure = Figure(figsize=(6.4, 3.4))
-    axes = figure.subplots()
+    narrow = is_narrow()
+    figure, (axes,) = panels(1, 4.2 if narrow else 3.4)
     axes.axis("off")
-    columns = len(steps) // 2
-    wide, high = 0.84 / columns, 0.34
-    places = [((k + 0.5) / columns, 0.78) for k in range(columns)]
+    half, small = len(steps) // 2, mpl.rcParams["xtick.labelsize"]
+    wide, high = (0.48, 0.72 / half) if narrow else (0.84 / half, 0.34)
+    places = [((k + 0.5) / half, 0.78) for k in range(half)]
     places += [(x, 0.22) for x, _ in reversed(places)]
+    if narrow:  # down on the left, up again on the right
+        places = [(0.245 if y > 0.5 else 0.755, 1 - x) for x, y in places]
     for (x, y), (name, holds) in zip(
         places, steps[["step", "holds"]].astype(str).to_numpy(), strict=True
     ):
         box = (x - wide / 2, y - high / 2)
         axes.add_patch(FancyBboxPatch(box, wide, high, boxstyle="round,pad=0,rounding_size=0.02",
                                       facecolor="#f4f4f4", edgecolor=NEUTRALS[0]))  # fmt: skip
-        axes.text(x, y + 0.1, name, ha="center", va="center", weight="bold", color=_INK)
-        axes.text(x, y - 0.05, holds, ha="center", va="center", fontsize=10, color=_INK)
+        axes.text(x, y + 0.3 * high, name, ha="center", va="center", weight="bold", color=_INK)
+        axes.text(x, y - 0.15 * high, holds, ha="center", va="center", fontsize=small, color=_INK)
     arrow = {
         "arrowstyle": "-|>",
         "color": NEUTRALS[0],

@@ -7,8 +7,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from companion.figures.labels import label_ends
+from companion.figures.panels import is_leftmost, is_narrow, one_panel, panels
 from companion.figures.source import keeps_data
-from companion.figures.style import LABELS, colour_of, line_of, one_panel
+from companion.figures.style import LABELS, colour_of, line_of
 
 __all__ = ["tightness", "weight_over_epochs"]
 
@@ -23,10 +24,9 @@ def weight_over_epochs(table: pd.DataFrame) -> Figure:
         Columns ``panel``, ``loss``, ``epoch``, ``share`` and ``drawn``: a row for each seed, of
         which the mean is drawn as a line and the range as a band; the part of the draws is dotted.
     """
-    panels = list(dict.fromkeys(table["panel"]))
-    figure = Figure()
-    row = figure.subplots(1, len(panels), squeeze=False)[0]
-    for axes, panel in zip(row, panels, strict=True):
+    settings = list(dict.fromkeys(table["panel"]))
+    figure, every = panels(len(settings), 2.6 if is_narrow() else 3.8)
+    for axes, panel in zip(every, settings, strict=True):
         here = table[table["panel"] == panel]
         ends = []
         for loss, own in here.groupby("loss", sort=False):
@@ -40,7 +40,8 @@ def weight_over_epochs(table: pd.DataFrame) -> Figure:
         axes.minorticks_off()
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
         label_ends(axes, ends)
-    row[0].set_ylabel("weight on false negatives")
+        if is_leftmost(axes):
+            axes.set_ylabel("weight on false negatives")
     return figure
 
 
@@ -80,5 +81,9 @@ def tightness(table: pd.DataFrame) -> Figure:
     axes.set_xticks(ticks, [str(x) for x in ticks])
     axes.minorticks_off()
     axes.margins(x=0.12)
-    axes.legend(loc="lower right")
+    if is_narrow():  # below, for in the panel it would lie on marks
+        axes.legend(loc="upper center", bbox_to_anchor=(0.45, -0.2), ncols=2)
+        figure.set_figheight(1.25 * figure.get_figheight())
+    else:
+        axes.legend(loc="lower right")
     return figure

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from scipy.optimize import isotonic_regression
 
+from companion.figures.panels import is_narrow
 from companion.figures.style import LABELS, colour_of
 
 __all__ = ["label_ends", "name_ends", "spread"]
@@ -72,7 +73,7 @@ def name_ends(axes: Axes, ends: Sequence[tuple[str, float, float, str]], side: s
     else:
         place, anchor = 0.4 * points / box.width, (1.0, 0.5)
         low, high = axes.get_xlim()
-        axes.set_xlim(low * (low / high) ** 0.24, high)
+        axes.set_xlim(low * (low / high) ** (0.5 if is_narrow() else 0.24), high)
     low, high = axes.get_ylim()
     for k, (name, end, value, colour) in enumerate(ends):
         leader = {"arrowstyle": "-", "color": colour, "linewidth": 0.7, "relpos": anchor}

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from textwrap import wrap
 from typing import Any
 
+import matplotlib as mpl
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from companion.figures.labels import label_ends
+from companion.figures.panels import is_leftmost, is_narrow, panels
 from companion.figures.source import keeps_data
 from companion.figures.style import LABELS, colour_of, line_of, metric_name
 
@@ -33,12 +36,12 @@ def compare(table: pd.DataFrame) -> Figure:
         table = table.assign(low=math.nan, high=math.nan)
     losses = list(dict.fromkeys(table["loss"]))
     metrics = list(dict.fromkeys(table["metric"]))
-    figure = Figure(figsize=(6.4, 1.6 + 0.42 * max(len(losses), 1)))
-    if not metrics:
-        figure.text(0.5, 0.5, "no record to show", ha="center", va="center")
+    narrow = is_narrow()
+    high = (0.9 + 0.3 * len(losses)) if narrow else 1.6 + 0.42 * max(len(losses), 1)
+    figure, every = panels(len(metrics), high, sharey=True)
+    if not every:
         return figure
-    panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
-    for axes, metric in zip(panels, metrics, strict=True):
+    for axes, metric in zip(every, metrics, strict=True):
         rows = table[table["metric"] == metric]
         at = [losses.index(loss) for loss in rows["loss"]]
         axes.hlines(at, rows["paper"], rows["ours"], color="#bbbbbb", linewidth=1)
@@ -49,18 +52,22 @@ def compare(table: pd.DataFrame) -> Figure:
         axes.set_ylim(len(losses) - 0.4, -0.6)
         axes.margins(x=0.12)
         axes.locator_params(axis="x", nbins=4)
-    bars = ";  bar: 95 % interval" if table["low"].notna().any() else ""
-    figure.supxlabel(f"solid mark: ours{bars};  dashed line: printed value", fontsize=10)
+    bars = "bar: 95 % interval;" if table["low"].notna().any() else ""
+    marks = ["solid mark: ours;", bars, "\n" * narrow + "dashed line: printed value"]
+    figure.supxlabel(
+        "  ".join(filter(None, marks)).replace("  \n", "\n"),
+        fontsize=mpl.rcParams["xtick.labelsize"],
+    )
     return figure
 
 
-def _draw_result(axes: Axes, y: int, row: Any) -> None:
+def _draw_result(axes: Axes, y: int, row: Any, half: float = 0.36) -> None:
     """Draw one row: a mark for ours, a bar for its interval if there is one, a dash for print."""
     shade = colour_of(row.loss)
     if math.isfinite(row.low):
         axes.hlines(y, row.low, row.high, color=shade, linewidth=4, alpha=0.3)
     axes.plot([row.ours], [y], "o", color=shade)
-    axes.vlines(row.paper, y - 0.36, y + 0.36, color=shade, linestyle=(0, (2, 1.2)))
+    axes.vlines(row.paper, y - half, y + half, color=shade, linestyle=(0, (2, 1.2)))
 
 
 @keeps_data
@@ -75,17 +82,26 @@ def differences(table: pd.DataFrame, xlabel: str) -> Figure:
         the heading of those below it.
     xlabel : str
     """
-    figure = Figure(figsize=(6.4, 1.2 + 0.29 * max(len(table), 1)))
-    axes = figure.subplots()
+    narrow = is_narrow()
+    above = narrow and table["label"].str.len().max() > 14
+    figure, (axes,) = panels(1, 1.2 + (0.43 if above else 0.29) * max(len(table), 1))
     axes.axvline(0, color="#bbbbbb", linewidth=1)
     for y, row in enumerate(table.itertuples()):
-        _draw_result(axes, y, row)
-    axes.set_yticks(range(len(table)), list(table["label"]))
+        _draw_result(axes, y, row, half=0.2 if above else 0.36)
+    axes.set_yticks(range(len(table)), [""] * len(table) if above else list(table["label"]))
+    names = axes.get_yticklabels()
+    if above:  # each name above its mark, for beside it there would be no room for the axis
+        names = [
+            axes.text(0.01, y - 0.48, label, transform=axes.get_yaxis_transform(), va="center")
+            for y, label in enumerate(table["label"])
+        ]
+        axes.tick_params(axis="y", length=0)
+        axes.grid(visible=False, axis="y")
     headings = table[["ours", "paper"]].isna().all(axis=1)
-    for name, heading in zip(axes.get_yticklabels(), headings, strict=True):
+    for name, heading in zip(names, headings, strict=True):
         name.set_fontweight("bold" if heading else "normal")
-    axes.set_ylim(len(table) - 0.4, -0.6)
-    axes.set_xlabel(xlabel)
+    axes.set_ylim(len(table) - 0.4, -0.9 if above else -0.6)
+    axes.set_xlabel("\n".join(wrap(xlabel, 40)) if narrow else xlabel)
     return figure
 
 
@@ -102,14 +118,10 @@ def by_seed(table: pd.DataFrame) -> Figure:
         losses stand from the left in the order of the rows.
     """
     metrics = list(dict.fromkeys(table["metric"]))
-    figure = Figure(figsize=(6.4, 3.4))
-    if not metrics:
-        figure.text(0.5, 0.5, "no record to show", ha="center", va="center")
-        return figure
+    figure, every = panels(len(metrics), 2.4 if is_narrow() else 3.4)
     losses = list(dict.fromkeys(table["loss"]))
     shades = {loss: colour_of(loss) for loss in losses}
-    panels = figure.subplots(1, len(metrics), squeeze=False)[0]
-    for axes, metric in zip(panels, metrics, strict=True):
+    for axes, metric in zip(every, metrics, strict=True):
         rows = table[table["metric"] == metric]
         rows = rows.assign(loss=pd.Categorical(rows["loss"], losses, ordered=True))
         shared = {"data": rows, "x": "loss", "y": "value", "ax": axes, "legend": False}
@@ -149,12 +161,10 @@ def over(
         Of every panel; names are placed within it.
     """
     metrics = list(dict.fromkeys(table["metric"]))
-    figure = Figure(figsize=(6.4, 3.6))
-    if not metrics:
-        figure.text(0.5, 0.5, "no record to show", ha="center", va="center")
+    figure, every = panels(len(metrics), 2.8 if is_narrow() else 3.6)
+    if not every:
         return figure
-    panels = figure.subplots(1, len(metrics), squeeze=False)[0]
-    for axes, metric in zip(panels, metrics, strict=True):
+    for axes, metric in zip(every, metrics, strict=True):
         ends = []
         for loss, rows in table[table["metric"] == metric].groupby("loss", sort=False):
             end = _over_one(axes, str(loss), rows.sort_values(varied), varied)
@@ -165,10 +175,11 @@ def over(
         if ticks:
             axes.set_xticks(list(ticks), list(ticks.values()))
             axes.minorticks_off()
-        if axes is panels[-1]:
+        if axes is every[-1] or is_narrow():
             label_ends(axes, ends)
-    figure.supxlabel(xlabel, fontsize=11)
-    panels[0].set_ylabel(ylabel)
+        if is_leftmost(axes):
+            axes.set_ylabel(ylabel)
+    figure.supxlabel(xlabel, fontsize="medium")
     if ticks:
         _stagger(figure)
     return figure

@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from companion.figures.panels import for_a_phone
+
 __all__ = ["keeps_data", "svg"]
 
 P = ParamSpec("P")
@@ -30,6 +32,7 @@ def keeps_data(draw: Callable[P, Figure]) -> Callable[P, Figure]:
         figure = draw(*args, **kwargs)
         parts = [_table(*a) for a in signature.bind(*args, **kwargs).arguments.items()]
         figure.drawn_from = pd.concat(parts, axis=1)  # type: ignore[attr-defined]
+        figure.draw_again = lambda: draw(*args, **kwargs)  # type: ignore[attr-defined]
         return figure
 
     return wrapped
@@ -57,11 +60,20 @@ def _table(name: str, value: Any) -> pd.DataFrame:
 
 
 def svg(figure: Figure) -> str:
-    """Return a figure as SVG, the same bytes each time; its description is its data as CSV."""
+    """Return a figure as SVG, the same bytes each time.
+
+    Its description is its data as CSV, its relation the same figure as drawn for a phone.
+    """
     table: pd.DataFrame | None = getattr(figure, "drawn_from", None)
     metadata: dict[str, str | None] = {"Date": None}
     if table is not None:
         metadata["Description"] = table.to_csv(index=False, float_format="%.6g")
+        with for_a_phone():
+            metadata["Relation"] = _written(figure.draw_again(), {"Date": None})  # type: ignore[attr-defined]
+    return _written(figure, metadata)
+
+
+def _written(figure: Figure, metadata: dict[str, str | None]) -> str:
     written = BytesIO()
     figure.savefig(written, format="svg", bbox_inches="tight", metadata=metadata)
     return written.getvalue().decode()

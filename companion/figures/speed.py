@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from companion.figures.labels import name_ends
+from companion.figures.panels import is_leftmost, panels
 from companion.figures.source import keeps_data
 from companion.figures.style import NEUTRALS
 
@@ -37,12 +38,10 @@ def scaling(table: pd.DataFrame) -> Figure:
         ``plain_seconds``, the plain path *gather* (NaN where not measured), and
         ``limit_seconds``, the time in which the machine could do the arithmetic alone.
     """
-    figure = Figure(figsize=(6.4, 5.4))
-    if table.empty:
-        figure.text(0.5, 0.5, "no record to show", ha="center", va="center")
+    figure, every = panels(0 if table.empty else len(_TITLES), 2.7, columns=2, sharey=True)
+    if not every:
         return figure
-    panels = figure.subplots(2, 2, sharey=True).ravel()
-    for axes, (varied, title) in zip(panels, _TITLES.items(), strict=True):
+    for axes, (varied, title) in zip(every, _TITLES.items(), strict=True):
         rows = table[table["varied"] == varied].sort_values("size")
         plain = rows.dropna(subset=["plain_seconds"])
         axes.plot(plain["size"], 1e3 * plain["plain_seconds"], "s:", color=_PLAIN, markersize=3.5)
@@ -53,15 +52,15 @@ def scaling(table: pd.DataFrame) -> Figure:
         if rows["size"].max() < 1000 * rows["size"].min():  # too few powers of ten
             axes.set_xticks(sizes := list(rows["size"][::2]), sizes)
             axes.minorticks_off()
-    for axes in panels[::2]:
-        axes.set_ylabel("milliseconds")
+        if is_leftmost(axes):
+            axes.set_ylabel("milliseconds")
         axes.yaxis.set_major_formatter("{x:g}")
     of_batch = table[table["varied"] == "batch"].sort_values("size")
     ends = []
     for name, column, shade in _LINES:
         line = of_batch.dropna(subset=[column]).tail(1)
         ends += [(name, x, 1e3 * y, shade) for x, y in zip(line["size"], line[column], strict=True)]
-    name_ends(panels[1], ends, "right")
+    name_ends(every[1], ends, "right")
     return figure
 
 
@@ -76,12 +75,8 @@ def ways(table: pd.DataFrame) -> Figure:
         the rows, and the one called *ours* has its colour.
     """
     machines = list(dict.fromkeys(table["machine"]))
-    figure = Figure(figsize=(6.4, 2.6))
-    if not machines:
-        figure.text(0.5, 0.5, "no record to show", ha="center", va="center")
-        return figure
-    panels = figure.subplots(1, len(machines), sharey=True, squeeze=False)[0]
-    for axes, machine in zip(panels, machines, strict=True):
+    figure, every = panels(len(machines), 2.6, sharey=True)
+    for axes, machine in zip(every, machines, strict=True):
         rows = table[table["machine"] == machine]
         shades = [_OURS if way == "ours" else _PLAIN for way in rows["way"]]
         bars = axes.barh(rows["way"], 1e3 * rows["seconds"], color=shades)
@@ -90,7 +85,8 @@ def ways(table: pd.DataFrame) -> Figure:
         axes.margins(x=0.2)
         axes.grid(visible=False, axis="y")
         axes.locator_params(axis="x", nbins=4)
-    panels[0].invert_yaxis()
+    if every:
+        every[0].invert_yaxis()
     return figure
 
 

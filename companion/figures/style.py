@@ -1,4 +1,4 @@
-"""One style for the whole book: colours, names, panels."""
+"""One style for the whole book: colours, names, lines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from itertools import cycle
 from typing import Any
 
 import matplotlib.style
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from companion.figures.source import svg
@@ -22,7 +21,6 @@ __all__ = [
     "line_of",
     "looks",
     "metric_name",
-    "one_panel",
     "use_style",
 ]
 
@@ -118,11 +116,3 @@ def metric_name(name: str) -> str:
     """Write ``ndcg@20`` as the field does: NDCG@20."""
     head, _, cut = name.partition("@")
     return METRICS.get(head, head) + (f"@{cut}" if cut else "")
-
-
-def one_panel(xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
-    """Start a figure of one panel."""
-    figure = Figure()
-    axes = figure.subplots()
-    axes.set(xlabel=xlabel, ylabel=ylabel)
-    return figure, axes

@@ -9,8 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from companion.figures.labels import label_ends, name_ends
+from companion.figures.panels import is_narrow, one_panel
 from companion.figures.source import keeps_data
-from companion.figures.style import COLOURS, LABELS, NEUTRALS, line_of, looks, one_panel
+from companion.figures.style import COLOURS, LABELS, NEUTRALS, line_of, looks
 
 __all__ = [
     "activations",
@@ -103,7 +104,12 @@ def pair_weights(
         upper.stairs(density, edges, color=colour, fill=True, alpha=0.25)
         upper.stairs(density, edges, color=colour)
         top = int(density.argmax())
-        upper.annotate(f" {name} ", (middle[top], density[top]), color=colour, va="bottom", ha=side)
+        at, text = (middle[top], density[top]), {"color": colour, "va": "bottom", "ha": side}
+        if is_narrow() and side == "right":  # left of the peak there is no room for it
+            place, text = (0.02, density[top]), text | {"ha": "left"}
+            upper.annotate(name, place, xycoords=("axes fraction", "data"), **text)
+        else:
+            upper.annotate(f" {name} ", at, **text)
     for loss, y in curves.items():
         lower.plot(middle, y, **line_of(loss))
     lower.set(yscale="log", ylim=(1e-3, None))
@@ -111,7 +117,7 @@ def pair_weights(
     label_ends(lower, [(loss, middle[-1], y[-1]) for loss, y in curves.items()])
     for axes in (upper, lower):
         axes.axvline(mark, color="#444444", linewidth=1, linestyle=(0, (1, 2)))
-    upper.margins(y=0.15)
+    upper.margins(y=0.2 if is_narrow() else 0.15)
     upper.set_ylabel("density")
     lower.set(xlabel="score difference d = f(u, j) − f(u, i)", ylabel="weight, relative to SL")
     return figure

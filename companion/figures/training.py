@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from companion.figures.labels import label_ends, name_ends
+from companion.figures.panels import is_narrow, one_panel, panels
 from companion.figures.source import keeps_data
-from companion.figures.style import colour_of, line_of, looks, one_panel
+from companion.figures.style import colour_of, line_of, looks
 
 __all__ = ["learning_curves", "popularity", "scalars"]
 
@@ -76,9 +77,8 @@ def scalars(paths: Mapping[str, pd.DataFrame]) -> Figure:
     paths : mapping of str to DataFrame
         By the panel's title: a row for each step, a column for each scalar.
     """
-    figure = Figure(figsize=(6.4, 3.2))
-    panels = figure.subplots(1, len(paths), squeeze=False)[0]
-    for axes, (title, table) in zip(panels, paths.items(), strict=True):
+    figure, every = panels(len(paths), 2.6 if is_narrow() else 3.2)
+    for axes, (title, table) in zip(every, paths.items(), strict=True):
         ends = []
         for (shade, style), name in zip(looks(), table, strict=False):
             axes.plot(table.index, table[name], color=shade, linestyle=style)

@@ -12,6 +12,12 @@ from site_pages import NEEDS_SITE, READ, SITE, settle
 pytestmark = NEEDS_SITE
 
 WITH_FIGURES = [n for n in READ if "<figure" in (SITE / n).read_text("utf-8")]
+# What a picture shows is not loaded before it comes near.
+SHOWN = """() => [...document.querySelectorAll('figure img')].map(image => {
+  const phone = image.parentElement.querySelector('source');
+  const file = phone && matchMedia(phone.media).matches ? phone.srcset : image.src;
+  return [decodeURI(file).split('/').pop(), image.getBoundingClientRect().width];
+})"""
 TEXT = re.compile(r"<g [^>]*?scale\(([\d.]+) -")
 
 
@@ -50,9 +56,9 @@ def test_lettering_of_figures_is_readable_on_a_phone(browser, bases: dict[str, s
     small = {}
     for name in WITH_FIGURES:
         page.goto(bases["file"] + name, wait_until="load")
-        widths = page.evaluate("""() => [...document.querySelectorAll('figure img')].map(
-          i => [decodeURI(i.src).split('/').pop(), i.getBoundingClientRect().width])""")
+        widths = page.evaluate(SHOWN)
         for file, width in widths:
+            assert file.endswith("-phone.svg") and width <= 390, file
             text = (SITE / "_images" / file).read_text("utf-8")
             box = float(re.search(r'viewBox="0 0 ([\d.]+)', text)[1])
             sizes = [100 * float(scale) * width / box for scale in TEXT.findall(text)]

@@ -71,6 +71,20 @@ def record(run: str, seed: int, device: str) -> dict:
     return {"run_id": run, "config": config, **known}
 
 
+def test_a_phone_has_the_figure_half_as_wide_with_its_panels_below_one_another() -> None:
+    figures.use_style()
+    both = pd.concat([ROWS, ROWS.assign(metric="recall@20")])
+    drawn = svg(figures.compare(both))
+    small = figure_files.for_phone(drawn)
+    page, phone = ({k: int(v) for k, v in figure_files.size_of(x).items()} for x in (drawn, small))
+    assert phone["width"] < 0.7 * page["width"] and phone["height"] > page["height"]
+    assert phone["width"] < 375, "its lettering would have less than 11 pixels"
+    for name in ("NDCG@20", "Recall@20"):
+        assert f"<!-- {name} -->" in small
+    assert not figure_files.data_of(small) and not figure_files.for_phone(small)
+    assert small not in figure_files.compact(drawn)
+
+
 def test_runs_are_told_by_what_they_share() -> None:
     known = {r["run_id"]: r for r in (record("a", 1, "cpu"), record("b", 0, "gpu"))}
     assert figure_files.runs_of("loss,runs\nsl,a b\nbpr,a\nbsl,\n", known) == {

@@ -9,10 +9,12 @@ from math import nan
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 from companion import figures
+from companion.figures.panels import for_a_phone, is_narrow, panels
 from companion.figures.style import COLOURS, LABELS, NEUTRALS
 from psl.losses import LOSSES
 
@@ -309,3 +311,28 @@ def test_a_flow_leads_from_each_step_to_the_next_and_back() -> None:
         return inside.index(True)
 
     assert [(at(a.xyann), at(a.xy)) for a in arrows] == [(0, 1), (1, 2), (2, 3), (3, 0)]
+
+
+def test_a_phone_has_panels_below_one_another_and_names_above_their_marks() -> None:
+    frame = pd.concat([TABLE.assign(loss="sl"), TABLE.assign(loss="psl-relu")])
+    wide = figures.compare(frame)
+    with for_a_phone():
+        assert is_narrow()
+        stacked = figures.compare(frame)
+        rows = TABLE[:2].assign(label=["Health, half of the negatives false", "Electronic"])
+        named = figures.differences(rows, "gain of PSL-relu over SL in NDCG@20, percent")
+        figure, every = panels(3, 1, on_a_phone=2)
+    assert not is_narrow()
+
+    def corners(axes: list[Axes]) -> list[tuple[bool, bool]]:
+        places = [a.get_subplotspec() for a in axes]
+        return [(p.is_first_row(), p.is_first_col()) for p in places if p]
+
+    assert corners(wide.axes) == [(True, True), (True, False)]
+    assert corners(stacked.axes) == [(True, True), (False, True)]
+    assert [a.get_visible() for a in figure.axes] == [True, True, True, False] and len(every) == 3
+    assert figure.get_size_inches().tolist() == [3.6, 2]
+    texts = [t for t in named.axes[0].texts if t.get_text()]
+    assert [t.get_text() for t in texts] == list(rows["label"])
+    assert all(y - 1 < t.get_position()[1] < y for y, t in enumerate(texts))
+    assert {t.get_text() for t in named.axes[0].get_yticklabels()} == {""}
