@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from companion.figures.labels import name_ends
-from companion.figures.panels import is_leftmost, panels
+from companion.figures.panels import is_leftmost, is_narrow, panels
 from companion.figures.source import keeps_data
 from companion.figures.style import NEUTRALS
 
@@ -81,10 +81,11 @@ def ways(table: pd.DataFrame) -> Figure:
         shades = [_OURS if way == "ours" else _PLAIN for way in rows["way"]]
         bars = axes.barh(rows["way"], 1e3 * rows["seconds"], color=shades)
         axes.bar_label(bars, [_three_digits(1e3 * s) for s in rows["seconds"]], padding=3)
-        axes.set(title=machine, xlabel="milliseconds")
+        title = machine if is_narrow() else ",\n".join(machine.rsplit(", ", 1))
+        axes.set(title=title, xlabel="milliseconds")
         axes.margins(x=0.2)
         axes.grid(visible=False, axis="y")
-        axes.locator_params(axis="x", nbins=4)
+        axes.locator_params(axis="x", nbins=3)
     if every:
         every[0].invert_yaxis()
     return figure
