@@ -18,9 +18,9 @@ def keep_freed_memory() -> bool:
     """Let glibc keep up to 256 MiB of freed memory; return whether it does from now on.
 
     A loss without a kernel makes a dozen temporary tensors of the size of its scores.  By default
-    each of some MiB is fresh memory of the system, page by page: more than half of the time of
-    such a loss on a CPU.  The numbers are the same.  Whoever has set one of glibc's own variables,
-    or has another library, keeps what there is.
+    each of some MiB is fresh memory of the system, page by page, which was measured to be up to a
+    quarter of the time of such a loss on a CPU.  The numbers are the same.  Whoever has set one of
+    glibc's own variables, or has another library, keeps what there is.
     """
     own = ("GLIBC_TUNABLES", "MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_")
     if platform.libc_ver()[0] != "glibc" or any(name in os.environ for name in own):
