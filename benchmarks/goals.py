@@ -8,6 +8,13 @@ from benchmarks.implementations import KEY
 
 __all__ = ["goals"]
 
+# A goal, what the work of its comparison is called, and the least ratio.
+OF_IMPLICIT = (
+    ("ranking 8,360 items", "of 8,360 items", 1.0),
+    ("ranking 40,988 items", "of 40,988 items", 1.5),
+    ("BPR epoch, sparse-adam", "sparse-adam", 0.5),
+)
+
 
 def goals(result: dict[str, Any]) -> list[dict[str, Any]]:
     """Return each goal that a result can tell of: its words, the least, what was found.
@@ -27,12 +34,7 @@ def goals(result: dict[str, Any]) -> list[dict[str, Any]]:
         spent = case[KEY]["gather"]["gradient"]["ours_seconds"]
         add("loss and gradient: share", 0.35, alone / spent)
     for r in result.get("libraries", []):
-        if r["library"] != "implicit":
-            continue
-        if "40,988 items" in r["work"]:
-            add("ranking 40,988 items", 1.5, r["ratio"])
-        elif "8,360 items" in r["work"]:
-            add("ranking 8,360 items", 1.0, r["ratio"])
-        elif "sparse-adam" in r["work"]:
-            add("BPR epoch, sparse-adam", 0.5, r["ratio"])
+        for goal, words, least in OF_IMPLICIT:
+            if r["library"] == "implicit" and words in r["work"]:
+                add(goal, least, r["ratio"])
     return rows

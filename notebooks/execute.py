@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import tempfile
 import time
@@ -18,6 +19,8 @@ import nbformat
 import papermill
 import yaml
 
+# A figure as drawn for a phone: the book draws it anew, nobody reads it in a notebook.
+PHONE = re.compile(r"\s*<dc:relation>.*?</dc:relation>", re.DOTALL)
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
@@ -52,6 +55,9 @@ def cleaned(notebook: Any) -> Any:
             cell.id = "injected-parameters"
         if cell.cell_type == "code":
             cell.outputs = joined(cell.outputs)
+            for data in (o.data for o in cell.outputs if "data" in o):
+                if "image/svg+xml" in data:
+                    data["image/svg+xml"] = PHONE.sub("", data["image/svg+xml"])
     return notebook
 
 

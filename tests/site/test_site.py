@@ -193,7 +193,7 @@ def test_nothing_of_the_site_names_a_content_network() -> None:
 
 def test_size_stays_small() -> None:
     size = sum(path.stat().st_size for path in SITE.rglob("*") if path.is_file())
-    assert size < 40_000_000, f"the site weighs {size / 1e6:.1f} MB"
+    assert size < 25_000_000, f"the site weighs {size / 1e6:.1f} MB"
 
 
 def test_a_page_is_light(browser, bases: dict[str, str]) -> None:
