@@ -3,6 +3,7 @@
 * A style sheet keeps the rules whose classes and ids some page or script of the site names, and
   the variables that something asks for.
 * The icons' font keeps those that the style sheets still ask for.
+* Source maps, which only who debugs the theme would load, stay out of the site.
 * A figure below the first is loaded when the reader comes near it.
 * The theme's search scripts and its index are for the search page: nothing is suggested before.
 """
@@ -28,6 +29,7 @@ SEARCH = re.compile(
 FIGURE = re.compile(r'<img (?=[^>]*src="[^"]*_images/)(?![^>]*loading=)')
 # Sphinx writes a size as a style, which no style sheet can make smaller.
 SIZE = re.compile(r'(<img [^>]*_images/[^>]*?) style="width: (\d+)px; height: (\d+)px;"')
+MAP = re.compile(r"\n//# sourceMappingURL=\S+\s*\Z")
 WORD = re.compile(r"[\w-]+")
 # A licence, a comment, a string, and what rules are made of.
 PIECE = re.compile(r"""/\*.*?\*/|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[{};]""", re.DOTALL)
@@ -109,6 +111,12 @@ def slim(app: Sphinx, exception: Exception | None) -> None:
     if exception is not None or app.builder.format != "html":
         return
     site = Path(app.outdir)
+    for path in site.rglob("*.map"):
+        path.unlink()
+        script = path.with_suffix("")
+        if script.suffix == ".js" and script.exists():
+            text = script.read_text("utf-8")
+            script.write_text(MAP.sub("", text), "utf-8")
     pages = {path: path.read_text("utf-8") for path in site.rglob("*.html")}
     scripts = [p.read_text("utf-8") for p in site.rglob("*.js") if "mathjax" not in p.parts]
     words = {word for text in [*pages.values(), *scripts] for word in WORD.findall(text)}

@@ -80,6 +80,16 @@ def test_a_page_loads_later_what_is_further_down(tmp_path: Path) -> None:
     assert {p: p.read_bytes() for p in tmp_path.rglob("*.*")} == before
 
 
+def test_source_maps_stay_out(tmp_path: Path) -> None:
+    app = site(tmp_path)
+    script = tmp_path / "_static" / "theme.js"
+    script.write_text("go();\n//# sourceMappingURL=theme.js.map\n")
+    for name in ("theme.js.map", "theme.css.map"):
+        (tmp_path / "_static" / name).write_text("{}")
+    lean.slim(app, None)
+    assert not list(tmp_path.rglob("*.map")) and script.read_text("utf-8") == "go();"
+
+
 def test_the_font_keeps_the_icons_that_are_asked_for() -> None:
     theme = pytest.importorskip("pydata_sphinx_theme")
     folder = Path(theme.__file__).parent / "theme" / "pydata_sphinx_theme" / "static" / "vendor"
