@@ -96,8 +96,7 @@ def _best_items(
     both = [(x, x.to(u.device)) for x in (masked, target)]
     if depth <= MOST_PLACES and (kernel := choose("best_items", u)):
         ranges = [(view.indptr[first : first + len(u) + 1], view.items) for _, view in both]
-        out: tuple[Tensor, ...] = full_precision(kernel)(u, v, ranges, depth)
-        return out
+        return full_precision(kernel)(u, v, ranges, depth)
     parts = [(slice(*x.indptr[[first, first + len(u)]]), view) for x, view in both]
     known, own = ((view.users[part] - first, view.items[part]) for part, view in parts)
     scores = sampled_scores(u, v, None)

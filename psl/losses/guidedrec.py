@@ -42,8 +42,7 @@ class Surrogate(nn.Module):
         item = self.item(x).tanh()
         products = (item @ item.transpose(1, 2)).mean(dim=1)
         joint = row * self.mixed(products).tanh()
-        out: Tensor = self.out(self.narrow(joint).tanh()).tanh().squeeze(1)
-        return out
+        return self.out(self.narrow(joint).tanh()).tanh().squeeze(1)
 
 
 class GuidedRecLoss(StatefulLoss):

@@ -97,5 +97,4 @@ class LLPAUCLoss(StatefulLoss):
         lift = 2 * (1 + self.gamma)
         gain = hinge(lift * p - above - self.s_pos) / self.alpha
         cost = hinge(below + lift * n - self.s_neg).mean(dim=-1) / self.beta
-        value: Tensor = cost - gain + self.s_neg - self.s_pos - self.gamma**2
-        return value
+        return cost - gain + self.s_neg - self.s_pos - self.gamma**2

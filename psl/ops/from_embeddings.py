@@ -101,8 +101,7 @@ def sampled_loss(
         if not len(u):  # no loss is asked for a sort or a maximum of no rows
             return scores[:, 0]
         of_scores = loss if spec is None else partial(_rows_of, spec=spec)
-        value: Tensor = of_scores(scores[:, 0], scores[:, 1:])
-        return value
+        return of_scores(scores[:, 0], scores[:, 1:])
 
     batch = users, items, positive, negative
     return in_parts(loss, of_rows, batch, negative.shape[1] + 1, rows, reduction)

@@ -82,8 +82,7 @@ def in_batch_loss(
     def of_rows(u: Tensor, v: Tensor, own: Tensor, *have: Tensor) -> Tensor:
         scores = sampled_scores(u, v, None)
         log_weight = weight.expand_as(scores).masked_fill(~left(own, *have), -math.inf)
-        value: Tensor = loss(scores.gather(1, own[:, None])[:, 0], scores, log_weight=log_weight)
-        return value
+        return loss(scores.gather(1, own[:, None])[:, 0], scores, log_weight=log_weight)
 
     each = (row,) if known is None else (row, known)
     parts = zip(*(x.split(rows) for x in each), strict=True)

@@ -24,8 +24,7 @@ def lookup(ids: Tensor, table: Tensor) -> Tensor:
     """
     if len(ids) > MOST_ROWS or choose("lookup_backward", table) is None:
         return embedding(ids, table)
-    out: Tensor = _lookup(ids, table)
-    return out
+    return _lookup(ids, table)
 
 
 @operator("lookup")
@@ -36,8 +35,7 @@ def _lookup(ids: Tensor, table: Tensor) -> Tensor:
 @operator("lookup_backward")
 def _lookup_backward(grad: Tensor, ids: Tensor, num_rows: int) -> Tensor:
     if kernel := choose("lookup_backward", grad):
-        out: Tensor = kernel(grad, ids, num_rows)
-        return out
+        return kernel(grad, ids, num_rows)
     return torch.ops.aten.embedding_dense_backward(grad, ids, num_rows, -1, False)
 
 

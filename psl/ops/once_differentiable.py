@@ -22,8 +22,7 @@ def raise_on_double_backward(
     They lead to the inputs: ``torch.autograd.grad`` goes only where it leads to what it was asked
     about, and would go round an end that stands aside.
     """
-    out: tuple[Tensor, ...] = _End.apply(words, len(gradients), *gradients, *inputs)
-    return out
+    return _End.apply(words, len(gradients), *gradients, *inputs)
 
 
 def once_differentiable(value: Tensor, words: str) -> Tensor:
@@ -34,8 +33,7 @@ def once_differentiable(value: Tensor, words: str) -> Tensor:
     """
     if torch.compiler.is_compiling() or not value.requires_grad:
         return value
-    out: Tensor = _Once.apply(value, words)
-    return out
+    return _Once.apply(value, words)
 
 
 class _Once(torch.autograd.Function):

@@ -51,8 +51,7 @@ def sampled_scores(
     u, v = promote_embeddings(users, items)
     if columns is None and not torch.is_grad_enabled():  # an operator's first call loads a compiler
         return _all_scores(u, v, None)
-    out: Tensor = _scores(u, v, columns, rows, impl)
-    return out
+    return _scores(u, v, columns, rows, impl)
 
 
 _all_scores = full_precision(score_rows)
@@ -63,8 +62,7 @@ def _scores(users: Tensor, items: Tensor, columns: Tensor | None, rows: int, imp
     if columns is None:
         return score_rows(users, items, None)
     if kernel := choose("sampled_scores", users, impl):
-        out: Tensor = kernel(users, items, columns)
-        return out
+        return kernel(users, items, columns)
     check_ids(items, columns)
     parts = zip(users.split(rows), columns.split(rows), strict=True)
     return torch.cat([score_rows(u, items, c) for u, c in parts])
@@ -75,8 +73,7 @@ def _scores_backward(
     users: Tensor, items: Tensor, columns: Tensor | None, weight: Tensor, rows: int, impl: str
 ) -> tuple[Tensor, Tensor]:
     if columns is not None and (kernel := choose("sampled_scores_backward", users, impl)):
-        out: tuple[Tensor, Tensor] = kernel(users, items, columns, weight)
-        return out
+        return kernel(users, items, columns, weight)
     grad_users, grad_items = torch.empty_like(users), torch.zeros_like(items)
     if columns is None:
         return add_gradients(users, items, None, weight, grad_items), grad_items

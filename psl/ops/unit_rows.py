@@ -25,8 +25,7 @@ def unit_rows(x: Tensor) -> Tensor:
     if x.ndim != 2:
         raise ValueError(f"expected rows (M, d), got {tuple(x.shape)}")
     check_no_tangent(x)
-    out: Tensor = _unit(upcast_half(x))[0]
-    return out
+    return _unit(upcast_half(x))[0]
 
 
 def half_cosine(users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
@@ -68,8 +67,7 @@ def half_cosine(users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
 def _unit(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return the rows, and the factors (M,) that made them so."""
     if kernel := choose("unit_rows", x):
-        out: tuple[Tensor, Tensor] = kernel(x)
-        return out
+        return kernel(x)
     inverse = 1 / torch.linalg.vector_norm(x, dim=1).clamp(min=SHORTEST)
     return x * inverse.unsqueeze(1), inverse
 
@@ -77,8 +75,7 @@ def _unit(x: Tensor) -> tuple[Tensor, Tensor]:
 @operator("unit_rows_backward")
 def _unit_backward(grad: Tensor, out: Tensor, inverse: Tensor) -> Tensor:
     if kernel := choose("unit_rows_backward", out):
-        grad_x: Tensor = kernel(grad, out, inverse)
-        return grad_x
+        return kernel(grad, out, inverse)
     along = (grad * out).sum(dim=1) * (inverse * SHORTEST < 1)  # no slope where a length is held
     return (grad - along.unsqueeze(1) * out) * inverse.unsqueeze(1)
 
