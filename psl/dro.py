@@ -32,6 +32,8 @@ __all__ = [
     "worst_case",
 ]
 
+MOST_STEPS = 64  # of the solver, which settles long before
+
 
 def worst_case(losses: Tensor, tau: Tensor | float) -> Tensor:
     """Return the worst-case distribution ``q`` proportional to ``exp(l / tau)``, shape (..., I).
@@ -39,7 +41,7 @@ def worst_case(losses: Tensor, tau: Tensor | float) -> Tensor:
     At ``tau = 0`` it is uniform over the maximisers of ``l``.  Raises ValueError if a temperature
     is negative.
     """
-    losses = _floating(losses)
+    losses = upcast_half(losses, "losses")
     return torch.softmax(_tilt(losses, _temperature(tau, losses)), dim=-1)
 
 
@@ -52,13 +54,10 @@ def dual_value(
     ``tau = 0`` it is ``max l``.  Raises ValueError if a temperature is negative; without ``check``
     no GPU is waited for, and one that is negative counts as the limit at 0.
     """
-    losses = _floating(losses)
+    losses = upcast_half(losses, "losses")
     t = _temperature(tau, losses) if check else _like(tau, losses)
     x = _tilt(losses, t)
-    log_mean = torch.logsumexp(x, dim=-1) - math.log(losses.shape[-1])
-    # At a high temperature every exp(x) is near 1, and the digits are in the difference.
-    mean = torch.expm1(x).mean(dim=-1)
-    log_mean = torch.where(mean > -0.5, torch.log1p(mean.clamp(min=-0.5)), log_mean)
+    log_mean = _log_mean(x, torch.logsumexp(x, dim=-1))
     return losses.amax(dim=-1) + t * (log_mean + _like(eta, losses))
 
 
@@ -68,7 +67,7 @@ def radius_for_temperature(losses: Tensor, tau: Tensor | float) -> Tensor:
     At ``tau = 0`` it is the :func:`saturation_radius`.  Raises ValueError if a temperature is
     negative.
     """
-    losses = _floating(losses)
+    losses = upcast_half(losses, "losses")
     t = _temperature(tau, losses)
     radius, _ = _radius_and_variance(_tilt(losses, t.masked_fill(t == 0, 1)))
     return torch.where(t == 0, saturation_radius(losses), radius)
@@ -76,14 +75,12 @@ def radius_for_temperature(losses: Tensor, tau: Tensor | float) -> Tensor:
 
 def saturation_radius(losses: Tensor) -> Tensor:
     """Return ``log(I / #maximisers)``: from here on the supremum is ``max l``, shape (...)."""
-    losses = _floating(losses)
+    losses = upcast_half(losses, "losses")
     at_max = (losses == losses.amax(dim=-1, keepdim=True)).sum(dim=-1)
     return math.log(losses.shape[-1]) - at_max.to(losses.dtype).log()
 
 
-def temperature_for_radius(
-    losses: Tensor, eta: Tensor | float, iterations: int = 64, *, check: bool = True
-) -> Tensor:
+def temperature_for_radius(losses: Tensor, eta: Tensor | float, *, check: bool = True) -> Tensor:
     """Return the optimal multiplier ``tau*(eta)``, shape (...).
 
     ``KL(q_tau || uniform)`` decreases in ``tau``, so the root is unique.  At and beyond the
@@ -99,8 +96,6 @@ def temperature_for_radius(
     losses : Tensor, shape (..., I)
     eta : Tensor of shape (...), or float
         Radii in nats, positive.
-    iterations : int
-        Most steps of the solver.
     check : bool
         Whether the ValueErrors below are looked for.  Without it a row with a loss that is not a
         number gets a temperature that is not a number: a diverging run shows.
@@ -121,7 +116,7 @@ def temperature_for_radius(
     waiting for the device at each step; a settled row does not move any more, so that its result
     does not depend on the rest of the batch.
     """
-    losses = _floating(losses)
+    losses = upcast_half(losses, "losses")
     eta = _like(eta, losses).expand(losses.shape[:-1])
     if check:
         _check((eta > 0) & torch.isfinite(eta), "the radius eta must be positive and finite")
@@ -129,7 +124,7 @@ def temperature_for_radius(
     check_no_tangent(losses)
     with torch.no_grad():
         saturated = eta >= saturation_radius(losses)
-        tau = _solve(losses - losses.amax(dim=-1, keepdim=True), eta, saturated, iterations).exp()
+        tau = _solve(losses - losses.amax(dim=-1, keepdim=True), eta, saturated).exp()
     if torch.is_grad_enabled() and (losses.requires_grad or eta.requires_grad):
         # One Newton step moves the value by nothing and carries the derivative of the root:
         # d KL / d tau = -Var_q(l / tau) / tau.
@@ -144,7 +139,7 @@ def temperature_for_radius(
 
 # An operator, which torch.compile calls whole: how many steps are taken depends on the numbers.
 @custom_op("psl::log_temperature", mutates_args=())
-def _solve(below: Tensor, eta: Tensor, done: Tensor, iterations: int) -> Tensor:
+def _solve(below: Tensor, eta: Tensor, done: Tensor) -> Tensor:
     """Return ``log tau`` at which the radius is ``eta``; rows that are ``done`` are left alone.
 
     ``below`` are the losses less their maximum, shape (..., I).
@@ -155,7 +150,7 @@ def _solve(below: Tensor, eta: Tensor, done: Tensor, iterations: int) -> Tensor:
     # At high temperatures KL = Var(l) / (2 tau^2).
     variance = ((below - below.mean(dim=-1, keepdim=True)) ** 2).mean(dim=-1)
     at = ((variance / (2 * eta)).log() / 2).clamp(min=low, max=high)
-    for _ in range(iterations):
+    for _ in range(MOST_STEPS):
         radius, variance = _radius_and_variance(below / at.exp().unsqueeze(-1))
         low = torch.where(radius > eta, at, low)
         high = torch.where(radius > eta, high, at)
@@ -171,7 +166,7 @@ def _solve(below: Tensor, eta: Tensor, done: Tensor, iterations: int) -> Tensor:
     return at
 
 
-_solve.register_fake(lambda below, eta, done, iterations: torch.empty_like(eta))
+_solve.register_fake(lambda below, eta, done: torch.empty_like(eta))
 
 
 def _radius_and_variance(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -184,18 +179,15 @@ def _radius_and_variance(x: Tensor) -> tuple[Tensor, Tensor]:
     total = q.sum(dim=-1)
     part = q * x
     first = part.sum(dim=-1) / total
+    return first - _log_mean(x, total.log()), (part * x).sum(dim=-1) / total - first**2
+
+
+def _log_mean(x: Tensor, log_sum: Tensor) -> Tensor:
+    """Return ``log mean exp(x)``, shape (...), where the log of the sum is known."""
     # At a high temperature every exp(x) is near 1, and the digits are in the difference.
     mean = torch.expm1(x).mean(dim=-1)
-    log_mean = total.log() - math.log(x.shape[-1])
-    log_mean = torch.where(mean > -0.5, torch.log1p(mean.clamp(min=-0.5)), log_mean)
-    return first - log_mean, (part * x).sum(dim=-1) / total - first**2
-
-
-def _floating(losses: Tensor) -> Tensor:
-    """Return the losses in at least float32: a temperature has to be one of their numbers."""
-    if not losses.is_floating_point():
-        raise ValueError(f"losses must be floating point, got {losses.dtype}")
-    return upcast_half(losses)
+    far = log_sum - math.log(x.shape[-1])
+    return torch.where(mean > -0.5, torch.log1p(mean.clamp(min=-0.5)), far)
 
 
 def _like(value: Tensor | float, losses: Tensor) -> Tensor:

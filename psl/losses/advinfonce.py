@@ -69,8 +69,6 @@ class AdvInfoNCELoss(StatefulLoss):
 
     needs_ids = True
     settings = ("tau", "adversary_lr", "interval", "limit", "dim")
-    user: Tensor | None
-    item: Tensor | None
 
     def __init__(
         self,
@@ -121,6 +119,4 @@ class AdvInfoNCELoss(StatefulLoss):
 
     def adversary(self, users: Tensor) -> tuple[Tensor, Tensor]:
         """Return its embeddings of ``users`` (B, dim) and of all items; hardness is the product."""
-        if self.user is None or self.item is None:
-            raise RuntimeError("AdvInfoNCELoss has no adversary yet: call setup(...) first")
-        return lookup(users, self.user), self.item
+        return lookup(users, self.created("user")), self.created("item")

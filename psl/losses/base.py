@@ -14,7 +14,6 @@ from psl.ops.reduction import Reduction, check_reduction, reduce
 __all__ = [
     "Loss",
     "Reduction",
-    "as_scalar",
     "check_at_least",
     "check_positive",
     "check_scores",
@@ -43,20 +42,13 @@ class Loss(nn.Module):
         return format_extra_repr(self, *self.settings, "reduction")
 
 
-def as_scalar(value: float | Tensor) -> float | Tensor:
-    """Return a setting as a plain number, or as a tensor without dimensions.
+def check_positive(*, sync: bool = False, **values: float | Tensor) -> list[float | Tensor]:
+    """Return numbers that are positive and finite; a ValueError names one that is not.
 
-    Such a tensor changes neither the shape nor the dtype of what it divides.
-    """
-    return value.reshape(()) if isinstance(value, Tensor) else float(value)
-
-
-def check_positive(*, sync: bool = False, **values: float | Tensor) -> None:
-    """Refuse a number that is not positive and finite, by its name, with a ValueError.
-
-    A tensor of one number, as a temperature that is learned, is read where that costs nothing: on
-    a CPU.  With ``sync``, for where a loss is made, it is read on a GPU too, which waits for the
-    device and cannot stand in a CUDA graph.  While ``torch.compile`` traces nothing is read.
+    A tensor of one number, as a temperature that is learned, is returned without dimensions: it
+    changes neither the shape nor the dtype of what it divides.  It is read where that costs
+    nothing: on a CPU.  With ``sync``, for where a loss is made, it is read on a GPU too, which waits
+    for the device and cannot stand in a CUDA graph.  While ``torch.compile`` traces nothing is read.
     """
     for name, value in values.items():
         if isinstance(value, Tensor):
@@ -70,6 +62,7 @@ def check_positive(*, sync: bool = False, **values: float | Tensor) -> None:
         number = float(value.detach()) if isinstance(value, Tensor) else value
         if not 0 < number < math.inf:  # math.isfinite cannot be traced with a symbolic number
             raise ValueError(f"{name} must be positive and finite, got {number}")
+    return [v.reshape(()) if isinstance(v, Tensor) else float(v) for v in values.values()]
 
 
 def check_at_least(least: int, **values: int) -> None:
@@ -101,10 +94,7 @@ def check_scores(positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
         )
     if negative.shape[1] == 0:
         raise ValueError("each positive needs at least one item to be compared with (N = 0)")
-    for scores in (positive, negative):
-        if not scores.is_floating_point():
-            raise ValueError(f"scores must be floating point, got {scores.dtype}")
-    return upcast_half(positive), upcast_half(negative)
+    return upcast_half(positive, "scores"), upcast_half(negative, "scores")
 
 
 def format_extra_repr(loss: nn.Module, *names: str) -> str:

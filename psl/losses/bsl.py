@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from psl.losses.base import Loss, Reduction, as_scalar, check_positive, check_scores, reduce
+from psl.losses.base import Loss, Reduction, check_positive, check_scores, reduce
 from psl.losses.stateful import Batch
 
 __all__ = ["BSLLoss", "bsl_loss"]
@@ -40,8 +40,7 @@ def bsl_loss(
         Rows of the same number share their positives; ``None``: no two rows do.
     """
     positive, negative = check_scores(positive, negative)
-    check_positive(tau=tau, tau2=tau2)
-    tau, tau2 = as_scalar(tau), as_scalar(tau2)
+    tau, tau2 = check_positive(tau=tau, tau2=tau2)
     pos_term = positive / tau
     if group is not None:
         if group.shape != positive.shape:

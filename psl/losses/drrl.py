@@ -79,7 +79,6 @@ class DrRLLoss(StatefulLoss):
     needs_ids = True
     coupled_rows = True  # the size of the batch is in the gradient of the margins
     settings = ("margin", "order", "negative_weight", "smoothing", "margin_lr")
-    margins: Tensor | None
 
     def __init__(
         self,
@@ -107,9 +106,7 @@ class DrRLLoss(StatefulLoss):
         """Return the loss; without ids every margin is the first one."""
         margin: Tensor | float = self.margin
         if batch is not None:
-            if self.margins is None:
-                raise RuntimeError("DrRLLoss has no margins yet: call setup(...) first")
-            margin = lookup(batch.users, self.margins).squeeze(1)
+            margin = lookup(batch.users, self.created("margins")).squeeze(1)
             margin = margin + (len(margin) - 1) * (margin - margin.detach())
         own = margin, self.order, self.negative_weight, self.smoothing
         return drrl_loss(positive, negative, *own, reduction=self.reduction)

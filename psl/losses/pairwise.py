@@ -17,7 +17,6 @@ from psl.activations import get_activation
 from psl.losses.base import (
     Loss,
     Reduction,
-    as_scalar,
     check_positive,
     check_scores,
     format_extra_repr,
@@ -90,8 +89,7 @@ def pairwise_softmax_loss(
     tensor(-3.5630)
     """
     positive, negative = check_scores(positive, negative)
-    _check_settings(tau, form, correction)
-    tau, log_sigma = as_scalar(tau), get_activation(activation).log
+    tau, log_sigma = _check_settings(tau, form, correction), get_activation(activation).log
     d, counted = negative - positive.unsqueeze(-1), None
     log_count: Tensor | float = math.log(negative.shape[-1])
     if log_weight is not None:
@@ -132,12 +130,15 @@ def _fitting(log_weight: Tensor, term: Tensor) -> Tensor:
     return log_weight.expand_as(term)
 
 
-def _check_settings(tau: float | Tensor, form: str, correction: str, *, sync: bool = False) -> None:
-    check_positive(sync=sync, tau=tau)
+def _check_settings(
+    tau: float | Tensor, form: str, correction: str, *, sync: bool = False
+) -> float | Tensor:
+    """Return the temperature as :func:`check_positive` does; a ValueError for what is no name."""
     if form not in ("outside", "inside"):
         raise ValueError(f"form must be 'outside' or 'inside', got {form!r}")
     if correction not in ("sum", "mean"):
         raise ValueError(f"correction must be 'sum' or 'mean', got {correction!r}")
+    return check_positive(sync=sync, tau=tau)[0]
 
 
 def softmax_loss(

@@ -8,14 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from psl.losses.base import (
-    Reduction,
-    as_scalar,
-    check_at_least,
-    check_positive,
-    check_scores,
-    reduce,
-)
+from psl.losses.base import Reduction, check_at_least, check_positive, check_scores, reduce
 from psl.losses.stateful import Batch, EmbedFn, StatefulLoss, TrainingSetup
 from psl.ops.precision import full_precision
 
@@ -50,13 +43,12 @@ def slatk_loss(
         Temperature of the weight, on the scale of the scores.
     """
     positive, negative = check_scores(positive, negative)
-    check_positive(tau=tau, tau_weight=tau_weight)
+    tau, tau_weight = check_positive(tau=tau, tau_weight=tau_weight)
     if isinstance(quantile, Tensor) and quantile.ndim and quantile.shape != positive.shape:
         raise ValueError(
             f"quantile must be one number, or one a row {tuple(positive.shape)}, "
             f"got {tuple(quantile.shape)}"
         )
-    tau, tau_weight = as_scalar(tau), as_scalar(tau_weight)
     quantile = quantile.to(positive.dtype) if isinstance(quantile, Tensor) else quantile
     weight = torch.sigmoid((positive - quantile) / tau_weight)
     softmax = torch.logsumexp((negative - positive.unsqueeze(-1)) / tau, dim=-1)
@@ -81,7 +73,6 @@ class SLatKLoss(StatefulLoss):
 
     needs_ids = True
     settings: ClassVar[tuple[str, ...]] = ("tau", "tau_weight", "refresh", "k")
-    quantile: Tensor | None
 
     def __init__(
         self,
@@ -107,7 +98,7 @@ class SLatKLoss(StatefulLoss):
         """Take the score of each user's K-th best item."""
         if epoch == 1 or (epoch - 1) % self.refresh:
             return
-        embed, quantile = encode(), self._quantiles()
+        embed, quantile = encode(), self.created("quantile")
         for users in torch.arange(len(quantile), device=quantile.device).split(512):
             u, items = embed(users)
             scores = self.candidates(users, matmul(u, items.T), epoch)
@@ -120,12 +111,7 @@ class SLatKLoss(StatefulLoss):
 
     def forward(self, positive: Tensor, negative: Tensor, batch: Batch | None = None) -> Tensor:
         """Return the loss; without ids every quantile is 0."""
-        quantile = 0.0 if batch is None else self._quantiles()[batch.users]
+        quantile = 0.0 if batch is None else self.created("quantile")[batch.users]
         return slatk_loss(
             positive, negative, self.tau, quantile, self.tau_weight, reduction=self.reduction
         )
-
-    def _quantiles(self) -> Tensor:
-        if self.quantile is None:
-            raise RuntimeError("SLatKLoss has no quantiles yet: call setup(...) first")
-        return self.quantile

@@ -37,7 +37,6 @@ class SogCLRLoss(StatefulLoss):
     needs_ids = True
     coupled_rows = True  # an average takes a batch in once
     settings = ("tau", "gamma")
-    log_average: Tensor | None
 
     def __init__(
         self, tau: float = 0.1, gamma: float = 0.9, *, reduction: Reduction = "mean"
@@ -67,9 +66,7 @@ class SogCLRLoss(StatefulLoss):
         log_mean = torch.logsumexp(negative / self.tau, dim=-1) - math.log(negative.shape[1])
         now = log_mean.detach()
         if batch is not None:
-            if self.log_average is None:
-                raise RuntimeError("SogCLRLoss has no averages yet: call setup(...) first")
-            before = self.log_average[batch.users].to(now)
+            before = self.created("log_average")[batch.users].to(now)
             old = math.log1p(-self.gamma) if self.gamma < 1 else -math.inf
             mixed = torch.logaddexp(before + old, now + math.log(self.gamma))
             now = torch.where(before.isneginf(), now, mixed)
@@ -79,11 +76,12 @@ class SogCLRLoss(StatefulLoss):
     @torch.no_grad()
     def optimizer_step(self) -> None:
         """Let the averages take in the batch of the last call."""
-        if self.seen is not None and self.log_average is not None:
+        if self.seen is not None:
             (users, now), self.seen = self.seen, None
             # To write a user's rows one over the other has no order on a GPU.
             row = torch.arange(len(users), device=users.device)
-            last = torch.zeros_like(self.log_average, dtype=torch.int64)
+            average = self.created("log_average")
+            last = torch.zeros_like(average, dtype=torch.int64)
             last.scatter_reduce_(0, users, row, "amax")
-            self.log_average[users] = now[last[users]].to(self.log_average)
+            average[users] = now[last[users]].to(average)
         super().optimizer_step()

@@ -51,7 +51,7 @@ class SogSLatKLoss(SLatKLoss):
     def forward(self, positive: Tensor, negative: Tensor, batch: Batch | None = None) -> Tensor:
         """Return the loss; without ids every quantile is 0, and no average is taken."""
         positive, negative = check_scores(positive, negative)
-        quantile = 0.0 if batch is None else self._quantiles()[batch.users].to(positive)
+        quantile = 0.0 if batch is None else self.created("quantile")[batch.users].to(positive)
         weight = torch.sigmoid((positive.detach() - quantile) / self.tau_weight)
         pull = weight / weight.mean() * positive / self.tau
         return reduce(self.average.push(negative, batch) - pull, self.reduction)

@@ -81,6 +81,13 @@ class StatefulLoss(Loss):
     def setup(self, training: TrainingSetup) -> None:
         """Create parameters and optimisers."""
 
+    def created(self, name: str) -> Tensor:
+        """Return what :meth:`setup` creates under a name; RuntimeError if it was not called."""
+        value: Tensor | None = getattr(self, name)
+        if value is None:
+            raise RuntimeError(f"{type(self).__name__} has no {name} yet: call setup(...) first")
+        return value
+
     def on_epoch_start(self, epoch: int, encode: Callable[[], EmbedFn]) -> None:
         """Look at the model before epoch 1, 2, ...; ``encode()`` gives its embeddings."""
 

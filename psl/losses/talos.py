@@ -6,14 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
-from psl.losses.base import (
-    Reduction,
-    as_scalar,
-    check_at_least,
-    check_positive,
-    check_scores,
-    reduce,
-)
+from psl.losses.base import Reduction, check_at_least, check_positive, check_scores, reduce
 from psl.losses.stateful import Batch, StatefulLoss, TrainingSetup
 from psl.ops import lookup
 
@@ -43,8 +36,8 @@ def talos_loss(
         ``beta_u`` of each row, held fixed in the gradient.
     """
     positive, negative = check_scores(positive, negative)
-    check_positive(tau=tau)
-    tau, fixed = as_scalar(tau), torch.as_tensor(quantile).detach().to(positive)
+    (tau,) = check_positive(tau=tau)
+    fixed = torch.as_tensor(quantile).detach().to(positive)
     own = logsigmoid(2 * positive - fixed)
     others = logsigmoid(2 * negative - fixed.unsqueeze(-1))
     return reduce(torch.logsumexp(others / tau, dim=-1) - own / tau, reduction)
@@ -74,8 +67,6 @@ class TalosLoss(StatefulLoss):
 
     needs_ids = True
     settings = ("tau", "k", "quantile_lr")
-    quantiles: Tensor | None
-    degrees: Tensor | None
 
     def __init__(
         self,
@@ -106,12 +97,10 @@ class TalosLoss(StatefulLoss):
         """Return the loss; without ids every quantile is 0, and none is learned."""
         if batch is None:
             return talos_loss(positive, negative, self.tau, reduction=self.reduction)
-        if self.quantiles is None or self.degrees is None:
-            raise RuntimeError("TalosLoss has no quantiles yet: call setup(...) first")
         positive, negative = check_scores(positive, negative)
-        quantile = lookup(batch.users, self.quantiles).squeeze(1).to(positive)
+        quantile = lookup(batch.users, self.created("quantiles")).squeeze(1).to(positive)
         value = talos_loss(positive, negative, self.tau, quantile, reduction="none")
-        part = self.degrees[batch.users].to(positive) / self.num_items
+        part = self.created("degrees")[batch.users].to(positive) / self.num_items
         cosines = 2 * positive.detach(), 2 * negative.detach()
         own = pinball(cosines[0], quantile, self.share)
         others = pinball(cosines[1], quantile.unsqueeze(-1), self.share).mean(dim=-1)

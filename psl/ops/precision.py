@@ -111,13 +111,14 @@ def _turn(device: str, one_switch: bool) -> Callable[[], None]:
     return back
 
 
-def upcast_half(x: Tensor) -> Tensor:
+def upcast_half(x: Tensor, what: str = "embeddings") -> Tensor:
     """Return a tensor in half precision as float32, a wider one as it is; differentiable.
 
-    Raises ValueError for integers, whose unit rows would be zeros, and for complex numbers.
+    Raises ValueError, of ``what`` it is, for integers, whose unit rows would be zeros, and for
+    complex numbers.
     """
     if not x.is_floating_point():
-        raise ValueError(f"embeddings must be of a floating dtype, got {x.dtype}")
+        raise ValueError(f"{what} must be floating point, got {x.dtype}")
     return x.float() if x.dtype in HALF else x
 
 

@@ -116,7 +116,7 @@ def test_embeddings_are_floating_point(dtype: torch.dtype) -> None:
         lambda: catalogue_loss(floats, whole, ids, PairwiseSoftmaxLoss(0.1)),
         lambda: sampled_loss(whole, whole, ids, ids.unsqueeze(1), PairwiseSoftmaxLoss(0.1)),
     ):
-        with pytest.raises(ValueError, match="must be of a floating dtype, got"):
+        with pytest.raises(ValueError, match="embeddings must be floating point, got"):
             call()
 
 
