@@ -11,9 +11,9 @@ __all__ = ["holdout"]
 
 
 def holdout(
-    data: Interactions, fraction: float, rng: np.random.Generator, *, minimum: int = 1
+    data: Interactions, fraction: float, rng: np.random.Generator
 ) -> tuple[Interactions, Interactions]:
-    """Move ``max(floor(fraction * n), minimum)`` random items of each user aside.
+    """Move ``max(floor(fraction * n), 1)`` random items of each user aside.
 
     Users with too few interactions to keep one keep all of them.  Raises DataError if the fraction
     is not between 0 and 1, or nothing is set aside of any user.
@@ -25,8 +25,6 @@ def holdout(
         Of a user's interactions, in (0, 1).
     rng : numpy.random.Generator
         Stream that chooses them.
-    minimum : int
-        How many are moved at least, of a user who has more.
 
     Returns
     -------
@@ -36,18 +34,12 @@ def holdout(
         raise DataError(f"the fraction to set aside lies between 0 and 1, got {fraction}")
     degrees = data.degrees
     # 0.29 * 100 is 28.999999999999996: a product that is whole but for its rounding is whole.
-    count = np.maximum((fraction * degrees * (1 + 1e-12)).astype(np.int64), minimum)
+    count = np.maximum((fraction * degrees * (1 + 1e-12)).astype(np.int64), 1)
     count[count >= degrees] = 0
     if not count.any():
-        most = int(degrees.max(initial=0))
-        if most > minimum:
-            raise DataError(
-                f"no user has enough interactions, {most} at most, for one to be set aside: the "
-                f"fraction is {fraction}"
-            )
         raise DataError(
-            f"no user has more than {minimum} interactions: there is none to set aside (a split "
-            "with a larger --core keeps users with more)"
+            "no user has more than one interaction: there is none to set aside (a split with a "
+            "larger --core keeps users with more)"
         )
     order = np.lexsort((rng.random(len(data)), data.users))
     number = np.arange(len(data)) - np.repeat(data.indptr[:-1], degrees)  # 0, 1, ... of each user

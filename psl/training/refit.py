@@ -69,8 +69,6 @@ def refit(
         If the data is not what the configuration names, a user has every item, ``epochs`` is below
         1, the training diverges, or the checkpoint belongs to something else.
     """
-    if epochs < 1:
-        raise TrainingError(f"epochs must be at least 1, got {epochs}")
     config = replace(config.for_data(data), epochs=epochs)
     data, torch_device = all_pairs(data), find_device(device)
     return run_epochs(config, data, data.train, None, torch_device, checkpoint, progress)[0].model

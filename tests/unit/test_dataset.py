@@ -25,13 +25,10 @@ def test_a_fraction_that_is_none_is_refused(fraction: float) -> None:
         holdout(data, fraction, np.random.default_rng(0))
 
 
-def test_where_nothing_is_set_aside_the_reason_is_the_right_one() -> None:
-    data = pairs((0, 1), (0, 2), (0, 3), (1, 1))
-    rng = np.random.default_rng(0)
-    with pytest.raises(DataError, match=r"no user has more than 3 interactions.*--core"):
-        holdout(data, 0.9, rng, minimum=3)
-    with pytest.raises(DataError, match=r"3 at most, for one to be set aside.* 0\.2"):
-        holdout(data, 0.2, rng, minimum=0)
+def test_where_nothing_is_set_aside_the_reason_is_named() -> None:
+    data = pairs((0, 1), (1, 1), (2, 3))
+    with pytest.raises(DataError, match=r"no user has more than one interaction.*--core"):
+        holdout(data, 0.9, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("fraction", [0.1, 0.2, 0.5])

@@ -113,5 +113,5 @@ def test_where_nothing_can_be_set_aside_the_reason_is_told() -> None:
     k = np.arange(9)
     one_each = Interactions.from_pairs(k, k, 9, 9)
     alone = dataclasses.replace(data(), train=one_each)
-    with pytest.raises(DataError, match=r"no user has more than 1 interaction.* --core"):
+    with pytest.raises(DataError, match=r"no user has more than one interaction.* --core"):
         train(SMALL, alone, device="cpu")
