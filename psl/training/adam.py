@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from psl.errors import TrainingError
-from psl.kernels.dispatch import choose, cpu_kernels, gpu_kernels
+from psl.kernels.dispatch import choose, cpu_kernels
 from psl.losses import Batch, BPRLoss
 from psl.losses.base import has_builtin_forward
 from psl.models.backbones import MatrixFactorization
@@ -24,7 +24,7 @@ def table_adam(parameters: list[Any], lr: float, weight_decay: float) -> torch.o
     On a CPU it is torch's own fused one.  On a GPU that gives a block of threads 65,536 numbers: of
     a table of half a million it keeps eight of a hundred multiprocessors busy.
     """
-    if parameters[0].is_cuda and gpu_kernels(parameters[0]) is not None:
+    if parameters[0].is_cuda and choose("adam_step", parameters[0]) is not None:
         # "capturable" says that its step may stand in a CUDA graph, and the counter on the device.
         return _TableAdam(parameters, lr=lr, weight_decay=weight_decay, capturable=True)
     return torch.optim.Adam(parameters, lr=lr, weight_decay=weight_decay, fused=True)
@@ -37,23 +37,21 @@ class _TableAdam(torch.optim.Adam):
     """
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
+    def step(self) -> None:  # type: ignore[override]
         """Move every table that has a gradient."""
-        if closure is not None:
-            raise ValueError("a closure is not called: take the gradients first")
         for group in self.param_groups:
             settings = {k: group[k] for k in ("lr", "betas", "eps", "weight_decay")}
             for table in group["params"]:
                 if table.grad is None:
                     continue
-                state, kernels = self.state[table], gpu_kernels(table)
+                state, kernel = self.state[table], choose("adam_step", table)
                 if not state:
                     state["step"] = torch.zeros((), device=table.device)
                     state |= {k: torch.zeros_like(table) for k in ("exp_avg", "exp_avg_sq")}
                 state["step"] += 1
-                assert kernels is not None
+                assert kernel is not None
                 moments = state["exp_avg"], state["exp_avg_sq"], state["step"]
-                kernels.adam_step(table, table.grad.contiguous(), *moments, **settings)
+                kernel(table, table.grad.contiguous(), *moments, **settings)
 
 
 class SparseAdam(torch.optim.Adam):
