@@ -219,12 +219,7 @@ class Interactions:
         return self.items[self.indptr[user] : self.indptr[user + 1]]
 
     def mask(self, users: Tensor) -> Tensor:
-        """Return which items these users have, shape (B, num_items), bool, on their device.
-
-        Parameters
-        ----------
-        users : Tensor of int64, shape (B,)
-        """
+        """Return which items ``users`` (B,), int64, have: (B, num_items), bool, on their device."""
         view = self.to(users.device)
         indptr, items = view.indptr, view.items
         start, count = indptr[users], indptr[users + 1] - indptr[users]
@@ -265,6 +260,6 @@ class Interactions:
     def fingerprint(self) -> str:
         """SHA-256 of the content, independent of how it was built."""
         digest = hashlib.sha256(f"{self.num_users},{self.num_items}".encode())
-        digest.update(np.ascontiguousarray(self.indptr, dtype="<i8").tobytes())
-        digest.update(np.ascontiguousarray(self.items, dtype="<i8").tobytes())
+        for array in (self.indptr, self.items):
+            digest.update(np.ascontiguousarray(array, dtype="<i8").tobytes())
         return digest.hexdigest()

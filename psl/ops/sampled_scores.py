@@ -90,6 +90,10 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
     ctx.settings = inputs[3:]
 
 
+def _pass_back(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    return *_scores_backward(*ctx.saved_tensors, grad, *ctx.settings), None, None, None
+
+
 _scores.register_fake(
     lambda users, items, columns, *_: users.new_empty(
         (len(users), len(items)) if columns is None else columns.shape
@@ -98,12 +102,4 @@ _scores.register_fake(
 _scores_backward.register_fake(
     lambda users, items, *_: tuple(x.new_empty(x.shape) for x in (users, items))
 )
-_scores.register_autograd(
-    lambda ctx, grad: (
-        *_scores_backward(*ctx.saved_tensors, grad, *ctx.settings),
-        None,
-        None,
-        None,
-    ),
-    setup_context=_keep,
-)
+_scores.register_autograd(_pass_back, setup_context=_keep)
