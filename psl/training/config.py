@@ -156,11 +156,10 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         """Refuse names that do not exist and numbers that make no sense."""
-        kinds = [(f, f.metadata.get("kind")) for f in dataclasses.fields(self)]
-        for field in (field for field, kind in kinds if kind is bool):
-            value = getattr(self, field.name)
-            if not isinstance(value, bool):  # 1 would be another run id
-                raise TrainingError(f"{field.name} must be True or False, got {value!r}")
+        fields = dataclasses.fields(self)
+        for name in (f.name for f in fields if f.metadata.get("kind") is bool):
+            if not isinstance(getattr(self, name), bool):  # 1 would be another run id
+                raise TrainingError(f"{name} must be True or False, got {getattr(self, name)!r}")
         taken = {*self.loss_spec.options, *self.backbone_spec.options}
         for name in sorted(OPTIONS - taken - OF_ANY):
             if _is_taken(getattr(self, name)):
@@ -181,7 +180,7 @@ class RunConfig:
             raise TrainingError(f"form must be 'inside' or not given, got {self.form!r}")
         if self.optimizer == "adam":
             object.__setattr__(self, "optimizer", None)  # one training, one run id
-        for field in (field for field, kind in kinds if kind in (int, float)):
+        for field in (f for f in fields if f.metadata.get("kind") in (int, float)):
             value = getattr(self, field.name)
             if value is not None or field.default is not None:
                 # One number, one run id: 0 and 0.0, and NumPy's, become what the field declares.
