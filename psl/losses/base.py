@@ -47,8 +47,9 @@ def check_positive(*, sync: bool = False, **values: float | Tensor) -> list[floa
 
     A tensor of one number, as a temperature that is learned, is returned without dimensions: it
     changes neither the shape nor the dtype of what it divides.  It is read where that costs
-    nothing: on a CPU.  With ``sync``, for where a loss is made, it is read on a GPU too, which waits
-    for the device and cannot stand in a CUDA graph.  While ``torch.compile`` traces nothing is read.
+    nothing: on a CPU.  With ``sync``, for where a loss is made, it is read on a GPU too, which
+    waits for the device and cannot stand in a CUDA graph.  While ``torch.compile`` traces nothing
+    is read.
     """
     for name, value in values.items():
         if isinstance(value, Tensor):
