@@ -12,10 +12,11 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from companion import embeddings
 from damage import damaged_bytes, damaged_content
 from psl.errors import DataError, TrainingError
 from psl.training import checkpoint as checkpoints
-from psl.training import export, tensor_file
+from psl.training import tensor_file
 from psl.training.state import TrainState
 from small_runs import SMALL, data, run
 
@@ -88,10 +89,10 @@ RECORD = {"run_id": "r", "dataset_fingerprint": "f", "best_epoch": 3, "config": 
 NAMES = {"user": ["a", "é", "NA"], "item": ["0", "1", "2", "null"]}
 
 
-def loaded(path: Path) -> export.Embeddings | None:
+def loaded(path: Path) -> embeddings.Embeddings | None:
     """Return what can be ranked with, or nothing where the file was refused."""
     try:
-        found = export.load(path)
+        found = embeddings.load(path)
     except DataError as error:
         return one_line(error, path)
     for table, ids in ((found.users, found.user_ids), (found.items, found.item_ids)):
@@ -104,7 +105,7 @@ def loaded(path: Path) -> export.Embeddings | None:
 @pytest.mark.parametrize("examples", EXAMPLES)
 def test_a_file_of_embeddings(tmp_path: Path, examples: int) -> None:
     whole, path = tmp_path / "whole.safetensors", tmp_path / "a.safetensors"
-    export.save(whole, Tables(), RECORD, NAMES)
+    embeddings.save(whole, Tables(), RECORD, NAMES)
     kept = loaded(whole)
     assert kept is not None
 
