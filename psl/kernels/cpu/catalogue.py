@@ -18,6 +18,7 @@ from torch import Tensor
 
 from psl.kernels.cpu.compiling import SPARE, compiled, raise_if_outside, use_threads
 from psl.kernels.cpu.maths import ACTIVATIONS, HUGE, exp, f4, i4, log_sigma_and_slope, u8
+from psl.kernels.cpu.sampled import inside
 from psl.kernels.products import matmul, same_bits
 
 # Scores at once: what a second-level cache holds, but enough rows to keep a product busy.
@@ -36,10 +37,8 @@ def _weights(name: str) -> Any:
             times, lanes = np.empty(num_items + SPARE, i4), np.empty(16, f4)
             times[:] = i4(1)
             for b in range(t * rows // threads, (t + 1) * rows // threads):
-                s, pos_id, outside = score[b], positive[b], False
-                for j in range(count):
-                    outside |= negative[b, j] < 0 or negative[b, j] >= num_items
-                if outside or pos_id < 0 or pos_id >= num_items:
+                s, pos_id = score[b], positive[b]
+                if pos_id < 0 or pos_id >= num_items or not inside(negative, b, num_items):
                     bad_id[0] = 1
                     continue
                 if count > 0:

@@ -21,8 +21,8 @@ from psl.kernels.cpu.maths import ACTIVATIONS, HUGE, exp, f4, i4, inlined, log_s
 
 
 @inlined
-def _inside(columns, b, num_items):
-    """Say whether every id of a row is one of the table's."""
+def inside(columns, b, num_items):
+    """Say whether every id of row ``b`` is one of the table's."""
     outside = False
     for j in range(columns.shape[1]):
         outside |= columns[b, j] < 0 or columns[b, j] >= num_items
@@ -104,7 +104,7 @@ def _loss(name: str, dim: int) -> Any:
             u, acc = np.empty(dim + SPARE, f4), np.empty(dim + SPARE, f4)
             for b in range(t * batch // threads, (t + 1) * batch // threads):
                 pos_id = positive[b]
-                if pos_id < 0 or pos_id >= num_items or not _inside(negative, b, num_items):
+                if pos_id < 0 or pos_id >= num_items or not inside(negative, b, num_items):
                     bad_id[0] = 1
                     continue
                 pos_score = f4(0)
@@ -150,7 +150,7 @@ def _scores(dim: int) -> Any:
             row_ids, score = np.empty(count + SPARE, i4), np.empty(count + SPARE, f4)
             u = np.empty(dim + SPARE, f4)
             for b in range(t * batch // threads, (t + 1) * batch // threads):
-                if not _inside(columns, b, items.shape[0]):
+                if not inside(columns, b, items.shape[0]):
                     bad_id[0] = 1
                     continue
                 for k in range(dim):
