@@ -6,8 +6,6 @@ difference ``d = f(u, j) - f(u, i)``.  The softmax loss replaces it by ``exp(d)`
 The kernels have it in their own languages, as ``log_sigma_and_slope`` in their ``maths.py``.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """A dataset in memory.  Files, archives and a generated one: ``companion.datasets``."""
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass
 

@@ -12,8 +12,6 @@ floating point, where half precision is raised to float32; radii and temperature
 checked: nobody can be asked for them then.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

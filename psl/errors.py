@@ -1,10 +1,8 @@
 """Typed errors: each says in one line what is wrong and what to do; the command exits with 2."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import TypeVar
+from typing import Self, TypeVar
 
 __all__ = ["DataError", "PSLError", "RecordError", "TrainingError", "UnknownNameError", "look_up"]
 
@@ -43,7 +41,7 @@ class UnknownNameError(PSLError, ValueError):
         hint = f"; did you mean {near[0]!r}?" if near else "."
         super().__init__(f"unknown {kind} {name!r}{hint} Valid names: {', '.join(names)}")
 
-    def __reduce__(self) -> tuple[type[UnknownNameError], tuple[object, ...]]:
+    def __reduce__(self) -> tuple[type[Self], tuple[object, ...]]:
         # Between processes an exception travels as its class and one argument, its message.
         return type(self), self.given
 

@@ -1,7 +1,5 @@
 """Full-catalogue ranking of every user, vectorised: one top-k serves every metric and cut-off."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import torch

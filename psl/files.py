@@ -1,7 +1,5 @@
 """Writing a file so that nobody ever reads a part of it."""
 
-from __future__ import annotations
-
 import os
 import secrets
 import stat

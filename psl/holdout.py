@@ -1,7 +1,5 @@
 """Setting a part of each user's pairs aside, for validation."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from psl.errors import DataError

@@ -1,7 +1,5 @@
 """Named random streams: every draw comes from one root seed, and no global generator is touched."""
 
-from __future__ import annotations
-
 import hashlib
 
 import numpy as np

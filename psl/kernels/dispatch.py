@@ -8,8 +8,6 @@ Two Python threads may call the kernels at once where numba's threading layer is
 Its third, ``workqueue``, which serves where neither is installed, ends a process that does.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 import warnings

@@ -5,8 +5,6 @@ such a product repeats itself to the bit, and differs in last digits from that o
 record names its threads.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

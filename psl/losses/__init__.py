@@ -13,8 +13,6 @@ parameters; the others of the field: ``slatk``, ``sogclr``, ``sogslatk``, ``talo
 ``ccl``, ``gbce``, ``simce``, ``lambdaloss``, ``guidedrec``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial

@@ -1,7 +1,5 @@
 """AdvInfoNCE: an adversary weighs the negatives, the model answers."""
 
-from __future__ import annotations
-
 import math
 
 import torch

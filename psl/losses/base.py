@@ -1,7 +1,5 @@
 """What all losses share: shapes, reductions, settings and how they are checked."""
 
-from __future__ import annotations
-
 import math
 from typing import ClassVar
 

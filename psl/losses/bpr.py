@@ -1,7 +1,5 @@
 """Bayesian personalised ranking: one pair at a time."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from psl.activations import log1p_exp

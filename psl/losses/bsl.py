@@ -1,7 +1,5 @@
 """Bilateral softmax loss: a soft maximum over negatives, and one over a user's positives."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """Cosine contrastive loss: a negative costs above a margin."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from psl.losses.base import Loss, Reduction, check_positive, check_scores, reduce

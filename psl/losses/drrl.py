@@ -1,7 +1,5 @@
 """DrRL: robust over a Rényi ball, between the softmax loss and the cosine contrastive loss."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -1,7 +1,5 @@
 """Generalised binary cross-entropy: the positive's weight corrected for the sampling rate."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from psl.activations import log1p_exp

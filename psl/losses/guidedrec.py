@@ -1,7 +1,5 @@
 """GuidedRec: cross-entropy, guided by a network that learns to tell DCG."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call

@@ -1,7 +1,5 @@
 """LambdaRank and LambdaLoss: pairs weighed by what they move in DCG."""
 
-from __future__ import annotations
-
 from typing import Literal, get_args
 
 import torch

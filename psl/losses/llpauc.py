@@ -1,7 +1,5 @@
 """LLPAUC: lower-left partial AUC, a game of a few scalars against the model."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

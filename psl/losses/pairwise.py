@@ -5,8 +5,6 @@ takes the same value in one pass, by what ``fused`` says: :mod:`psl.ops.fused_so
 the kernels ``sampled`` and ``catalogue`` of :mod:`psl.kernels`.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Literal
 

@@ -5,8 +5,6 @@ that temperature times PSL, plus a constant.  One radius gives each positive a t
 own, one temperature gives each positive a radius of its own; so the two losses differ in training.
 """
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from psl.activations import get_activation

@@ -1,7 +1,5 @@
 """SimCE: a hinge on the hardest negative."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from psl.losses.base import Loss, Reduction, check_scores, reduce

@@ -1,7 +1,5 @@
 """SL@K: the softmax loss, weighed by how near a positive is to its user's top K."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import ClassVar
 

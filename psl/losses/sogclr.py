@@ -1,7 +1,5 @@
 """SogCLR: the softmax loss with a moving average over the steps in place of a batch's sum."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """SogSL@K: SL@K with SogCLR's moving average."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Losses that need the ids of a batch, and losses with a state of their own."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal

@@ -1,7 +1,5 @@
 """Talos: the softmax loss of scores that are measured from a learned quantile."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid

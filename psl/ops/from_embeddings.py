@@ -1,7 +1,5 @@
 """A loss of scores, as :mod:`psl.losses` defines it, from embeddings and item ids."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import Any

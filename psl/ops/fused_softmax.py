@@ -6,8 +6,6 @@ for the backward pass.  So there is a first derivative only.  Where nobody can a
 ``no_grad``, it is not taken, and the value has the same bits.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A loss of scores whose negatives are the items of the other rows, as two towers have it."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

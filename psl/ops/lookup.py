@@ -1,7 +1,5 @@
 """Rows of a table by their ids, as an operator of torch where a GPU's kernel serves."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -4,8 +4,6 @@ A gradient that a formula gives, and not the chain rule, is a constant to whatev
 it again: it would drop out of a penalty unseen, or leave half of a Hessian.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

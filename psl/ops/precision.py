@@ -5,8 +5,6 @@ switch that lets products of float32 drop digits: a temperature divides the scor
 and TF32 have three.
 """
 
-from __future__ import annotations
-
 import threading
 import warnings
 from collections import Counter

@@ -1,7 +1,5 @@
 """From one value a row to what is returned."""
 
-from __future__ import annotations
-
 from typing import Literal, get_args
 
 from torch import Tensor

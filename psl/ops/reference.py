@@ -3,8 +3,6 @@
 Embeddings are gathered only where that is smaller than their scores against the whole catalogue.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn.functional import embedding

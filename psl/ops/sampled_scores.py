@@ -1,7 +1,5 @@
 """Scores of a batch against sampled items, as an operator of torch."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

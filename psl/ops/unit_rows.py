@@ -1,7 +1,5 @@
 """Rows of unit length, and the paper's scale of scores."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

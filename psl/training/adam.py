@@ -1,7 +1,5 @@
 """Adam on tables: on all rows, at the bandwidth of a GPU's memory, or on those of a batch."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

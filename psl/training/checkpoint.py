@@ -1,7 +1,5 @@
 """The state of a stopped run in a file, and back."""
 
-from __future__ import annotations
-
 import json
 import time
 from dataclasses import asdict, dataclass, field

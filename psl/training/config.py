@@ -1,7 +1,5 @@
 """The configuration of a run: everything that decides it, frozen."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 A step of the paper's size takes a GPU less time than Python needs to ask for its kernels.
 """
 
-from __future__ import annotations
-
 import gc
 import threading
 import warnings

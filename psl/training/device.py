@@ -1,7 +1,5 @@
 """Where a run happens."""
 
-from __future__ import annotations
-
 import sys
 
 import torch

@@ -1,7 +1,5 @@
 """Whether what an epoch leaves behind is a model at all."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import torch

@@ -1,7 +1,5 @@
 """One epoch: every pair once, in an order and with negatives of its own."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The loop: epochs, validation, the best epoch tested once."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What names a run and where its result comes from: configuration, code, versions, time."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import platform

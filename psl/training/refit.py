@@ -1,7 +1,5 @@
 """After selection: the same training once more, on every pair there is."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path

@@ -1,9 +1,7 @@
 """What a run changes: model, loss, optimizer, the best parameters."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -38,7 +36,7 @@ class TrainState:
     graph_steps: dict[UpdateTarget, CUDAGraphStep] = field(default_factory=dict)
 
     @classmethod
-    def create(cls, config: RunConfig, pairs: Interactions, device: torch.device) -> TrainState:
+    def create(cls, config: RunConfig, pairs: Interactions, device: torch.device) -> Self:
         """Build model, loss and optimizer before the first epoch; ``pairs`` are trained on."""
         spec, shape = config.loss_spec, config.backbone_spec
         model = shape.build(

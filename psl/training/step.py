@@ -1,7 +1,5 @@
 """One training step: negatives, embeddings, loss, gradient, optimizer."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Tensors and what is said of them in one safetensors file, with a digest over all of it."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from pathlib import Path

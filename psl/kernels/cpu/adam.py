@@ -1,7 +1,5 @@
 """A step of Adam on the rows of two tables that stand in a batch's pairs, and on no other row."""
 
-from __future__ import annotations
-
 from functools import cache
 from typing import Any
 

@@ -4,8 +4,6 @@ A block of scores is compared with the last place of each list while it is in th
 the few that are better are moved: no row of scores is ever whole in memory.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from numba import prange

@@ -4,8 +4,6 @@ The gradient of the items is taken one bucket at a time, so that the rows it add
 second-level cache, and each item is written by one thread alone.
 """
 
-from __future__ import annotations
-
 import threading
 
 import numpy as np

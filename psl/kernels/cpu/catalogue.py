@@ -5,8 +5,6 @@ cost less than a thousand visits, and a row's draws are a number for each item. 
 the same code is the loss over the full catalogue, without any sampling (equation 4.1 as printed).
 """
 
-from __future__ import annotations
-
 import math
 from functools import cache
 from typing import Any

@@ -16,8 +16,6 @@ loads the file and yet runs the first code, and nothing public asks whether a si
 ``numba.config.CACHE_DIR`` is that of the user's own functions too.
 """
 
-from __future__ import annotations
-
 import atexit
 import hashlib
 import logging

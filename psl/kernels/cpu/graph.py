@@ -3,8 +3,6 @@
 Each row of the result is summed in registers, and is written once.
 """
 
-from __future__ import annotations
-
 from functools import cache
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The samplers of :mod:`psl.negatives` in one pass over the ids they return."""
 
-from __future__ import annotations
-
 import numpy as np
 from numba import njit, prange
 from torch import Tensor

@@ -1,7 +1,5 @@
 """What is done with each row of a table in one visit: unit length, its derivative, noise."""
 
-from __future__ import annotations
-
 from functools import cache
 from typing import Any
 

@@ -4,8 +4,6 @@ One thread owns a run of the batch's rows.  A row's scores, their logarithms and
 first-level cache; the gradient of the items is taken in a second visit, see :mod:`.buckets`.
 """
 
-from __future__ import annotations
-
 import math
 from functools import cache
 from typing import Any

@@ -1,7 +1,5 @@
 """A step of Adam on a whole table, on a GPU."""
 
-from __future__ import annotations
-
 import math
 
 import triton

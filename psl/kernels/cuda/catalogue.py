@@ -4,8 +4,6 @@ Three dense matrix products cost less than gathering a thousand rows for each us
 catalogue is far larger than the sample.  What is gathered then are scores.
 """
 
-from __future__ import annotations
-
 import torch
 import triton
 import triton.language as tl

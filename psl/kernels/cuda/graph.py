@@ -4,8 +4,6 @@ Each row is added up in the order of its entries, so that the same input gives t
 product of torch has an order of its own each time.
 """
 
-from __future__ import annotations
-
 import triton
 import triton.language as tl
 from torch import Tensor

@@ -4,8 +4,6 @@ Triton cannot call torch: :mod:`psl.activations` and :func:`psl.streams.uniforms
 held to the first by ``test_softmax_losses`` and ``test_the_sampler_draws_what_torch_draws``.
 """
 
-from __future__ import annotations
-
 from contextlib import AbstractContextManager, nullcontext
 
 import torch

@@ -1,7 +1,5 @@
 """Uniform negatives on a GPU, in one pass over the ids: the same numbers as on a CPU."""
 
-from __future__ import annotations
-
 import torch
 import triton
 import triton.language as tl

@@ -1,7 +1,5 @@
 """What is done with each row of a table on a GPU: unit length, noise, a lookup's gradient."""
 
-from __future__ import annotations
-
 import torch
 import triton
 import triton.language as tl

@@ -6,8 +6,6 @@ the user's gradient.  The gradient of the items is taken in a second visit: the 
 item, stably, and one program adds up all the pairs of an item, always in the same order.
 """
 
-from __future__ import annotations
-
 import torch
 import triton
 import triton.language as tl
