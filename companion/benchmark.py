@@ -93,8 +93,8 @@ def searches(trials: Sequence[Trial], dataset: str) -> pd.DataFrame:
     -------
     DataFrame
         ``loss``; how many ``trials``, of them ``pruned`` and ``diverged``; the ``best`` validation
-        NDCG@20, at which of the trials it was found (``found``, from 1), the ``values`` there, and
-        ``seconds`` of all trials.
+        NDCG@20, at which of the trials it was found (``found``, from 1), the ``values`` there by
+        field, and ``seconds`` of all trials.
     """
     best, rows = winners(trials), []
     for loss, tried in _by_loss(trials, dataset).items():
@@ -104,10 +104,9 @@ def searches(trials: Sequence[Trial], dataset: str) -> pd.DataFrame:
         states = [t.state for t in tried]
         row = {"loss": loss, "trials": len(tried)}
         row |= {state: states.count(state) for state in ("pruned", "diverged")}
-        row |= {"best": math.nan, "found": 0, "values": ""}
+        row |= {"best": math.nan, "found": 0, "values": {}}
         if won is not None:
-            values = ", ".join(f"{f.replace('_', ' ')} {won.config[f]:g}" for f in won.fields)
-            values = values.replace("e-0", "e-")
+            values = {field: won.config[field] for field in won.fields}
             row |= {"best": won.score, "found": won.number + 1, "values": values}
         rows.append(row | {"seconds": sum(t.seconds for t in tried)})
     return pd.DataFrame(rows).sort_values("best", ascending=False, kind="stable")

@@ -26,7 +26,7 @@ from psl.losses import (
     softmax_loss,
 )
 from psl.losses.robust import RobustBPRLoss, robust_bpr_loss
-from psl.negatives import UniformNegatives
+from psl.negatives import PopularityNegatives, UniformNegatives
 from psl.ops import catalogue_loss, half_cosine, in_batch_loss, sampled_loss
 
 __version__ = "0.1.0"
@@ -34,6 +34,7 @@ __version__ = "0.1.0"
 __all__ = [
     "BPRLoss",
     "PairwiseSoftmaxLoss",
+    "PopularityNegatives",
     "RobustBPRLoss",
     "SoftmaxLoss",
     "UniformNegatives",

@@ -229,6 +229,21 @@ class Interactions:
         mask[row, items[start[row] + offset]] = True
         return mask
 
+    def has(self, users: Tensor, items: Tensor) -> Tensor:
+        """Return which of some items each user has, shape (B, N), bool, on their device.
+
+        Parameters
+        ----------
+        users : Tensor of int64, shape (B,)
+        items : Tensor of int64, shape (B, N)
+        """
+        view = self.to(users.device)
+        asked = users.unsqueeze(1) * self.num_items + items
+        keys = view.users * self.num_items + view.items
+        if not len(keys):
+            return torch.zeros_like(asked, dtype=torch.bool)
+        return keys[torch.searchsorted(keys, asked).clamp(max=len(keys) - 1)] == asked
+
     def where(self, chosen: np.ndarray) -> Interactions:
         """Return the pairs that a mask or an array of positions chooses; DataError if none."""
         return self._from_keys(self._keys[chosen])

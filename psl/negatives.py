@@ -1,6 +1,8 @@
-"""Negative samplers: which items a positive is compared with."""
+"""Negative samplers: which items a positive is compared with, and with which probability."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import torch
@@ -12,7 +14,7 @@ from psl.interactions import Interactions
 from psl.kernels.dispatch import choose
 from psl.streams import stream_key, uniforms
 
-__all__ = ["NoisyNegatives", "Sampler", "UniformNegatives"]
+__all__ = ["NoisyNegatives", "PopularityNegatives", "Sampler", "UniformNegatives"]
 
 
 def _check(users: Tensor, num_users: int, key: int) -> None:
@@ -26,6 +28,16 @@ def _check(users: Tensor, num_users: int, key: int) -> None:
         return
     if not 0 <= int(users.min()) <= int(users.max()) < num_users:
         raise IndexError(f"a user id is not in 0 .. {num_users - 1}")
+
+
+def _check_data(train: Interactions) -> None:
+    """Refuse data of which nothing can be drawn."""
+    if not (train.num_users and train.num_items):
+        sizes = f"{train.num_users} users and {train.num_items} items"
+        raise DataError(f"{sizes}: there is nothing to draw")
+    if int(train.degrees.max()) >= train.num_items:
+        user = int(train.degrees.argmax())
+        raise DataError(f"user {user} has every item as a positive: there is no negative")
 
 
 class UniformNegatives:
@@ -49,13 +61,8 @@ class UniformNegatives:
     """
 
     def __init__(self, train: Interactions, device: torch.device | str = "cpu") -> None:
-        if not (train.num_users and train.num_items):
-            sizes = f"{train.num_users} users and {train.num_items} items"
-            raise DataError(f"{sizes}: there is nothing to draw")
-        if int(train.degrees.max()) >= train.num_items:
-            user = int(train.degrees.argmax())
-            raise DataError(f"user {user} has every item as a positive: there is no negative")
-        self.num_items = int(train.num_items)
+        _check_data(train)
+        self.train, self.num_items = train, int(train.num_items)
         view = train.to(device)
         self.indptr, self.items, users = view.indptr, view.items, view.users
         # For each positive, how many non-positives stand before it; users follow one another.
@@ -94,6 +101,99 @@ class UniformNegatives:
         rank = (uniforms(key, (len(users), count), users.device) * free).long()
         key_of_rank = rank + users.unsqueeze(1) * self.num_items
         return rank + torch.searchsorted(self.below, key_of_rank, right=True) - first
+
+    def log_probability(self, users: Tensor, items: Tensor) -> Tensor:
+        """Return the log of the probability that one draw is the item, shape (B, N).
+
+        ``log_weight=-sampler.log_probability(users, negatives) - log(N)`` makes the sum over N
+        draws an unbiased estimate of the sum over all items that the user has not.
+
+        Parameters
+        ----------
+        users : Tensor of int64, shape (B,)
+        items : Tensor of int64, shape (B, N)
+            As :meth:`sample` gives them; a positive of the user is never drawn, so it has -inf.
+        """
+        free = self.num_items - (self.indptr[users + 1] - self.indptr[users])
+        log = -free.to(torch.get_default_dtype()).log().unsqueeze(1)
+        return log.expand(items.shape).masked_fill(self.train.has(users, items), -math.inf)
+
+
+class PopularityNegatives:
+    """Items drawn by popularity to a power, without the user's training positives.
+
+    An item of n interactions is drawn in proportion to ``(n + 1) ** power``.  Power 1 is about
+    what a batch of positives holds, 0 draws all items alike, and 3/4 is the choice of word2vec
+    (Mikolov et al., 2013).  The one that is added lets items without an interaction be drawn:
+    what is never a negative is never ranked down.  The proportions are rounded to whole numbers,
+    so that no draw is ever rejected: a mass among the user's non-positives is drawn, and shifted
+    past the positives below it.  :meth:`log_probability` is that of the rounded proportions.
+
+    Parameters
+    ----------
+    train : Interactions
+        The positives that are not drawn, and what popularity is counted on.
+    power : float
+        At least 0.
+    device : torch.device or str
+        As of :class:`UniformNegatives`.
+
+    Raises
+    ------
+    DataError
+        As :class:`UniformNegatives`, or if ``power`` is negative or no number.
+    """
+
+    def __init__(
+        self, train: Interactions, power: float = 0.75, device: torch.device | str = "cpu"
+    ) -> None:
+        _check_data(train)
+        if not 0 <= power < math.inf:
+            raise DataError(f"the power of the popularity is a number from 0 on, got {power}")
+        self.train = train
+        count = train.popularity + 1
+        share = (count / count.max()) ** power
+        # Users times mass fits in 63 bits, and a mass times a uniform number in float64's 53.
+        scale = min(2.0**48, 2.0**61 / train.num_users) / share.sum()
+        mass = np.maximum(np.rint(share * scale), 1).astype(np.int64)
+        own = mass[train.items]
+        self.mass = torch.from_numpy(mass).to(device)
+        self.up_to = self.mass.cumsum(0)  # of an item and all before it
+        self.total = int(self.up_to[-1])
+        view = train.to(device)
+        self.indptr = view.indptr
+        # Of the positives before each place of the list of pairs, whosever they are.
+        self.owned = torch.from_numpy(np.append(0, own.cumsum())).to(device)
+        before = self.owned[:-1] - self.owned[self.indptr[view.users]]
+        # For each positive, what the non-positives before it weigh; users follow one another.
+        self.below = (self.up_to - self.mass)[view.items] - before + view.users * self.total
+
+    def sample(self, users: Tensor, count: int, key: int) -> Tensor:
+        """Draw ``count`` negatives for each user, shape (B, count), int64.
+
+        Parameters and errors as :meth:`psl.UniformNegatives.sample`; on a GPU it is torch's
+        assertion that a user who does not exist fails.
+        """
+        _check(users, len(self.indptr) - 1, key)
+        drawn = uniforms(key, (len(users), count), users.device) * self._free(users)
+        key_of_drawn = drawn.long() + users.unsqueeze(1) * self.total
+        passed = torch.searchsorted(self.below, key_of_drawn, right=True)
+        mass = drawn.long() + self.owned[passed] - self.owned[self.indptr[users]].unsqueeze(1)
+        return torch.searchsorted(self.up_to, mass, right=True)
+
+    def log_probability(self, users: Tensor, items: Tensor) -> Tensor:
+        """Return the log of the probability that one draw is the item, shape (B, N).
+
+        Parameters as :meth:`psl.UniformNegatives.log_probability`, and what it is good for.
+        """
+        share = self.mass[items].double() / self._free(users)
+        log = share.log().to(torch.get_default_dtype())
+        return log.masked_fill(self.train.has(users, items), -math.inf)
+
+    def _free(self, users: Tensor) -> Tensor:
+        """Return what the non-positives of each user weigh, shape (B, 1)."""
+        own = self.owned[self.indptr[users + 1]] - self.owned[self.indptr[users]]
+        return (self.total - own).unsqueeze(1)
 
 
 class NoisyNegatives:
@@ -169,5 +269,15 @@ class NoisyNegatives:
         false = self.items[(first + which).clamp(max=len(self.items) - 1)]
         return torch.where(coin & (number > 0), false, drawn)
 
+    def log_probability(self, users: Tensor, items: Tensor) -> Tensor:
+        """Return the log of the probability that one draw is the item, shape (B, N).
 
-Sampler = UniformNegatives | NoisyNegatives
+        Parameters as :meth:`psl.UniformNegatives.log_probability`, and what it is good for.
+        """
+        number = (self.indptr[users + 1] - self.indptr[users]).unsqueeze(1)
+        ratio = torch.where(number > 0, self.ratio, 0.0)
+        false = ratio * self.marked.has(users, items) / number.clamp(min=1)
+        return ((1 - ratio) * self.uniform.log_probability(users, items).exp() + false).log()
+
+
+Sampler = UniformNegatives | PopularityNegatives | NoisyNegatives

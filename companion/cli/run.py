@@ -144,7 +144,8 @@ def run_command(
             title = shlex.join(["psl", *sys.argv[1:]])
             models = sweep.compare_models(cells, after, own.metric) if own else []
             measured = own.metric if own else ""
-            write(html, sweep.html(title, plan, board, after, models, measured))
+            drawn = _drawn(models, measured)
+            write(html, sweep.html(title, plan, board, after, models, measured, drawn))
     commands = {c.config.run_id: run_command_of(c) for c in cells if c.config}
     missing = [s for s in board.states.values() if s.state in ("failed", "died")]
     for state in missing:
@@ -161,6 +162,15 @@ def run_command(
         _tell_models(own, cells, now, after, as_json=as_json)
     if not whole:
         raise typer.Exit(1)
+
+
+def _drawn(models: list[sweep.SideBySide], metric: str) -> list[str]:
+    """Draw the models of each place; matplotlib loads for a page alone."""
+    if not models:
+        return []
+    from companion.figures.sweep import side_by_side
+
+    return [side_by_side(side, metric) for side in models]
 
 
 def _tell_models(

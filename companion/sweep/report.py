@@ -21,11 +21,13 @@ def html(
     records: Sequence[dict[str, Any]],
     models: Sequence[SideBySide] = (),
     metric: str = "",
+    figures: Sequence[str] = (),
 ) -> bytes:
     """Return a page with every run of a selection: its state, metrics, and the paper's value.
 
     ``records`` are those of the results folder after the sweep; of one run the last counts that was
-    made on the registered data.  ``models`` are compared by ``metric`` above the runs.
+    made on the registered data.  ``models`` are compared by ``metric`` above the runs, each table
+    with its one of ``figures``, as SVG or empty.
     """
     by_id = {r["run_id"]: r for r in by_time(of_registered_data(records))}
     states = plan.states()
@@ -47,5 +49,6 @@ def html(
             }
         )
     return render(
-        "sweep.html", title=title, rows=rows, metrics=METRICS, models=models, metric=metric
-    ).encode()
+        "sweep.html", title=title, rows=rows, metrics=METRICS, models=models, metric=metric,
+        figures=figures,
+    ).encode()  # fmt: skip

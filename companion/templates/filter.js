@@ -37,7 +37,7 @@
       refresh(rows);
     }
     found.list.open = true;
-    mark.scrollIntoView();
+    found.row.scrollIntoView({ block: "center" });  // the header hides the upper end
   }
 
   document.addEventListener("DOMContentLoaded", () => {
@@ -59,6 +59,7 @@
       });
     }
     window.addEventListener("hashchange", () => reveal(rows));
+    window.addEventListener("load", () => reveal(rows));  // figures above have their height by then
     reveal(rows);
     box.hidden = false;
   });

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import yaml
@@ -70,7 +72,11 @@ def test_a_sweep_ends_with_its_models_side_by_side(psl: Psl, tmp_path: Path) -> 
     assert "mine.zip (iid)" in done.stdout and "bpr: nothing varied; validation" in done.stdout
     assert "best of 2 of 2 points of the grid" in done.stdout
     assert "chosen by the validation part alone" in done.stdout
-    assert "<h2>mine.zip (iid)</h2>" in (tmp_path / "s.html").read_text()
+    page = (tmp_path / "s.html").read_text()
+    assert "<h2>mine.zip (iid)</h2>" in page
+    (drawn,) = re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)
+    assert ElementTree.fromstring(drawn).tag.endswith("svg")
+    assert "<!-- bpr -->" in drawn and "<!-- difference to sl in ndcg@20," in drawn
     made = records.read(tmp_path / "results" / "mine.jsonl")
     assert len(made) == 6 and {r["config"]["protocol"] for r in made} == {"clean"}
 

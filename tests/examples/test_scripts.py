@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 FINDS = {
     "plain_loop": ("NDCG@20", 0.1, 0.6),
     "two_towers": ("NDCG@20", 0.1, 0.35),
+    "popular_negatives": ("NDCG@20", 0.1, 0.25),
     "pyg_lightgcn": ("NDCG@20", 0.1, 0.6),
     "lightning_module": ("NDCG@20", 0.1, 0.6),
     "contrastive": ("accuracy@1", 0.1, 0.8),

@@ -442,8 +442,9 @@ def test_losses_under_one_budget() -> None:
     assert 1.02 < found.loc["talos", "best"] / found.loc["sl", "best"] < 1.03
     at_seven = found[(found["found"] == 7) & found.index.isin(softmax)]
     assert len(at_seven) == 6
-    assert {v.split(", tau weight")[0].split(", gamma")[0] for v in at_seven["values"]} == {
-        "tau 0.112, lr 0.11, weight decay 1e-8"
+    common = ("tau", "lr", "weight_decay")
+    assert {tuple(f"{v[field]:.3g}" for field in common) for v in at_seven["values"]} == {
+        ("0.112", "0.11", "1e-08")
     }
     assert found.loc["bpr", "found"] == 20
     for group in (softmax, others):  # drawn at random, at the same points

@@ -1,8 +1,10 @@
-"""Samplers: never a positive, uniform over all that is left, and false negatives at their rate."""
+"""Samplers: never a positive, each other item at its probability, false negatives at their rate."""
 
 from __future__ import annotations
 
+import math
 import sys
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -13,11 +15,22 @@ from torch.utils.data import DataLoader, Dataset
 from psl.errors import DataError
 from psl.interactions import Interactions
 from psl.kernels.dispatch import cpu_kernels
-from psl.negatives import NoisyNegatives, UniformNegatives
+from psl.losses import softmax_loss
+from psl.negatives import NoisyNegatives, PopularityNegatives, Sampler, UniformNegatives
 from psl.streams import stream_key, uniforms
 
 needs_kernels = pytest.mark.skipif(cpu_kernels(torch.zeros(1)) is None, reason="numba is missing")
 PATHS = ["off", pytest.param("on", marks=needs_kernels)]
+
+
+SAMPLERS: dict[str, Callable[[Interactions], Sampler]] = {
+    "uniform": UniformNegatives,
+    "popular": PopularityNegatives,
+    "alike": lambda train: PopularityNegatives(train, 0.0),
+    "steep": lambda train: PopularityNegatives(train, 3.0),
+    "noisy": lambda train: NoisyNegatives(train, 0.5, np.random.default_rng(0), share=0.4),
+    "false": lambda train: NoisyNegatives(train, 1.0, np.random.default_rng(0), share=0.4),
+}
 
 
 def data(items: int = 20) -> Interactions:
@@ -73,14 +86,13 @@ def test_the_key_decides() -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("kind", ["uniform", "noisy"])
+@pytest.mark.parametrize("kind", SAMPLERS)
 def test_what_cannot_be_drawn_is_refused_on_both_paths(
     path: str, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before anything is read: a kernel sees addresses, and -1 is not the last user."""
     monkeypatch.setenv("PSL_KERNELS", path)
-    noisy = NoisyNegatives(data(), 0.5, np.random.default_rng(0))
-    sampler = UniformNegatives(data()) if kind == "uniform" else noisy
+    sampler = SAMPLERS[kind](data())
     for wrong in (-1, 5, 1 << 40):
         with pytest.raises(IndexError, match=r"a user id is not in 0 \.\. 4"):
             sampler.sample(torch.tensor([0, wrong, 1]), 3, 1)
@@ -201,3 +213,91 @@ def test_a_noise_ratio_is_a_probability() -> None:
     for share in (-1.0, 0.0, 1.0, 5.0):
         with pytest.raises(DataError, match="share of the pairs"):
             NoisyNegatives(data(), 0.5, np.random.default_rng(0), share=share)
+
+
+def everything(train: Interactions) -> tuple[torch.Tensor, torch.Tensor]:
+    """Every user with every item."""
+    users = torch.arange(train.num_users)
+    return users, torch.arange(train.num_items).expand(train.num_users, -1)
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("kind", SAMPLERS)
+def test_the_probability_is_that_of_the_draws(
+    path: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PSL_KERNELS", path)
+    train, count = data(), 20_000
+    sampler = SAMPLERS[kind](train)
+    users, items = everything(train)
+    expected = sampler.log_probability(users, items).exp().double()
+    assert expected.sum(1).allclose(torch.ones(5, dtype=torch.float64), atol=1e-6)
+    drawn = sampler.sample(users, count, 3)
+    for user in range(5):
+        counts = np.bincount(drawn[user].numpy(), minlength=20)
+        can = expected[user].numpy() > 0
+        assert counts[~can].sum() == 0
+        share = expected[user].numpy()[can]
+        assert chisquare(counts[can], count * share / share.sum()).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("power", [0.0, 0.75, 1.0, 3.0])
+def test_popular_items_are_drawn_in_proportion(power: float) -> None:
+    """Against the definition, item by item; the last items have no interaction at all."""
+    rng = np.random.default_rng(2)
+    train = Interactions.from_pairs(rng.integers(0, 9, 60), rng.integers(0, 30, 60), 9, 40)
+    users, items = everything(train)
+    got = PopularityNegatives(train, power).log_probability(users, items).exp()
+    for user in range(9):
+        weight = [0.0 if i in train.of(user) else 1.0 for i in range(40)]
+        for i in range(40):
+            weight[i] *= (1 + sum(int(i in train.of(u)) for u in range(9))) ** power
+        np.testing.assert_allclose(got[user], np.array(weight) / sum(weight), rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["uniform", "popular", "steep"])
+def test_corrected_draws_estimate_the_sum_over_all_items(kind: str) -> None:
+    """What ``log_weight`` does with the probabilities: exp of the loss is a mean over the draws."""
+    train, count = data(), 40_000
+    sampler = SAMPLERS[kind](train)
+    users = torch.arange(5)
+    scores = torch.randn(5, 20, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    positive = torch.zeros(5, dtype=torch.float64)
+    left = torch.zeros(5, 20).masked_fill(train.mask(users), -math.inf)
+    whole = softmax_loss(positive, scores, tau=1.0, log_weight=left, reduction="none")
+    drawn = sampler.sample(users, count, 5)
+    correction = -sampler.log_probability(users, drawn) - math.log(count)
+    some = scores.gather(1, drawn)
+    got = softmax_loss(positive, some, tau=1.0, log_weight=correction, reduction="none")
+    np.testing.assert_allclose(got, whole, atol=0.06)
+
+
+def test_a_draw_at_either_end_of_a_mass_is_no_positive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The smallest and the largest number that is drawn, for a large table of many users."""
+    rng = np.random.default_rng(0)
+    who, what = rng.integers(0, 300, 9000), rng.zipf(1.3, 9000) % 500
+    train = Interactions.from_pairs(who, what, 300, 500)
+    sampler = PopularityNegatives(train, 1.0)
+    users = torch.arange(300)
+    free = [np.setdiff1d(np.arange(500), train.of(user)) for user in range(300)]
+    for number, end in ((0.0, 0), (1 - 2.0**-53, -1)):
+        monkeypatch.setattr(
+            "psl.negatives.uniforms",
+            lambda key, shape, device, n=number: torch.full(shape, n, dtype=torch.float64),
+        )
+        drawn = sampler.sample(users, 1, 1)[:, 0].tolist()
+        assert drawn == [items[end] for items in free]
+
+
+def test_a_power_is_a_number_from_zero_on() -> None:
+    for power in (-0.1, math.nan, math.inf):
+        with pytest.raises(DataError, match="power of the popularity"):
+            PopularityNegatives(data(), power)
+
+
+def test_popularity_without_a_pair_is_uniform() -> None:
+    train = Interactions(np.zeros(6, dtype=np.int64), np.zeros(0, dtype=np.int64), 20)
+    users, items = everything(train)
+    for sampler in (PopularityNegatives(train), UniformNegatives(train)):
+        log = sampler.log_probability(users, items)
+        assert log.allclose(torch.full((5, 20), -math.log(20)))

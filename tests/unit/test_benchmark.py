@@ -69,7 +69,7 @@ def test_a_search_is_a_row_and_a_trial_that_found_nothing_counts() -> None:
         0.25,
         2,
     )
-    assert table.loc["bpr", "values"] == "lr 0.3" and table.loc["bpr", "seconds"] == 6.0
+    assert table.loc["bpr", "values"] == {"lr": 0.3} and table.loc["bpr", "seconds"] == 6.0
     found = budgets(TRIALS, "synthetic").set_index(["loss", "trials"])
     assert found.loc[("bpr", 1), "mean"] == pytest.approx((0.1 + 0.0 + 0.3) / 3)
     assert found.loc[("bpr", 3), "mean"] == pytest.approx(0.3)

@@ -1,4 +1,4 @@
-"""The book's extension: what a number depends on makes it computed again; blanks end the build."""
+"""What a number depends on makes it computed again, several at once; blanks end the build."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ pytestmark = pytest.mark.first
 CONF = f"""
 import sys
 sys.path.insert(0, {str(EXTENSIONS)!r})
-extensions = ["myst_nb", "build_checks"]
+extensions = ["myst_nb", "ahead", "build_checks"]
 exclude_patterns = ["build", "book"]
 nb_execution_mode = "cache"
 nb_execution_raise_on_error = True
+nb_execution_show_tb = True
 """
 FIGURE = """
 import base64
@@ -39,9 +40,15 @@ def project(root: Path, *cells: nbformat.NotebookNode) -> Path:
     (root / "psl").mkdir()
     (root / "psl" / "__init__.py").touch()  # or an installed psl would come first
     (root / "psl" / "losses.py").write_text("VALUE = 1\n", "utf-8")
+    return write(root, "index", *cells)
+
+
+def write(root: Path, name: str, *cells: nbformat.NotebookNode, **metadata: bool) -> Path:
+    """Write one page."""
     notebook = new_notebook(cells=[new_markdown_cell("# Page", id="title"), *cells])
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "", "language": "python"}
-    nbformat.write(notebook, root / "index.ipynb")
+    notebook.metadata.update(metadata)
+    nbformat.write(notebook, root / f"{name}.ipynb")
     return root
 
 
@@ -111,3 +118,50 @@ def test_an_image_needs_an_alternative(tmp_path: Path, settings: dict, accepted:
     done = build(project(tmp_path, cell))
     assert (done.returncode == 0) is accepted, done.stderr
     assert ("no text alternative" in done.stderr) is not accepted
+
+
+# Says that it runs, and waits for the other: one after the other they would wait in vain.
+MEET = """
+import pathlib, time
+pathlib.Path("{own}.runs").touch()
+end = time.monotonic() + 60
+while not pathlib.Path("{other}.runs").exists() and time.monotonic() < end:
+    time.sleep(0.05)
+print("met" if pathlib.Path("{other}.runs").exists() else "alone", int(7.0))
+"""
+LINKS = """```{toctree}
+a
+b
+alone
+```"""
+
+
+@pytest.mark.skipif(os.cpu_count() == 1, reason="one core executes one notebook at a time")
+def test_notebooks_are_executed_together_and_one_that_measures_times_is_not(
+    tmp_path: Path,
+) -> None:
+    root = project(tmp_path, new_markdown_cell(LINKS, id="links"), new_code_cell("1", id="one"))
+    for own, other in ("ab", "ba"):
+        write(root, own, new_code_cell(MEET.format(own=own, other=other), id="meet"))
+    seen = "print(sorted(p.name for p in __import__('pathlib').Path().glob('*.runs')))"
+    write(root, "alone", new_code_cell(seen, id="seen"), executed_alone=True)
+    done = build(root)
+    assert done.returncode == 0, done.stderr
+    pages = {name: (root / f"build/html/{name}.html").read_text("utf-8") for name in "ab"}
+    assert all("met 7" in page for page in pages.values())
+    assert "[100%] " in done.stdout.split("reading sources")[0]
+    # Neither is executed twice, and the one that measures is executed by the reading, by itself.
+    assert done.stdout.count("Executed notebook in") == 1
+    assert "alone.ipynb: Executed notebook in" in done.stdout
+
+
+@pytest.mark.skipif(os.cpu_count() == 1, reason="one core executes one notebook at a time")
+def test_a_notebook_that_fails_ends_the_build_and_the_others_are_kept(tmp_path: Path) -> None:
+    root = project(tmp_path, new_markdown_cell(LINKS, id="links"), new_code_cell("1", id="one"))
+    write(root, "a", new_code_cell("raise ValueError('what went wrong')", id="fails"))
+    write(root, "b", new_code_cell("print('kept')", id="prints"))
+    write(root, "alone", new_code_cell("2", id="two"))
+    for executed in (4, 0):  # the second time one is left, which the reading executes
+        done = build(root)
+        assert done.returncode != 0 and "what went wrong" in done.stderr
+        assert done.stdout.count("executing notebooks... [") == executed

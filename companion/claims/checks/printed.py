@@ -92,7 +92,7 @@ def printed_value(
     groups = _seeds(subject, config, metric)
     spread = robust_spread([list(group.values()) for group in groups])
     freedom = len({seed for group in groups if len(group) > 1 for seed in group}) - 1
-    width, basis = tolerance * paper, f"fewer than {ENOUGH + 1} seeds"
+    width, basis = tolerance * paper, f"its other losses have fewer than {ENOUGH + 1} seeds"
     by_seeds = 0.0
     if freedom > 0:
         by_seeds = prediction_half_width(spread * mean, freedom, len(ours)) + rounding
