@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from companion import datasets, embeddings, experiments, records
+from companion import datasets, experiments, records
 from companion.cli.config_options import takes_fields
 from companion.cli.console import Device, Results, err, out, print_json, say
 from companion.cli.progress import watching
@@ -25,6 +25,7 @@ from psl.errors import DataError, PSLError
 from psl.losses import LOSSES
 from psl.models.backbones import BACKBONES
 from psl.training import Progress, refit, train
+from psl.training import export as embeddings
 from psl.training.device import check_device
 from psl.training.refit import all_pairs
 

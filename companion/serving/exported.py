@@ -13,11 +13,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from companion import datasets, embeddings
-from companion.embeddings import Embeddings
+from companion import datasets
 from psl.dataset import Dataset
 from psl.errors import DataError, PSLError
 from psl.interactions import Interactions
+from psl.training import export
+from psl.training.export import Embeddings
 
 __all__ = ["Exported", "Pairs", "read_exported"]
 
@@ -168,7 +169,7 @@ class Exported:
 
 
 def read_exported(path: Path | str, device: torch.device | str = "cpu") -> Exported:
-    """Read a file of ``psl train --save``; DataError as :func:`companion.embeddings.load`."""
-    kept = embeddings.load(path)
+    """Read a file of ``psl train --save``; DataError as :func:`psl.training.export.load`."""
+    kept = export.load(path)
     users, items = kept.users.to(device), kept.items.to(device)
     return Exported(Path(path), replace(kept, users=users, items=items))

@@ -2,7 +2,7 @@
 
 In reading order: ``config`` (what decides a run), ``loop`` (epochs, validation, test), ``epoch``,
 ``step`` (one training step), ``state`` (what it changes), ``cuda_graph`` and ``adam`` (on a GPU),
-``divergence``, ``refit``, ``checkpoint``, ``tensor_file``, ``device``, ``provenance``.
+``divergence``, ``refit``, ``checkpoint``, ``export``, ``tensor_file``, ``device``, ``provenance``.
 """
 
 from psl.training.config import PROTOCOLS, SETTINGS, RunConfig

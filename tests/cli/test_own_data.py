@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from command import TINY, assert_refused
-from companion import datasets, embeddings, records
+from companion import datasets, records
 from psl.errors import DataError
 from psl.evaluation import evaluate
+from psl.training import export as embeddings
 
 
 def test_rank_ones_own_items_with_the_saved_file(psl, tmp_path: Path) -> None:

@@ -127,8 +127,8 @@ def test_a_stopped_file_of_lists_leaves_what_was_there(
 
 
 def test_names_that_a_table_format_must_quote(tmp_path: Path) -> None:
-    from companion.embeddings import Embeddings
     from companion.serving import write_lists
+    from psl.training.export import Embeddings
 
     names = ['a,"b"', "NA", "größe\nzwei"]
     kept = Embeddings(torch.eye(3), torch.eye(3), names, names, {})

@@ -12,11 +12,10 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from companion import embeddings
 from damage import damaged_bytes, damaged_content
 from psl.errors import DataError, TrainingError
 from psl.training import checkpoint as checkpoints
-from psl.training import tensor_file
+from psl.training import export, tensor_file
 from psl.training.state import TrainState
 from small_runs import SMALL, data, run
 
@@ -89,10 +88,10 @@ RECORD = {"run_id": "r", "dataset_fingerprint": "f", "best_epoch": 3, "config": 
 NAMES = {"user": ["a", "é", "NA"], "item": ["0", "1", "2", "null"]}
 
 
-def loaded(path: Path) -> embeddings.Embeddings | None:
+def loaded(path: Path) -> export.Embeddings | None:
     """Return what can be ranked with, or nothing where the file was refused."""
     try:
-        found = embeddings.load(path)
+        found = export.load(path)
     except DataError as error:
         return one_line(error, path)
     for table, ids in ((found.users, found.user_ids), (found.items, found.item_ids)):
@@ -105,7 +104,7 @@ def loaded(path: Path) -> embeddings.Embeddings | None:
 @pytest.mark.parametrize("examples", EXAMPLES)
 def test_a_file_of_embeddings(tmp_path: Path, examples: int) -> None:
     whole, path = tmp_path / "whole.safetensors", tmp_path / "a.safetensors"
-    embeddings.save(whole, Tables(), RECORD, NAMES)
+    export.save(whole, Tables(), RECORD, NAMES)
     kept = loaded(whole)
     assert kept is not None
 

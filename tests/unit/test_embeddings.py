@@ -10,12 +10,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from companion import datasets, embeddings
+from companion import datasets
 from psl.errors import DataError
 from psl.evaluation import evaluate
 from psl.holdout import holdout
 from psl.streams import numpy_stream
 from psl.training import RunConfig, train
+from psl.training import export as embeddings
 
 NAMES = {"user": ["NA", "größe", 'a"b'], "item": ["0", "1", "2", "null"]}
 
