@@ -6,11 +6,10 @@ from pathlib import Path
 import faiss
 import numpy as np
 
-from companion import embeddings
 from psl.dataset import Dataset
 from psl.holdout import holdout
 from psl.interactions import Interactions
-from psl.training import RunConfig, train
+from psl.training import RunConfig, export, train
 
 K = 20
 
@@ -28,7 +27,7 @@ def write(path: Path) -> None:
     data = Dataset("made up", "iid", *holdout(made_up(), 0.2, np.random.default_rng(1)))
     config = RunConfig(dataset="made up", epochs=10, negatives=100, dim=32, lr=0.05)
     result = train(config, data, device="cpu")
-    embeddings.save(path, result.model, result.record)
+    export.save(path, result.model, result.record)
 
 
 def recall(index: faiss.Index, users: np.ndarray, exact: np.ndarray) -> float:
@@ -41,7 +40,7 @@ def main() -> None:
     """Build an index, and say what it loses."""
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder) / "model.safetensors")
-        kept = embeddings.load(Path(folder) / "model.safetensors")
+        kept = export.load(Path(folder) / "model.safetensors")
     users, items = kept.users.numpy(), kept.items.numpy()  # the inner product is the score
     exact = np.argsort(-(users @ items.T), axis=1)[:, :K]
     index = faiss.IndexHNSWFlat(items.shape[1], 6, faiss.METRIC_INNER_PRODUCT)

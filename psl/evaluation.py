@@ -162,9 +162,8 @@ def evaluate(
         raise ValueError(f"rows must be at least 1, got {rows}")
     _check_cutoffs(cutoffs)
     size, depth = target.num_items, min(max(cutoffs), target.num_items)
-    # Pairs are sorted by user, then item: so are these numbers, and a hit is one of them.
     view = target.to(device)
-    wanted, relevant = view.users * size + view.items, view.indptr.diff()
+    relevant = view.indptr.diff()
     total: dict[str, Tensor] = {}
     broken = torch.zeros((), dtype=torch.bool, device=device)
     for first in range(0, target.num_users, rows):
@@ -179,9 +178,7 @@ def evaluate(
             raise ValueError(f"the embeddings are on {u.device} and {v.device}, not on {device}")
         best, index, level, scores = _best_items(u, v, first, masked, target, depth)
         broken |= best[:, 0].isnan().any()  # NaN comes first; a GPU is asked once, below
-        top = users.unsqueeze(1) * size + index
-        nearest = torch.searchsorted(wanted, top).clamp(max=max(len(wanted) - 1, 0))
-        hits = wanted[nearest] == top if len(wanted) else torch.zeros_like(top, dtype=torch.bool)
+        hits = target.has(users, index)
         row = view.users[slice(*target.indptr[[first, last]])] - first
         found = torch.zeros_like(users).index_add_(0, row, (scores == best[row, -1]).long())
         at, none_before, _ = expected_hits(best, hits, (level, found))

@@ -17,11 +17,15 @@ __all__ = ["InteractionTensors", "Interactions"]
 
 
 class InteractionTensors(NamedTuple):
-    """The arrays of an :class:`Interactions`, of the same names, as int64 tensors of a device."""
+    """The arrays of an :class:`Interactions`, of the same names, as int64 tensors of a device.
+
+    ``keys`` are its pairs, each as one number, ascending.
+    """
 
     indptr: Tensor
     items: Tensor
     users: Tensor
+    keys: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,7 +204,7 @@ class Interactions:
         """Return the arrays as tensors of a device; they are made once, and not to be changed."""
         device = torch.device(device)
         if device not in self._views:
-            arrays = (self.indptr, self.items, self.users)
+            arrays = (self.indptr, self.items, self.users, self._keys)
             self._views[device] = InteractionTensors(
                 *(torch.from_numpy(array).to(device) for array in arrays)
             )
@@ -237,9 +241,7 @@ class Interactions:
         users : Tensor of int64, shape (B,)
         items : Tensor of int64, shape (B, N)
         """
-        view = self.to(users.device)
-        asked = users.unsqueeze(1) * self.num_items + items
-        keys = view.users * self.num_items + view.items
+        keys, asked = self.to(users.device).keys, users.unsqueeze(1) * self.num_items + items
         if not len(keys):
             return torch.zeros_like(asked, dtype=torch.bool)
         return keys[torch.searchsorted(keys, asked).clamp(max=len(keys) - 1)] == asked

@@ -112,20 +112,17 @@ def _fitting(log_weight: Tensor, term: Tensor) -> Tensor:
     if not log_weight.is_floating_point():
         what = "a bool mask" if log_weight.dtype == torch.bool else log_weight.dtype
         raise ValueError(f"log_weight must be floating point, got {what}; use 0 and -inf")
-    try:
-        fits = torch.broadcast_shapes(log_weight.shape, term.shape) == term.shape
-    except RuntimeError:
-        fits = False
-    if not fits:
-        raise ValueError(
-            f"log_weight must broadcast to negative, {tuple(term.shape)}, "
-            f"got {tuple(log_weight.shape)}"
-        )
     log_weight = log_weight.to(term.dtype)
     read = log_weight.device.type == "cpu" and not torch.compiler.is_compiling()
     if read and not bool((log_weight < math.inf).all()):
         raise ValueError("log_weight must be a number or -inf, got NaN or inf")
-    return log_weight.expand_as(term)
+    try:
+        return log_weight.expand_as(term)
+    except RuntimeError as error:
+        raise ValueError(
+            f"log_weight must broadcast to negative, {tuple(term.shape)}, "
+            f"got {tuple(log_weight.shape)}"
+        ) from error
 
 
 def _check_settings(

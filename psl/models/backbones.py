@@ -1,7 +1,5 @@
 """Recommenders by name: tables of users and items whose inner product is the score."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """What XSimGCL adds to propagation: noise that keeps the orthant, and a contrast of two layers."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize

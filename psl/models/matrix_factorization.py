@@ -1,7 +1,5 @@
 """Matrix factorisation: a table of users and one of items, whose inner product is the score."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

@@ -6,8 +6,6 @@ where the names are known, the bytes of a JSON list of them in the order of the 
 metadata what run they are of, and a checksum over all of it.  The same content, the same bytes.
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from pathlib import Path
