@@ -27,7 +27,7 @@ from psl.losses import LOSSES
 from psl.training.device import find_device
 
 
-@takes_fields(PaperConfig, WORDS, without=("dataset", "loss", "protocol"))
+@takes_fields(PaperConfig, WORDS, without=("dataset", "loss", "protocol", "patience"))
 def tune_command(
     context: typer.Context,
     dataset: Annotated[str, typer.Argument(help=WORDS["dataset"])],
@@ -58,6 +58,10 @@ def tune_command(
         float | None,
         typer.Option(help="Of each loss, likewise; no trial begins after, the last ends."),
     ] = None,
+    patience: Annotated[
+        int,
+        typer.Option(min=0, help="Validations without a new best after which a trial ends; 0: none."),
+    ] = 4,
     device: Device = "auto",
     threads: Annotated[
         int, typer.Option(min=0, max=1024, help="Torch's threads on a CPU; 0: as many as it takes.")
@@ -79,7 +83,8 @@ def tune_command(
     """Search on the validation part alone; the test part is never looked at.
 
     tau, lr and weight decay are searched, but for those that are given. A trial that is worse than
-    half of the others at the same epoch is ended. Stop with Ctrl-C; the same command goes on.
+    half of the others at the same epoch is ended, and so is one that no longer gains. Stop with
+    Ctrl-C; the same command goes on.
     """
     if (trials is None) == (minutes is None):
         raise PSLError("give a budget: --trials or --minutes, not both")
@@ -90,6 +95,7 @@ def tune_command(
     for name in floor or ():
         if name not in FLOORS:
             raise UnknownNameError("floor", name, FLOORS)
+    fields["patience"] = patience
     given = {name: value for name, value in fields.items() if value is not None}
     searches = _searches(
         Path(dataset).name, list(dict.fromkeys(loss or [PaperConfig.loss])), given, own_options

@@ -42,7 +42,9 @@ def test_each_loss_has_the_same_budget_and_the_winner_a_command(psl: Psl, tmp_pa
     assert again.returncode == 0 and not again.stderr
     told = json.loads(again.stdout)
     assert [t["config"]["loss"] for t in told["trials"]] == ["bpr"] * 3 + ["sl"] * 3
-    assert all(t["config"]["protocol"] == "clean" for t in told["trials"])
+    # A trial is selected on validation, and ends where it no longer gains.
+    fixed = {(t["config"]["protocol"], t["config"]["patience"]) for t in told["trials"]}
+    assert fixed == {("clean", 4)} and "--patience 4" in told["command"]
     command = told["command"]
     assert command == done.stdout.splitlines()[-1]
     trained = psl(*shlex.split(command)[1:], "--json")
