@@ -60,7 +60,9 @@ def tune_command(
     ] = None,
     patience: Annotated[
         int,
-        typer.Option(min=0, help="Validations without a new best after which a trial ends; 0: none."),
+        typer.Option(
+            min=0, help="Validations without a new best after which a trial ends; 0: none."
+        ),
     ] = 4,
     device: Device = "auto",
     threads: Annotated[
