@@ -4,8 +4,8 @@
 
 SHELL  := /bin/bash
 PYTHON ?= python3
-# One more than two cores have: many tests wait, for a process that starts or a lock.
-JOBS   ?= 3
+# Two more than two cores have: many tests wait, for a process that starts or a lock.
+JOBS   ?= 4
 BIN    := .venv/bin
 STAMP  := .venv/.installed
 

@@ -431,13 +431,35 @@ def test_the_nearest_bound_does_not_train_the_best_model() -> None:
     assert (ndcg.loc[[*PSLS]] / ndcg.loc["sl"] - 1).abs().max().max() < 0.012
 
 
-def test_losses_under_one_budget() -> None:
-    tried = records.read_trials(RESULTS / "tuning" / "benchmark.jsonl")
-    found = searches(tried, "amazon-beauty").set_index("loss")
-    softmax = {"sl", "psl-relu", "psl-tanh", "bsl", "sl@k", "sogclr", "talos"}
-    others = {"bpr", "llpauc", "ccl", "drrl", "gbce"}
-    assert found.index.is_unique and set(found.index) == softmax | others
+SOFTMAX = {"sl", "psl-relu", "psl-tanh", "bsl", "sl@k", "sogclr", "talos"}
+WITHOUT = {"bpr", "llpauc", "ccl", "drrl", "gbce"}
+
+
+def budgeted(dataset: str) -> tuple[list[records.Trial], pd.DataFrame, pd.DataFrame]:
+    """Trials of a dataset; their searches, and what their winners do, by loss."""
+    every = records.read_trials(RESULTS / "tuning" / "benchmark.jsonl")
+    tried = [t for t in every if t.config["dataset"] == dataset]
+    lines = (RESULTS / "tuning" / "floors.jsonl").read_text(encoding="utf-8").splitlines()
+    floors: dict[str, dict[int, float]] = {}
+    for line in map(json.loads, lines):
+        if line["dataset"] == dataset:
+            floors.setdefault(line["floor"], {})[line["seed"]] = line["metrics"]["ndcg@20"]
+    found = searches(tried, dataset).set_index("loss")
+    assert found.index.is_unique and set(found.index) == SOFTMAX | WITHOUT
     assert set(found["trials"]) == {20} and set(found["diverged"]) == {0}
+    for group in (SOFTMAX, WITHOUT):  # drawn at random, at the same points
+        for number in range(1, 10):
+            at = [t.config for t in tried if t.number == number and t.config["loss"] in group]
+            points = {(x["lr"], x["weight_decay"]) for x in at}
+            assert len(at) == len(group) and len(points) == 1
+    table = winners_tested(tried, records.read(RESULTS), dataset, others=floors)
+    assert set(table["seeds"]) == {5}
+    return tried, found, table.set_index("loss")
+
+
+def test_losses_under_one_budget() -> None:
+    tried, found, table = budgeted("amazon-beauty")
+    softmax, others = SOFTMAX, WITHOUT
     assert next(iter(found.index)) == "talos"
     assert 1.02 < found.loc["talos", "best"] / found.loc["sl", "best"] < 1.03
     at_seven = found[(found["found"] == 7) & found.index.isin(softmax)]
@@ -447,19 +469,6 @@ def test_losses_under_one_budget() -> None:
         ("0.112", "0.11", "1e-08")
     }
     assert found.loc["bpr", "found"] == 20
-    for group in (softmax, others):  # drawn at random, at the same points
-        for number in range(1, 10):
-            at = [t.config for t in tried if t.number == number and t.config["loss"] in group]
-            points = {(x["lr"], x["weight_decay"]) for x in at}
-            assert len(at) == len(group) and len(points) == 1
-
-    lines = (RESULTS / "tuning" / "floors.jsonl").read_text(encoding="utf-8").splitlines()
-    floors: dict[str, dict[int, float]] = {}
-    for line in map(json.loads, lines):
-        floors.setdefault(line["floor"], {})[line["seed"]] = line["metrics"]["ndcg@20"]
-    table = winners_tested(tried, records.read(RESULTS), "amazon-beauty", others=floors)
-    table = table.set_index("loss")
-    assert set(table["seeds"]) == {5}
     near = table.loc[sorted(softmax - {"sl"})]
     assert near["gain"].abs().max() < 0.01 and near["corrected"].min() > 0.05
     assert ((near["gain_low"] < 0) & (near["gain_high"] > 0)).all()
@@ -477,11 +486,38 @@ def test_losses_under_one_budget() -> None:
     assert (means[20] - means[10]).idxmax() == "bpr"
 
 
+def test_losses_under_one_budget_on_a_second_dataset() -> None:
+    tried, found, table = budgeted("amazon-health")
+    three = found.loc[["sl", "psl-relu", "psl-tanh"]]
+    assert set(three["found"]) == {7} and len({str(v) for v in three["values"]}) == 1
+    ahead = found["best"] / found.loc["sl", "best"] - 1
+    assert ahead.idxmax() == "sl@k" and 0.045 < ahead["sl@k"] < 0.055
+    assert ahead["ccl"] > 0 > ahead["llpauc"]
+
+    assert table.index[0] == "ease" and table.loc["ease", "corrected"] < 0.05
+    three = table.loc[["sl@k", "llpauc", "talos"]]
+    assert set(table.index[1:4]) == set(three.index)
+    assert three["gain"].between(0.03, 0.04).all() and three["corrected"].min() > 0.05
+    psl = table.loc["psl-relu"]
+    assert 0.015 < psl["gain"] < 0.016 and psl["corrected"] < 0.05 and psl["gain_low"] > 0.009
+    assert (table.loc[["bpr", "gbce"], "gain"] < -0.1).all()
+    assert (table.loc[["bpr", "gbce"], "corrected"] < 0.05).all()
+    assert table.loc["ials", "gain"] < -0.12
+    assert list(table.index).index("ials") > list(table.index).index("gbce")
+    own = gain(recorded(), *(cell("amazon-health", loss=x) for x in ("psl-relu", "sl")), "ndcg@20")
+    assert 0.3 < own.relative / psl["gain"] < 0.4 and own.p_value > 0.05
+
+    means = budgets(tried, "amazon-health").pivot_table("mean", "loss", "trials")
+    places = means.rank(ascending=False)
+    assert list(places.loc["sl@k", [1, 5, 10, 20]]) == [10, 1, 1, 1]
+    assert list(places.loc["sl", [1, 5]]) == [4, 9]
+
+
 def test_the_benchmark_is_what_its_file_says() -> None:
     file = ROOT / "examples" / "benchmark.yaml"
     wanted = own_cells(read_sweep(file), file.parent)
     made = {r["run_id"] for r in records.read(RESULTS / "benchmark.jsonl")}
-    assert made == {c.config.run_id for c in wanted if c.config} and len(made) == 60
+    assert made == {c.config.run_id for c in wanted if c.config} and len(made) == 120
     chapter = (ROOT / "notebooks" / "13-benchmark.ipynb").read_text(encoding="utf-8")
     (command,) = re.findall(r"psl tune amazon-beauty .*?benchmark\.jsonl", chapter, re.DOTALL)
     losses = re.findall(r"--loss ([\w@-]+)", command)
