@@ -4,7 +4,7 @@
 
 SHELL  := /bin/bash
 PYTHON ?= python3
-# Two more than two cores have: many tests wait, for a process that starts or a lock.
+# Twice the cores of a small machine: many tests wait, for a process that starts or a lock.
 JOBS   ?= 4
 BIN    := .venv/bin
 STAMP  := .venv/.installed

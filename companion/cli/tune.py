@@ -97,8 +97,8 @@ def tune_command(
     for name in floor or ():
         if name not in FLOORS:
             raise UnknownNameError("floor", name, FLOORS)
-    fields["patience"] = patience
     given = {name: value for name, value in fields.items() if value is not None}
+    given["patience"] = patience
     searches = _searches(
         Path(dataset).name, list(dict.fromkeys(loss or [PaperConfig.loss])), given, own_options
     )

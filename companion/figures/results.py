@@ -82,26 +82,25 @@ def differences(table: pd.DataFrame, xlabel: str) -> Figure:
         the heading of those below it.
     xlabel : str
     """
-    table = table.reset_index(drop=True)
     headings = table[["ours", "paper"]].isna().all(axis=1)
     narrow = is_narrow()
     above = narrow and table["label"].str.len().max() > 14
     figure, (axes,) = panels(1, 1.2 + (0.43 if above else 0.29) * max(len(table), 1))
     if not above:
         axes.axvline(0, color="#bbbbbb", linewidth=1)
-    for y, row in enumerate(table.itertuples()):
+    for y, (row, heading) in enumerate(zip(table.itertuples(), headings, strict=True)):
+        if above and not heading:  # a whole line at zero, or the grid, would cross the names
+            axes.vlines(0, y - 0.26, y + 0.26, color="#bbbbbb", linewidth=1)
         _draw_result(axes, y, row, half=0.2 if above else 0.36)
     axes.set_yticks(range(len(table)), [""] * len(table) if above else list(table["label"]))
     names = axes.get_yticklabels()
     if above:  # each name above its mark, for beside it there would be no room for the axis
-        for y in table.index[~headings]:
-            axes.vlines(0, y - 0.26, y + 0.26, color="#bbbbbb", linewidth=1)
         names = [
             axes.text(0.01, y - 0.48, label, transform=axes.get_yaxis_transform(), va="center")
             for y, label in enumerate(table["label"])
         ]
         axes.tick_params(axis="y", length=0)
-        axes.grid(visible=False)  # its lines, and a whole one at zero, would cross the names
+        axes.grid(visible=False)
     for name, heading in zip(names, headings, strict=True):
         name.set_fontweight("bold" if heading else "normal")
     axes.set_ylim(len(table) - 0.4, -0.9 if above else -0.6)

@@ -20,7 +20,7 @@ from companion.benchmark import budgets, searches, winners_tested
 from companion.experiments import cell, cell_runs, own_cells, read_sweep, without_fresh
 from companion.records import METRICS
 from companion.statistics import PairedDifference
-from companion.tables import gain, gains, overview
+from companion.tables import gain, gains, gains_everywhere, overview
 from companion.temperatures import best_temperature, match, over_temperatures
 from ledger import assessed
 
@@ -327,6 +327,12 @@ def test_what_the_chapter_of_decisions_says() -> None:
         noisy = {**health, "setting": "noise", "noise_ratio": ratio}
         falls = change("psl-softplus", **noisy)
         assert falls.high / falls.other < -0.04 and change("psl-relu", "psl-atan", **noisy).mean > 0
+    everywhere = pd.concat([gains_everywhere(recorded(), loss) for loss in PSLS])
+    searched = [budgeted(f"amazon-{name}")[2]["gain"] for name in ("beauty", "health")]
+    assert everywhere[everywhere["setting"] == "iid"]["ours"].max() < 0.02
+    assert all(gain[["psl-relu", "psl-tanh"]].max() < 0.02 for gain in searched)
+    assert [0 < gain["sl@k"] < 0.01 for gain in searched] == [True, False]
+    assert 0.035 < searched[1]["sl@k"] < 0.045
     shifted = gains("table2", recorded(), loss=["psl-relu"], metrics=["ndcg@20"])
     shifted = shifted[shifted["seeds"] > 0]
     assert len(shifted) >= 2 and (shifted["ours"] > 0).all() and shifted["seeds"].max() <= 3

@@ -336,3 +336,10 @@ def test_a_phone_has_panels_below_one_another_and_names_above_their_marks() -> N
     assert [t.get_text() for t in texts] == list(rows["label"])
     assert all(y - 1 < t.get_position()[1] < y for y, t in enumerate(texts))
     assert {t.get_text() for t in named.axes[0].get_yticklabels()} == {""}
+    # Nothing crosses a name: no grid, and no line at zero but beside a mark.
+    ticks = [*named.axes[0].xaxis.get_major_ticks(), *named.axes[0].yaxis.get_major_ticks()]
+    assert not any(tick.gridline.get_visible() for tick in ticks)
+    drawn = [line.get_ydata() for line in named.axes[0].lines]
+    drawn += [s[:, 1] for c in named.axes[0].collections for s in c.get_segments()]
+    assert drawn and all(np.ptp(ys) < 0.6 for ys in drawn)
+    assert all(min(abs(np.min(ys) - y) for y in range(2)) < 0.3 for ys in drawn)
