@@ -6,6 +6,7 @@ import io
 from itertools import pairwise
 from math import nan
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
@@ -320,7 +321,8 @@ def test_a_phone_has_panels_below_one_another_and_names_above_their_marks() -> N
         assert is_narrow()
         stacked = figures.compare(frame)
         rows = TABLE[:2].assign(label=["Health, half of the negatives false", "Electronic"])
-        named = figures.differences(rows, "gain of PSL-relu over SL in NDCG@20, percent")
+        with mpl.rc_context({"axes.grid": True}):  # as in the style of the book
+            named = figures.differences(rows, "gain of PSL-relu over SL in NDCG@20, percent")
         figure, every = panels(3, 1, on_a_phone=2)
     assert not is_narrow()
 
