@@ -70,7 +70,7 @@ def test_every_activation_of_the_module_has_a_kernel(name: str) -> None:
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_only_what_is_compiled_is_without_types(device: str) -> None:
     """mypy is told to let it pass: numba and Triton infer its types."""
-    compilers = ("compiled", "inlined", "njit", "triton.jit")
+    compilers = ("compiled", "over_threads", "inlined", "helper", "njit", "triton.jit")
     for path in (Path(str(kernels.__file__)).parents[1] / device).glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef) and node.returns is None:
@@ -206,7 +206,7 @@ def test_a_kernel_that_does_not_compile_leaves_the_child_to_the_next() -> None:
     of = (numba.float64[::1],)
     requests, answers = io.BytesIO(), io.BytesIO()
     for function in (wrong, right):
-        pickle.dump(numba.cloudpickle.dumps((function, of)), requests)
+        pickle.dump(numba.cloudpickle.dumps((function, False, of)), requests)
     requests.seek(0)
     compiling._serve(requests, answers)
     answers.seek(0)

@@ -9,7 +9,7 @@ import threading
 import numpy as np
 from torch import Tensor
 
-from psl.kernels.cpu.maths import f4, i4, inlined, u8
+from psl.kernels.cpu.maths import f4, helper, i4, u8
 
 BUCKET_BYTES, MOST_BUCKETS = 128 * 1024, 64
 
@@ -21,7 +21,7 @@ def bucket_bits(items: Tensor) -> int:
     return max(fits, few)
 
 
-@inlined
+@helper
 def sort(columns, b, shift, at, ids, first):
     """Sort a row's ids by bucket, into ``ids``; bucket c is ``first[b, c] .. first[b, c + 1]``."""
     count, buckets = columns.shape[1], first.shape[1] - 1

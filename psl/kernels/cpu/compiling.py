@@ -34,7 +34,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import torch
 from filelock import FileLock
-from numba import cloudpickle, get_num_threads, njit, set_num_threads
+from numba import cloudpickle, get_num_threads, njit, prange, set_num_threads
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from torch import Tensor
 
@@ -124,29 +124,56 @@ def _announce() -> None:
     _log.info("compiling the kernels for this CPU, once for each version: up to a minute")
 
 
-def _cached(function: Callable[..., None]) -> Any:
-    kernel = njit(parallel=True, **OPTIONS)(function)
-    kernel._cache = _Cache(kernel.py_func)
+def _parallel(share: Callable[..., None]) -> Any:
+    inner = njit(**OPTIONS)(share)
+
+    @njit(parallel=True, **OPTIONS)
+    def kernel(threads, count, *arguments):
+        for t in prange(threads):
+            n = np.int64(t)  # unsigned inside the loop, signed around it: one type, compiled once
+            inner(n * count // threads, (n + 1) * count // threads, *arguments)
+
     return kernel
 
 
-def compiled(function: Callable[..., None]) -> Any:
+def _cached(function: Callable[..., None], is_share: bool) -> Any:
+    kernel = _parallel(function) if is_share else njit(parallel=True, **OPTIONS)(function)
+    kernel._cache = _Cache(function)
+    return kernel
+
+
+def compiled(function: Callable[..., None], is_share: bool = False) -> Any:
     """Compile ``function`` with its loops over ``prange`` in parallel, as numba's ``njit`` does.
 
     If no child process can be had, this one compiles: the same numbers but for their last digits.
     """
-    kernel = _cached(function)
+    kernel = _cached(function, is_share)
     load = kernel.compile
 
     def compile_elsewhere(signature: tuple[Any, ...]) -> Any:
         with _one_at_a_time, _alone_at(kernel._cache._cache_file._index_path):
             if kernel._cache.load_overload(signature, kernel.targetctx) is None:
                 _announce()
-                _store(function, signature)
+                _store(function, is_share, signature)
             return load(signature)
 
     kernel.compile = compile_elsewhere
     return kernel
+
+
+def over_threads(share: Callable[..., None]) -> Any:
+    """Compile ``share(start, end, ...)``, one thread's part of the work from 0 to ``count``.
+
+    Returns a function of ``count`` and the other arguments, that takes torch's number of threads.
+    numba needs long for a parallel loop in which much stands, and here it is one call.  For a short
+    loop take :func:`compiled`: in it, numba lets the machine code rely on arrays not overlapping.
+    """
+    kernel = compiled(share, is_share=True)
+
+    def run(count: int, *arguments: Any) -> None:
+        kernel(use_threads(), count, *arguments)
+
+    return run
 
 
 @contextmanager
@@ -158,10 +185,10 @@ def _alone_at(path: str) -> Iterator[None]:
         yield
 
 
-def _store(function: Callable[..., None], signature: tuple[Any, ...]) -> None:
+def _store(function: Callable[..., None], *rest: Any) -> None:
     with suppress(OSError, EOFError):
         child = _child(os.getpid())
-        pickle.dump(cloudpickle.dumps((function, signature)), child.stdin)
+        pickle.dump(cloudpickle.dumps((function, *rest)), child.stdin)
         child.stdin.flush()
         pickle.load(child.stdout)
 
@@ -184,10 +211,10 @@ def _child(parent: int) -> Any:
 def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
     while True:
         try:
-            function, signature = cloudpickle.loads(pickle.load(requests))
+            function, is_share, signature = cloudpickle.loads(pickle.load(requests))
         except EOFError:
             return
         with suppress(Exception):  # the parent meets the same error, and can say where
-            _cached(function).compile(signature)
+            _cached(function, is_share).compile(signature)
         pickle.dump(None, answers)
         answers.flush()

@@ -13,6 +13,7 @@ from psl.kernels.cpu.compiling import OPTIONS
 
 f4, i4, u8 = np.float32, np.int32, np.uint64
 inlined = njit(inline="always", **OPTIONS)
+helper = njit(**OPTIONS)  # compiled once for all that call it, and inlined where that pays
 EPS = f4(np.finfo(np.float32).eps)
 LN2, HUGE = f4(math.log(2)), f4(np.finfo(np.float32).max)
 
