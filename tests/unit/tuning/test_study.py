@@ -177,6 +177,25 @@ def test_a_poor_trial_is_ended_and_a_broken_one_counts(
     assert made.spent(Budget(seconds=1e-9)) and not made.spent(Budget(seconds=1e9))
 
 
+@pytest.mark.parametrize(("epochs", "first"), [(40, 8), (100, 20), (200, 20)])
+def test_a_poor_trial_waits_for_a_fifth_of_the_epochs_and_not_longer_than_twenty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epochs: int, first: int
+) -> None:
+    number = 0
+
+    def scripted(config: PaperConfig, data: Any, device: Any, progress: Any) -> tuple[float, int]:
+        for epoch in range(1, epochs + 1):
+            progress(Progress(epoch, 0, 0, 1.0, 0.1 if number == 5 else 0.5))
+        return 0.5, 1
+
+    monkeypatch.setattr(study, "validate", scripted)
+    made = Study(tmp_path / "x", search(epochs=epochs), DATA)
+    for number in range(6):  # noqa: B007 - read above
+        made.step(CPU)
+    trial = made._study.get_trials()[5]
+    assert made.tried[5].state == "pruned" and max(trial.intermediate_values) == first
+
+
 def test_what_is_no_study_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "x").write_text('"hello"\n[1]\n')
     with pytest.raises(PSLError, match="no trials of psl tune"):
