@@ -35,11 +35,22 @@ MATHJAX_PARTS = {  # what a part is called, and its file
     "a11y/assistive-mml": "a11y/assistive-mml",
 }
 # A displayed formula scrolls where it is wider than a phone: the keyboard has to reach it.  A long
-# one within a line may break before a relation, as in print: 250 pixels fit a phone's line.
+# one within a line may break before a relation, as in print: 250 pixels fit a phone's line.  Any
+# other is held together with the stop behind it, which a browser else puts on the next line.
 READY = """() => MathJax.startup.defaultPageReady().then(() => {
   for (const box of document.querySelectorAll("mjx-container[display]")) box.tabIndex = 0;
   for (const box of document.querySelectorAll("mjx-container:not([display])")) {
-    if (box.offsetWidth < 250) continue;
+    if (box.offsetWidth < 250) {
+      const math = box.closest("span.math"), behind = math?.nextSibling;
+      const stop = /^[.,;:?!)]+/.exec(behind?.data ?? "");
+      if (!stop) continue;
+      const held = document.createElement("span");
+      held.className = "held";
+      math.before(held);
+      behind.splitText(stop[0].length);
+      held.append(math, behind);
+      continue;
+    }
     box.classList.add("long");
     for (const sign of box.querySelectorAll(":scope > mjx-math > mjx-mo[space='4']")) {
       sign.before(document.createElement("wbr"));

@@ -58,7 +58,9 @@ def simplex(
         line = {"arrowstyle": "-", "color": colour, "linewidth": 0.7, "relpos": (0.0, 0.5)}
         axes.annotate(name, at, beside, color=colour, va="center", arrowprops=line)
     axes.plot(*middle, "o", color=_INK, markersize=5)
-    axes.annotate("uniform P", middle, (-7, 5), textcoords="offset points", ha="right", color=_INK)
+    name = "P" if narrow else "uniform P"  # below its dot, inside the smallest ball
+    below = {"textcoords": "offset points", "ha": "center", "va": "top"}
+    axes.annotate(name, middle, (0, -5), color=_INK, **below)
     if narrow:
         axes.set(xlim=(-0.12, 1.12), ylim=(-0.26 - 0.09 * len(balls), 0.98))
     else:

@@ -39,7 +39,8 @@ def weight_over_epochs(table: pd.DataFrame) -> Figure:
         axes.set_xticks(sorted(set(here["epoch"])), [str(e) for e in sorted(set(here["epoch"]))])
         axes.minorticks_off()
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-        label_ends(axes, ends)
+        if is_narrow() or axes is every[-1]:  # a name would touch the next panel's numbers
+            label_ends(axes, ends)
         if is_leftmost(axes):
             axes.set_ylabel("weight on false negatives")
     return figure

@@ -115,14 +115,14 @@ def paths(curves: Mapping[str, np.ndarray]) -> Figure:
     curves : mapping of str to ndarray, shape (n, 3)
         Unit vectors by the name of the curve; all begin near the same place, which gets a dot.
     """
-    figure, axes = one_panel("degrees", "degrees")
+    figure, axes = one_panel("along, degrees", "across, degrees")
     start = next(iter(curves.values()))[0]
     # Two axes of the tangent plane: towards the end of the first curve, and across.
     along = next(iter(curves.values()))[-1]
     along = along - (along @ start) * start
     along /= np.linalg.norm(along)
     plane = np.stack([along, np.cross(start, along)])
-    offsets = cycle(((2, -22), (-8, 8)) if is_narrow() else ((8, -8), (-8, 8)))
+    offsets = cycle(((2, -22), (8, 8)) if is_narrow() else ((8, -8), (-8, 8)))
     for (name, curve), (colour, style) in zip(curves.items(), looks(), strict=False):
         x, y = np.degrees(np.arcsin((curve @ plane.T).clip(-1, 1))).T
         axes.plot(x, y, color=colour, linestyle=style)
