@@ -69,6 +69,35 @@ def test_lettering_of_figures_is_readable_on_a_phone(browser, bases: dict[str, s
     assert not small
 
 
+FORMULAS = """() => {
+  const cut = [...document.querySelectorAll('.bd-article div.math')].filter(box => {
+    const drawn = box.querySelector('mjx-math')?.getBoundingClientRect();
+    return drawn?.width && drawn.right > box.getBoundingClientRect().right + 4;
+  });
+  const apart = [...document.querySelectorAll('.bd-article span.math')].filter(math => {
+    const behind = math.nextSibling;
+    if (!/^[.,;:]/.test(behind?.data ?? '') || !math.checkVisibility()) return false;
+    const range = document.createRange();
+    range.setStart(behind, 0);
+    range.setEnd(behind, 1);
+    return range.getBoundingClientRect().top > math.getBoundingClientRect().bottom;
+  });
+  return [...cut, ...apart].map(x => x.id || x.textContent);
+}"""
+
+
+def test_formulas_fit_a_phone_and_a_stop_stays_beside_its_formula(browser, bases) -> None:
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    wrong = {}
+    for name in (n for n in READ if n.startswith("notebooks/")):
+        page.goto(bases["file"] + name, wait_until="load")
+        settle(page)
+        if found := page.evaluate(FORMULAS):
+            wrong[name] = found
+    page.close()
+    assert not wrong
+
+
 def test_wide_tables_scroll_and_their_first_column_stays(browser, bases: dict[str, str]) -> None:
     page = browser.new_page(viewport={"width": 390, "height": 844})
     page.goto(bases["file"] + "notebooks/07-noise.html", wait_until="load")

@@ -7,6 +7,7 @@ import pandas as pd
 
 from companion import figures
 from companion.dynamics import by_popularity, own_shares, points, shares, trace
+from companion.figures.panels import for_a_phone
 from small_runs import SMALL, data
 
 
@@ -26,7 +27,12 @@ def test_weights_are_a_mean_and_a_range_over_seeds() -> None:
         band = axes.collections[0].get_paths()[0].vertices[:, 1]
         assert np.isclose([band.min(), band.max()], [0.1, 0.12]).all()
         assert axes.lines[2].get_linestyle() == ":" and set(axes.lines[2].get_ydata()) == {0.5}
-        assert {"SL", "PSL-relu"} <= {text.get_text() for text in axes.texts}
+    # A name between two panels would touch the numbers of the second; on a phone each has its own.
+    named = [{text.get_text() for text in axes.texts} for axes in figure.axes]
+    assert not named[0] and {"SL", "PSL-relu"} <= named[1]
+    with for_a_phone():
+        below = figures.weight_over_epochs(pd.DataFrame(rows)).axes
+    assert all({"SL", "PSL-relu"} <= {text.get_text() for text in axes.texts} for axes in below)
 
 
 def test_a_model_is_a_dot_with_its_temperature() -> None:
