@@ -1,7 +1,5 @@
 """Negative samplers: which items a positive is compared with, and with which probability."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -94,8 +92,7 @@ class UniformNegatives:
         """
         _check(users, len(self.indptr) - 1, key)
         if kernel := choose("uniform_negatives", users):
-            out: Tensor = kernel(key, self.indptr, self.items, self.num_items, users, count)
-            return out
+            return kernel(key, self.indptr, self.items, self.num_items, users, count)
         first = self.indptr[users].unsqueeze(1)
         free = self.num_items - (self.indptr[users + 1].unsqueeze(1) - first)
         rank = (uniforms(key, (len(users), count), users.device) * free).long()
@@ -259,8 +256,7 @@ class NoisyNegatives:
         coin_key, which_key = stream_key(key, "coin"), stream_key(key, "which")
         if kernel := choose("mix_in", users):
             ids = (self.indptr, self.items, users, drawn)
-            out: Tensor = kernel(coin_key, which_key, self.ratio, *ids)
-            return out
+            return kernel(coin_key, which_key, self.ratio, *ids)
         shape = (len(users), count)
         coin = uniforms(coin_key, shape, users.device) < self.ratio
         first = self.indptr[users].unsqueeze(1)

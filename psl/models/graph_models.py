@@ -1,9 +1,7 @@
 """Models of the graph of users and items: LightGCN and what came of it, and SimpleX."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +22,7 @@ class GraphModel(MatrixFactorization):
     def __init__(self, train: Interactions, dim: int, **options: Any) -> None:
         super().__init__(train.num_users, train.num_items, dim, **options)
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> GraphModel:
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Let the graphs follow the parameters to their device and dtype."""
         super()._apply(fn, recurse)
         for graph in vars(self).values():
