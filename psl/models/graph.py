@@ -60,13 +60,12 @@ class Graph:
             weight = 1 / np.sqrt(train.degrees[train.users] * train.popularity[train.items])
         shape = (train.num_users, train.num_items)
         forth = csr_matrix((weight, train.items, train.indptr), shape)
-        exact = _csr(forth), _csr(forth.T.tocsr())
         # In float64, on the host: a model made double must not have weights rounded before.
-        self._weights = tuple(block.values() for block in exact)
-        self.to_users, self.to_items = (block.float() for block in exact)
+        self._exact = _csr(forth), _csr(forth.T.tocsr())
+        self.to_users, self.to_items = (block.float() for block in self._exact)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """Copy the blocks, which torch's own deep copy cannot; the host's weights never change."""
+        """Copy the blocks, which torch's own deep copy cannot; the host's never change."""
         twin = copy(self)
         twin.to_users, twin.to_items = self.to_users.clone(), self.to_items.clone()
         return twin
@@ -77,11 +76,8 @@ class Graph:
         For a half-precision dtype they stay float32: no sparse product takes less.
         """
         kind = torch.promote_types(dtype or self.to_users.dtype, torch.float32)
-        blocks = [block.to(device) for block in (self.to_users, self.to_items)]
-        if kind != self.to_users.dtype:
-            pairs = zip(blocks, self._weights, strict=True)
-            blocks = [_with_values(block, weight.to(device, kind)) for block, weight in pairs]
-        self.to_users, self.to_items = blocks
+        blocks = (self.to_users, self.to_items) if kind == self.to_users.dtype else self._exact
+        self.to_users, self.to_items = (block.to(device, kind) for block in blocks)
         return self
 
     def propagate(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
@@ -113,14 +109,3 @@ def _csr(matrix: csr_matrix) -> Tensor:
             device="cpu",  # not the process's default, which may be another
             check_invariants=True,
         )
-
-
-def _with_values(block: Tensor, values: Tensor) -> Tensor:
-    return torch.sparse_csr_tensor(
-        block.crow_indices(),
-        block.col_indices(),
-        values,
-        block.shape,
-        device=values.device,
-        check_invariants=False,
-    )
