@@ -1,6 +1,7 @@
 """Models of the graph of users and items: LightGCN and what came of it, and SimpleX."""
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any, Self
 
 import torch
@@ -31,6 +32,12 @@ class GraphModel(MatrixFactorization):
         return self
 
 
+def mean_of_layers(layers: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Return the means of the users' tables and of the items'."""
+    users, items = zip(*layers, strict=True)
+    return reduce(torch.add, users) / len(layers), reduce(torch.add, items) / len(layers)
+
+
 class LightGCN(GraphModel):
     """Mean of the embeddings after 0, 1, ..., L propagations (He et al. 2020; Appendix B.4).
 
@@ -51,18 +58,10 @@ class LightGCN(GraphModel):
 
     def tables(self) -> tuple[Tensor, Tensor]:
         """Return the mean over the layers, the free embeddings included."""
-        users, items = super().tables()
-        all_users, all_items = users, items
+        layers = [super().tables()]
         for _ in range(self.layers):
-            users, items = self.graph.propagate(users, items)
-            all_users, all_items = all_users + users, all_items + items
-        return all_users / (self.layers + 1), all_items / (self.layers + 1)
-
-
-def mean_of_layers(layers: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-    """Return the means of the users' tables and of the items'."""
-    users, items = zip(*layers, strict=True)
-    return sum(users) / len(layers), sum(items) / len(layers)
+            layers.append(self.graph.propagate(*layers[-1]))
+        return mean_of_layers(layers)
 
 
 class XSimGCL(LightGCN):
