@@ -16,7 +16,7 @@ from benchmarks.trainer import CASES, ITEMS, SIZES, USERS, epochs, likeness
 from psl.dataset import Dataset
 from psl.evaluation import evaluate
 from psl.interactions import Interactions
-from psl.models.backbones import LightGCN
+from psl.models.graph_models import LightGCN
 from psl.training import RunConfig
 from psl.training.loop import selection
 
