@@ -4,7 +4,7 @@ from torch import Tensor
 
 from psl.activations import log1p_exp
 from psl.losses.base import Reduction, check_scores, reduce
-from psl.losses.stateful import StatefulLoss, TrainingSetup
+from psl.losses.stateful import StatefulLoss
 
 __all__ = ["GBCELoss", "gbce_loss"]
 
@@ -53,16 +53,11 @@ class GBCELoss(StatefulLoss):
     """Module form of :func:`psl.losses.gbce_loss`; ``setup`` tells it the catalogue's size."""
 
     settings = ("calibration",)
-    num_items: int | None = None
 
     def __init__(self, calibration: float = 0.75, *, reduction: Reduction = "mean") -> None:
         super().__init__(reduction)
         _check(calibration)
         self.calibration = calibration
-
-    def setup(self, training: TrainingSetup) -> None:
-        """Note the size of the catalogue."""
-        self.num_items = training.num_items
 
     def forward(self, positive: Tensor, negative: Tensor) -> Tensor:
         """Return the loss of ``positive (B,)`` against ``negative (B, N)``."""

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from psl.activations import log1p_exp
 from psl.losses.base import Reduction, check_at_least, check_scores, reduce
-from psl.losses.stateful import StatefulLoss, TrainingSetup
+from psl.losses.stateful import StatefulLoss
 
 __all__ = ["LambdaLoss", "pair_weights", "sampled_ranks"]
 
@@ -80,7 +80,6 @@ class LambdaLoss(StatefulLoss):
     """
 
     settings = ("rule", "k")
-    num_items: int | None = None
 
     def __init__(
         self, rule: Rule = "gap", k: int | None = None, *, reduction: Reduction = "mean"
@@ -91,10 +90,6 @@ class LambdaLoss(StatefulLoss):
         check_at_least(1, k=1 if k is None else k)
         self.rule: Rule = rule
         self.k = k
-
-    def setup(self, training: TrainingSetup) -> None:
-        """Note the size of the catalogue."""
-        self.num_items = training.num_items
 
     def forward(self, positive: Tensor, negative: Tensor) -> Tensor:
         """Return the loss of ``positive (B,)`` against ``negative (B, N)``."""
