@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from psl.activations import log1p_exp
-from psl.losses.base import Reduction, check_scores, reduce
+from psl.losses.base import Reduction, check_scores, check_share, reduce
 from psl.losses.stateful import StatefulLoss
 
 __all__ = ["GBCELoss", "gbce_loss"]
@@ -36,17 +36,12 @@ def gbce_loss(
         catalogue.
     """
     positive, negative = check_scores(positive, negative)
-    _check(calibration)
+    check_share(zero=True, calibration=calibration)
     count = negative.shape[1]
     rate = 1.0 if num_items is None else min(1.0, count / max(num_items - 1, 1))
     beta = 1 - calibration * (1 - rate)
     value = beta * log1p_exp(-positive) + log1p_exp(negative).sum(dim=-1)
     return reduce(value / (count + 1), reduction)
-
-
-def _check(calibration: float) -> None:
-    if not 0 <= calibration <= 1:
-        raise ValueError(f"calibration must lie in [0, 1], got {calibration}")
 
 
 class GBCELoss(StatefulLoss):
@@ -56,7 +51,7 @@ class GBCELoss(StatefulLoss):
 
     def __init__(self, calibration: float = 0.75, *, reduction: Reduction = "mean") -> None:
         super().__init__(reduction)
-        _check(calibration)
+        check_share(zero=True, calibration=calibration)
         self.calibration = calibration
 
     def forward(self, positive: Tensor, negative: Tensor) -> Tensor:

@@ -97,8 +97,7 @@ class LambdaLoss(StatefulLoss):
         count = negative.shape[1]
         stands_for = max(1.0, ((self.num_items or 0) - 1) / count)
         ranks = sampled_ranks(positive, negative, stands_for)
-        pairs = pair_weights(*ranks, self.rule, self.k) * log1p_exp(
-            negative - positive.unsqueeze(-1)
-        )
+        d = negative - positive.unsqueeze(-1)
+        pairs = pair_weights(*ranks, self.rule, self.k) * log1p_exp(d)
         value = stands_for * pairs.sum(dim=-1) if self.rule == "gap" else pairs.mean(dim=-1)
         return reduce(value, self.reduction)

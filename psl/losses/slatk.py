@@ -54,8 +54,6 @@ def slatk_loss(
 class SLatKLoss(StatefulLoss):
     """SL@K with each user's quantile taken from the full ranking every ``refresh`` epochs.
 
-    It takes none before :meth:`psl.losses.StatefulLoss.setup`: RuntimeError.
-
     Parameters
     ----------
     tau, tau_weight : float
