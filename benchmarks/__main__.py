@@ -23,15 +23,15 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.curves import curves
-from benchmarks.goals import goals
-from benchmarks.implementations import IMPLEMENTATIONS, KEY, ours
-from benchmarks.library import bpr_epochs, lightgcn_step, ranking
+from benchmarks.implementations import IMPLEMENTATIONS, ours
+from benchmarks.library import bpr_epochs, graph_steps, lightgcn_step, ranking
 from benchmarks.measure import in_turns, machine, peak_bytes
 from benchmarks.packed import packed
 from benchmarks.problem import Problem, Size
 from benchmarks.trainer import epochs, evaluation
 from companion.locks import write
 from companion.records import provenance
+from companion.speed import COMPARED, goals
 
 PARTS = ("case", "curves", "trainer", "packed", "library")
 out = Console(stderr=True)
@@ -40,7 +40,7 @@ out = Console(stderr=True)
 def case(size: Size, device: str, repeat: int) -> dict[str, Any]:
     """Compare ours with each plain one: loss and gradient, a whole step, memory."""
     problem = Problem(size, device)
-    result: dict[str, Any] = {**size.as_dict(), "flops": size.flops, KEY: {}}
+    result: dict[str, Any] = {**size.as_dict(), "flops": size.flops, COMPARED: {}}
     for name, baseline in IMPLEMENTATIONS.items():
         if baseline is ours:
             continue
@@ -55,7 +55,7 @@ def case(size: Size, device: str, repeat: int) -> dict[str, Any]:
             plain, fast = (_memory(side, size, device) for side in (name, "ours"))
             bytes_ = {"plain_bytes": plain, "ours_bytes": fast, "ratio": plain / max(fast, 1)}
             measured["memory"] = bytes_
-        result[KEY][name] = measured
+        result[COMPARED][name] = measured
     return result
 
 
@@ -107,7 +107,7 @@ def _rows(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     names = {"gradient": "loss and gradient", "step": "whole step", "memory": "memory of a pass"}
     rows = [
         (f"{name}: {names[key]}", row)
-        for name, measured in result.get("case", {}).get(KEY, {}).items()
+        for name, measured in result.get("case", {}).get(COMPARED, {}).items()
         for key, row in measured.items()
     ]
     return rows + [(f"{r['library']}, {r['work']}", r) for r in result.get("libraries", [])]
@@ -141,8 +141,8 @@ def main() -> None:
     if "packed" in a.only and a.device != "cpu":
         result["packed"] = packed(a.device, told)
     if "library" in a.only and a.device == "cpu":
-        others = ranking(a.repeat, told) + bpr_epochs(a.repeat, told)
-        result["libraries"] = [lightgcn_step(a.repeat), *others]
+        graphs = [lightgcn_step(a.repeat), *graph_steps(a.repeat)]
+        result["libraries"] = graphs + ranking(a.repeat, told) + bpr_epochs(a.repeat, told)
     result["goals"] = goals(result)
     show(result)
     if a.output is not None:

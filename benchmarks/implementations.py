@@ -14,7 +14,6 @@ from psl.ops import sampled_loss, unit_rows
 # users (B, d), items (I, d), positive (B,), negative (B, N) -> a scalar
 Implementation = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 LOSS = PairwiseSoftmaxLoss(0.1, "relu")
-KEY = "roads"  # what the stored records call the implementations
 
 
 def gather(users: Tensor, items: Tensor, positive: Tensor, negative: Tensor) -> Tensor:

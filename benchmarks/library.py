@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -16,6 +18,7 @@ from benchmarks.trainer import CASES, ITEMS, SIZES, USERS, epochs, likeness
 from psl.dataset import Dataset
 from psl.evaluation import evaluate
 from psl.interactions import Interactions
+from psl.models.backbones import BACKBONES
 from psl.models.graph_models import LightGCN
 from psl.training import RunConfig
 from psl.training.loop import selection
@@ -47,6 +50,34 @@ def lightgcn_step(repeat: int) -> dict[str, Any]:
         "work": "LightGCN: two propagations and their gradient",
         **in_turns(plain, ours, torch.device("cpu"), repeat),
     }
+
+
+def graph_steps(repeat: int) -> list[dict[str, Any]]:
+    """Embed a batch by LightGCN and XSimGCL, with the gradient: plain torch's and ours (CPU).
+
+    Plain torch multiplies by the same sparse matrices, in CSR.
+    """
+    data, out = likeness("gowalla"), []
+    g = torch.Generator().manual_seed(0)
+    sizes = data.train.num_users, data.train.num_items
+    users, positive = (torch.randint(n, (1024,), generator=g) for n in sizes)
+    for name in ("lightgcn", "xsimgcl"):
+        build = BACKBONES[name].build
+        model = build(data.train, 64, score="cosine", init_std=0.1, generator=g)
+
+        def ours(model: Any = model) -> None:
+            u, v, own = model(users, positive, 0)
+            (u.square().sum() + v[positive].sum() + (0 if own is None else own)).backward()
+            model.zero_grad()
+
+        def plain(ours: Callable[[], None] = ours) -> None:
+            with patch.dict(os.environ, PSL_KERNELS="off"):
+                ours()
+
+        work = f"{name}, {sizes[1]:,} items: a batch embedded, and the gradient"
+        measured = in_turns(plain, ours, torch.device("cpu"), repeat)
+        out.append({"library": "PyTorch", "work": work, **measured})
+    return out
 
 
 def _implicit(told: Callable[[str], object]) -> Any:

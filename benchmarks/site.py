@@ -2,7 +2,7 @@
 
 Chromium reads each page over http on this machine: on a laptop (1440 x 900) and on a phone
 (390 x 844).  Three pages are read again over a line of 1.6 Mbit/s with 150 ms, with nothing kept
-from before.
+from before: as the files are, and compressed, as a host of pages sends them.
 
 Run: ``python -m benchmarks.site [--site FOLDER] [--name NAME]``.  A name stores the numbers as
 ``results/site/NAME.json`` and writes ``results/site/summary.csv`` of all that are stored anew.
@@ -85,18 +85,21 @@ def read_page(browser: Browser, base: str, name: str) -> dict[str, Any]:
         page.goto(base + name, wait_until="load")
         page.evaluate(READY)
         found["phone_height_pixels"] = page.evaluate(LOOK)["height_pixels"]
-    if any(part in name for part in SLOWLY):
-        with opened(browser, LAPTOP) as page:
-            network = page.context.new_cdp_session(page)
-            network.send("Network.enable")
-            network.send("Network.emulateNetworkConditions", SLOW)
-            page.goto(base + name, wait_until="load", timeout=120_000)
-            page.evaluate(READY)
-            found["slow_ready_seconds"] = round(page.evaluate("performance.now() / 1000"), 2)
-            # On a busy machine the browser may tell of its first paint only later.
-            painted = page.wait_for_function(PAINT).evaluate("entry => entry.startTime / 1000")
-            found["slow_paint_seconds"] = round(painted, 2)
     return found
+
+
+def read_slowly(browser: Browser, address: str) -> dict[str, float]:
+    """Measure how long a page takes over a slow line."""
+    with opened(browser, LAPTOP) as page:
+        network = page.context.new_cdp_session(page)
+        network.send("Network.enable")
+        network.send("Network.emulateNetworkConditions", SLOW)
+        page.goto(address, wait_until="load", timeout=120_000)
+        page.evaluate(READY)
+        ready = page.evaluate("performance.now() / 1000")
+        # On a busy machine the browser may tell of its first paint only later.
+        painted = page.wait_for_function(PAINT).evaluate("entry => entry.startTime / 1000")
+    return {"ready_seconds": round(ready, 2), "paint_seconds": round(painted, 2)}
 
 
 def read_site(site: Path, commit: str | None = None) -> dict[str, Any]:
@@ -109,9 +112,14 @@ def read_site(site: Path, commit: str | None = None) -> dict[str, Any]:
     footer = (site / "book" / "index.html").read_text("utf-8")
     if commit is None and (named := re.search(r", commit ([0-9a-f]+)", footer)):
         commit = named[1]
-    with served(site) as base, sync_playwright() as tool:
+    with served(site) as base, served(site, compressed=True) as small, sync_playwright() as tool:
         browser = tool.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
         pages = {name.removesuffix(".html"): read_page(browser, base, name) for name in names}
+        for name in (name for name in names if any(part in name for part in SLOWLY)):
+            for way, where in (("slow", base), ("slow_compressed", small)):
+                spent = read_slowly(browser, where + name)
+                page = pages[name.removesuffix(".html")]
+                page.update({f"{way}_{key}": value for key, value in spent.items()})
         about = {"commit": commit, "browser": f"Chromium {browser.version}"}
         browser.close()
     return about | {"pages": pages}
@@ -137,20 +145,25 @@ SUMMARY: tuple[tuple[str, str, str, Take, float], ...] = (
     ("first page at 1.6 Mbit/s: ready, seconds", "book/index", "slow_ready_seconds", max, 1),
     ("chapter 1 at 1.6 Mbit/s: ready, seconds", "notebooks/01-", "slow_ready_seconds", max, 1),
     ("the verdict at 1.6 Mbit/s: ready, seconds", "-status", "slow_ready_seconds", max, 1),
+    ("the same, compressed: first page", "book/index", "slow_compressed_ready_seconds", max, 1),
+    ("the same, compressed: chapter 1", "notebooks/01-", "slow_compressed_ready_seconds", max, 1),
+    ("the same, compressed: the verdict", "-status", "slow_compressed_ready_seconds", max, 1),
     ("axe: serious or critical, all pages", "", "axe_serious", sum, 1),
     ("requests to other hosts", "", "foreign_requests", sum, 1),
     ("errors in the console", "", "console_errors", sum, 1),
 )  # fmt: skip
 
 
-def summary(record: dict[str, Any]) -> list[float]:
-    """Return one number for each line of the summary."""
-    numbers = []
+def summary(record: dict[str, Any]) -> list[float | None]:
+    """Return one number for each line of the summary, ``None`` for what was not measured."""
+    numbers: list[float | None] = []
     for what, where, key, take, unit in SUMMARY:
         values = [page.get(key) for name, page in record["pages"].items() if where in name]
         seen = [value for value in values if value is not None]
-        number = len(values) - len(seen) if what.endswith("without a figure") else take(seen)
-        numbers.append(round(number / unit, 2))
+        if what.endswith("without a figure"):
+            numbers.append(len(values) - len(seen))
+        else:
+            numbers.append(round(take(seen) / unit, 2) if seen else None)
     return numbers
 
 
@@ -162,7 +175,11 @@ def write_summary(folder: Path) -> None:
     with (folder / "summary.csv").open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["", *(name.partition("-")[2] for name in sorted(records))])
-        table.writerows([what, *(f"{number:g}" for number in line)] for what, *line in lines)
+        table.writerows([what, *map(_written, line)] for what, *line in lines)
+
+
+def _written(number: float | None) -> str:
+    return "" if number is None else f"{number:g}"
 
 
 def main() -> None:
@@ -179,7 +196,7 @@ def main() -> None:
         table.add_row(name, *(str(page.get(head, "")) for head in heads))
     Console().print(table)
     for (what, *_), number in zip(SUMMARY, summary(record), strict=True):
-        Console().print(f"{what}: {number:g}")
+        Console().print(f"{what}: {_written(number)}")
     if options.name:
         write(RESULTS / f"{options.name}.json", (json.dumps(record, indent=1) + "\n").encode())
         write_summary(RESULTS)

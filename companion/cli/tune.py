@@ -27,7 +27,7 @@ from psl.losses import LOSSES
 from psl.training.device import find_device
 
 
-@takes_fields(PaperConfig, WORDS, without=("dataset", "loss", "protocol", "patience"))
+@takes_fields(PaperConfig, WORDS, without=("dataset", "loss", "protocol", "epochs", "patience"))
 def tune_command(
     context: typer.Context,
     dataset: Annotated[str, typer.Argument(help=WORDS["dataset"])],
@@ -58,6 +58,9 @@ def tune_command(
         float | None,
         typer.Option(help="Of each loss, likewise; no trial begins after, the last ends."),
     ] = None,
+    epochs: Annotated[
+        int, typer.Option(min=1, help="Passes over the training pairs in a trial, at most.")
+    ] = 100,
     patience: Annotated[
         int,
         typer.Option(
@@ -98,7 +101,7 @@ def tune_command(
         if name not in FLOORS:
             raise UnknownNameError("floor", name, FLOORS)
     given = {name: value for name, value in fields.items() if value is not None}
-    given["patience"] = patience
+    given |= {"epochs": epochs, "patience": patience}
     searches = _searches(
         Path(dataset).name, list(dict.fromkeys(loss or [PaperConfig.loss])), given, own_options
     )

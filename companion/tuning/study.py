@@ -24,7 +24,7 @@ from psl.training.provenance import provenance
 __all__ = ["Budget", "Study", "Tried"]
 
 STARTUP = 5  # trials before one is compared with the median of the others
-WARMUP = 0.2  # of the epochs, before one may be ended early
+WARMUP = 20  # epochs, and of few a fifth, before one may be ended early
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Study:
                 ),
                 study_name="psl",
                 direction="maximize",
-                pruner=optuna.pruners.MedianPruner(STARTUP, round(WARMUP * epochs)),
+                pruner=optuna.pruners.MedianPruner(STARTUP, min(WARMUP, epochs // 5)),
                 load_if_exists=True,
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:

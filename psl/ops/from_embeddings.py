@@ -230,5 +230,5 @@ def declared_reduction(loss: Any) -> str | None:
     default = (getattr(loss, "__kwdefaults__", None) or {}).get("reduction")
     declared: str | None = given.get("reduction", getattr(loss, "reduction", default))
     if declared not in (None, "mean", "none"):
-        raise ValueError(f"one value a row: reduction must be 'mean' or 'none', got {declared!r}")
+        raise ValueError(f"one value a row: reduction is 'mean' or 'none' here, got {declared!r}")
     return declared

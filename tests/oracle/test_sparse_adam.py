@@ -23,7 +23,7 @@ from small_runs import SMALL, Stop, run, same, stop_in
 
 pytest.importorskip("numba", reason="numba is missing")
 
-USERS, ITEMS, DIM = 12, 17, 20
+USERS, ITEMS, DIM = 12, 17, 8
 EPS = 1e-3  # with the usual one a gradient that cancels moves as far as any, by its last digits
 
 

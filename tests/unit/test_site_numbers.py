@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 
 pytest.importorskip("axe_playwright_python")
 from benchmarks.site import RESULTS, SUMMARY, read_site, summary, write_summary
-from companion.publish.browser import BROWSER
+from companion.publish.browser import BROWSER, served
 
 PAGE = """<html lang=en><title>t</title><link rel=icon href="data:,">
 <body style="margin: 0"><main class=bd-article>
@@ -21,6 +24,30 @@ PAGE = """<html lang=en><title>t</title><link rel=icon href="data:,">
 <div class=cell_output><div class="output stream"><pre>one\ntwo\nthree</pre></div></div>
 <p style="color: #ccc">faint</p></main><script>{script}</script>
 <footer>psl 1, commit 0123abc.</footer></html>"""
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_text_is_compressed_where_that_is_asked_for(tmp_path: Path, compressed: bool) -> None:
+    text = PAGE * 20
+    (tmp_path / "page.html").write_text(text)
+    (tmp_path / "picture.png").write_bytes(b"png")
+    with served(tmp_path, compressed=compressed) as base:
+        with urlopen(base + "page.html") as answer:
+            body = answer.read()
+        with urlopen(base + "picture.png") as answer:
+            assert answer.read() == b"png"
+        with pytest.raises(HTTPError, match="404"):
+            urlopen(base + "nothing.html")
+    assert (len(body) < len(text) / 2) == compressed
+    assert (gzip.decompress(body) if compressed else body).decode() == text
+
+
+def test_what_was_not_measured_is_empty() -> None:
+    page = dict.fromkeys({key for _, _, key, *_ in SUMMARY if "compressed" not in key}, 1.0)
+    pages = {"book/index": page, "notebooks/01-a": page, "notebooks/09-status": page}
+    found = dict(zip((what for what, *_ in SUMMARY), summary({"pages": pages}), strict=True))
+    assert found["the same, compressed: chapter 1"] is None
+    assert sum(number is None for number in found.values()) == 3
 
 
 def test_the_stored_table_is_that_of_the_stored_records(tmp_path: Path) -> None:
@@ -57,5 +84,6 @@ def test_a_page_is_measured(tmp_path: Path) -> None:
     assert (quiet["first_figure_pixels"], quiet["open_code_lines"]) == (100, 2)
     assert (quiet["printed_lines"], quiet["axe_serious"]) == (3, 1)
     assert quiet["foreign_requests"] == quiet["console_errors"] == 0
-    assert quiet["slow_ready_seconds"] > 0 and "slow_ready_seconds" not in loud
+    for way in ("slow", "slow_compressed"):
+        assert quiet[f"{way}_ready_seconds"] > 0 and f"{way}_ready_seconds" not in loud
     assert loud["foreign_requests"] == 1 and loud["console_errors"] >= 1

@@ -23,7 +23,7 @@ from psl.training import Progress, train
 pytest.importorskip("optuna", reason="optuna is missing (extra `tune`)")
 
 CPU = torch.device("cpu")
-TINY = PaperConfig(protocol="clean", epochs=3, negatives=5, dim=4, validate_every=1)
+TINY = PaperConfig(protocol="clean", epochs=3, negatives=5, dim=8, validate_every=1)
 DATA = datasets.load()
 
 
@@ -175,6 +175,25 @@ def test_a_poor_trial_is_ended_and_a_broken_one_counts(
     assert made.best is not None and made.best.score == 1.0
     assert made.spent(Budget(trials=7)) and not made.spent(Budget(trials=8))
     assert made.spent(Budget(seconds=1e-9)) and not made.spent(Budget(seconds=1e9))
+
+
+@pytest.mark.parametrize(("epochs", "first"), [(40, 8), (100, 20), (200, 20)])
+def test_a_poor_trial_waits_for_a_fifth_of_the_epochs_and_not_longer_than_twenty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epochs: int, first: int
+) -> None:
+    number = 0
+
+    def scripted(config: PaperConfig, data: Any, device: Any, progress: Any) -> tuple[float, int]:
+        for epoch in range(1, epochs + 1):
+            progress(Progress(epoch, 0, 0, 1.0, 0.1 if number == 5 else 0.5))
+        return 0.5, 1
+
+    monkeypatch.setattr(study, "validate", scripted)
+    made = Study(tmp_path / "x", search(epochs=epochs), DATA)
+    for number in range(6):  # noqa: B007 - read above
+        made.step(CPU)
+    trial = made._study.get_trials()[5]
+    assert made.tried[5].state == "pruned" and max(trial.intermediate_values) == first
 
 
 def test_what_is_no_study_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
