@@ -18,7 +18,8 @@ from benchmarks.trainer import CASES, ITEMS, SIZES, USERS, epochs, likeness
 from psl.dataset import Dataset
 from psl.evaluation import evaluate
 from psl.interactions import Interactions
-from psl.models.backbones import BACKBONES, LightGCN
+from psl.models.backbones import BACKBONES
+from psl.models.graph_models import LightGCN
 from psl.training import RunConfig
 from psl.training.loop import selection
 

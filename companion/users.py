@@ -19,7 +19,7 @@ from companion.statistics import bootstrap, paired_difference
 from companion.threads import torch_threads
 from psl.dataset import Dataset
 from psl.errors import RecordError, TrainingError
-from psl.models.backbones import MatrixFactorization
+from psl.models.matrix_factorization import MatrixFactorization
 from psl.training import tensor_file
 from psl.training.device import find_device
 from psl.training.epoch import Progress

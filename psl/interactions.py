@@ -1,11 +1,9 @@
 """Observed positives as one CSR from users to items, and its views as tensors."""
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -84,7 +82,7 @@ class Interactions:
     @classmethod
     def from_pairs(
         cls, users: np.ndarray, items: np.ndarray, num_users: int, num_items: int
-    ) -> Interactions:
+    ) -> Self:
         """Build from pairs in any order; repeated pairs count once.
 
         Parameters
@@ -116,7 +114,7 @@ class Interactions:
         return cls(indptr, key % num_items, num_items)
 
     @classmethod
-    def from_scipy(cls, matrix: Any) -> Interactions:
+    def from_scipy(cls, matrix: Any) -> Self:
         """Build from a sparse matrix of SciPy, users by items; an entry that is not zero is a pair.
 
         Raises
@@ -133,7 +131,7 @@ class Interactions:
     @classmethod
     def from_dataframe(
         cls, frame: Any, user: str = "user", item: str = "item"
-    ) -> tuple[Interactions, np.ndarray, np.ndarray]:
+    ) -> tuple[Self, np.ndarray, np.ndarray]:
         """Build from a table with a row for each pair, and number users and items.
 
         Parameters
@@ -205,9 +203,8 @@ class Interactions:
         device = torch.device(device)
         if device not in self._views:
             arrays = (self.indptr, self.items, self.users, self._keys)
-            self._views[device] = InteractionTensors(
-                *(torch.from_numpy(array).to(device) for array in arrays)
-            )
+            tensors = (torch.from_numpy(array).to(device) for array in arrays)
+            self._views[device] = InteractionTensors(*tensors)
         return self._views[device]
 
     @cached_property
@@ -246,11 +243,11 @@ class Interactions:
             return torch.zeros_like(asked, dtype=torch.bool)
         return keys[torch.searchsorted(keys, asked).clamp(max=len(keys) - 1)] == asked
 
-    def where(self, chosen: np.ndarray) -> Interactions:
+    def where(self, chosen: np.ndarray) -> Self:
         """Return the pairs that a mask or an array of positions chooses; DataError if none."""
         return self._from_keys(self._keys[chosen])
 
-    def union(self, other: Interactions) -> Interactions:
+    def union(self, other: Self) -> Self:
         """Return the pairs that are in either set.
 
         Raises
@@ -261,18 +258,18 @@ class Interactions:
         self._check_alike(other)
         return self._from_keys(np.union1d(self._keys, other._keys))
 
-    def difference(self, other: Interactions) -> Interactions:
+    def difference(self, other: Self) -> Self:
         """Return the pairs that are not in the other set; errors as of :meth:`union`."""
         self._check_alike(other)
         return self._from_keys(np.setdiff1d(self._keys, other._keys, assume_unique=True))
 
-    def _check_alike(self, other: Interactions) -> None:
+    def _check_alike(self, other: Self) -> None:
         if (self.num_users, self.num_items) != (other.num_users, other.num_items):
             raise DataError("the two sets have different users or items")
 
-    def _from_keys(self, keys: np.ndarray) -> Interactions:
+    def _from_keys(self, keys: np.ndarray) -> Self:
         users, items = np.divmod(keys, self.num_items)
-        return Interactions.from_pairs(users, items, self.num_users, self.num_items)
+        return self.from_pairs(users, items, self.num_users, self.num_items)
 
     def fingerprint(self) -> str:
         """SHA-256 of the content, independent of how it was built."""

@@ -1,7 +1,5 @@
 """Negative samplers: which items a positive is compared with, and with which probability."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -12,6 +10,7 @@ from psl.errors import DataError
 from psl.holdout import holdout
 from psl.interactions import Interactions
 from psl.kernels.dispatch import choose
+from psl.ops.precision import check_ids
 from psl.streams import stream_key, uniforms
 
 __all__ = ["NoisyNegatives", "PopularityNegatives", "Sampler", "UniformNegatives"]
@@ -23,11 +22,7 @@ def _check(users: Tensor, num_users: int, key: int) -> None:
         raise ValueError(f"users must be int64 (B,), got {users.dtype} {tuple(users.shape)}")
     if not 0 <= key < 1 << 63:
         raise ValueError(f"the key must be in 0 .. 2^63 - 1, got {key}")
-    # A GPU would have to be waited for, and torch.compile cannot follow.
-    if users.device.type != "cpu" or torch.compiler.is_compiling() or not users.numel():
-        return
-    if not 0 <= int(users.min()) <= int(users.max()) < num_users:
-        raise IndexError(f"a user id is not in 0 .. {num_users - 1}")
+    check_ids("a user", num_users, users)
 
 
 def _check_data(train: Interactions) -> None:
@@ -94,8 +89,7 @@ class UniformNegatives:
         """
         _check(users, len(self.indptr) - 1, key)
         if kernel := choose("uniform_negatives", users):
-            out: Tensor = kernel(key, self.indptr, self.items, self.num_items, users, count)
-            return out
+            return kernel(key, self.indptr, self.items, self.num_items, users, count)
         first = self.indptr[users].unsqueeze(1)
         free = self.num_items - (self.indptr[users + 1].unsqueeze(1) - first)
         rank = (uniforms(key, (len(users), count), users.device) * free).long()
@@ -169,11 +163,7 @@ class PopularityNegatives:
         self.below = (self.up_to - self.mass)[view.items] - before + view.users * self.total
 
     def sample(self, users: Tensor, count: int, key: int) -> Tensor:
-        """Draw ``count`` negatives for each user, shape (B, count), int64.
-
-        Parameters and errors as :meth:`psl.UniformNegatives.sample`; on a GPU it is torch's
-        assertion that a user who does not exist fails.
-        """
+        """Draw (B, count), int64; parameters and errors as :meth:`psl.UniformNegatives.sample`."""
         _check(users, len(self.indptr) - 1, key)
         drawn = uniforms(key, (len(users), count), users.device) * self._free(users)
         key_of_drawn = drawn.long() + users.unsqueeze(1) * self.total
@@ -182,10 +172,7 @@ class PopularityNegatives:
         return torch.searchsorted(self.up_to, mass, right=True)
 
     def log_probability(self, users: Tensor, items: Tensor) -> Tensor:
-        """Return the log of the probability that one draw is the item, shape (B, N).
-
-        Parameters as :meth:`psl.UniformNegatives.log_probability`, and what it is good for.
-        """
+        """Return what :meth:`psl.UniformNegatives.log_probability` does, of these draws; (B, N)."""
         share = self.mass[items].double() / self._free(users)
         log = share.log().to(torch.get_default_dtype())
         return log.masked_fill(self.train.has(users, items), -math.inf)
@@ -250,17 +237,15 @@ class NoisyNegatives:
         self.indptr, self.items = view.indptr, view.items
 
     def sample(self, users: Tensor, count: int, key: int) -> Tensor:
-        """Draw ``count`` negatives for each user, shape (B, count), int64.
+        """Draw (B, count), int64; parameters and errors as :meth:`psl.UniformNegatives.sample`.
 
-        Key, parameters and errors as :meth:`psl.UniformNegatives.sample`; on a GPU it is torch's
-        assertion that a user who does not exist fails.
+        On a GPU it is torch's assertion that a user who does not exist fails, kernel or not.
         """
         drawn = self.uniform.sample(users, count, key)
         coin_key, which_key = stream_key(key, "coin"), stream_key(key, "which")
         if kernel := choose("mix_in", users):
             ids = (self.indptr, self.items, users, drawn)
-            out: Tensor = kernel(coin_key, which_key, self.ratio, *ids)
-            return out
+            return kernel(coin_key, which_key, self.ratio, *ids)
         shape = (len(users), count)
         coin = uniforms(coin_key, shape, users.device) < self.ratio
         first = self.indptr[users].unsqueeze(1)
@@ -270,10 +255,7 @@ class NoisyNegatives:
         return torch.where(coin & (number > 0), false, drawn)
 
     def log_probability(self, users: Tensor, items: Tensor) -> Tensor:
-        """Return the log of the probability that one draw is the item, shape (B, N).
-
-        Parameters as :meth:`psl.UniformNegatives.log_probability`, and what it is good for.
-        """
+        """Return what :meth:`psl.UniformNegatives.log_probability` does, of these draws; (B, N)."""
         number = (self.indptr[users + 1] - self.indptr[users]).unsqueeze(1)
         ratio = torch.where(number > 0, self.ratio, 0.0)
         false = ratio * self.marked.has(users, items) / number.clamp(min=1)

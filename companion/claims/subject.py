@@ -18,7 +18,7 @@ from psl import dro
 from psl.activations import ACTIVATIONS
 from psl.evaluation import metrics_from_hits
 from psl.losses import bpr_loss, pairwise_softmax_loss
-from psl.models.backbones import MatrixFactorization
+from psl.models.matrix_factorization import MatrixFactorization
 from psl.training import RunConfig
 
 __all__ = [

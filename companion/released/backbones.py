@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from psl.models.backbones import BackboneSpec, XSimGCL
+from psl.models.backbones import BackboneSpec
 from psl.models.contrast import info_nce
+from psl.models.graph_models import XSimGCL
 from psl.ops import lookup
 
 __all__ = ["RELEASED_BACKBONES", "ReleasedXSimGCL"]
@@ -19,10 +20,7 @@ class ReleasedXSimGCL(XSimGCL):
     An id that is twice in the batch is contrasted with itself.
     """
 
-    @property
-    def replayable(self) -> bool:
-        """Not: a generator takes its seed from a number."""
-        return False
+    replayable = False  # a generator takes its seed from a number
 
     @torch.no_grad()
     def noise(self, x: Tensor, key: int | Tensor) -> Tensor:

@@ -71,11 +71,11 @@ def check_at_least(least: int, **values: int) -> None:
             raise ValueError(f"{name} must be at least {least}, got {value}")
 
 
-def check_share(**values: float) -> None:
-    """Refuse a number outside (0, 1], by its name, with a ValueError."""
+def check_share(*, zero: bool = False, **values: float) -> None:
+    """Refuse a number outside (0, 1], or [0, 1] with ``zero``, by its name, with a ValueError."""
     for name, value in values.items():
-        if not 0 < value <= 1:
-            raise ValueError(f"{name} must lie in (0, 1], got {value}")
+        if not 0 <= value <= 1 or (value == 0 and not zero):
+            raise ValueError(f"{name} must lie in {'[' if zero else '('}0, 1], got {value}")
 
 
 def check_scores(positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:

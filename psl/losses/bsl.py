@@ -64,7 +64,7 @@ def _sums(values: Tensor, number: Tensor) -> Tensor:
     As the gradient of an embedding, which is deterministic on a GPU; ``index_add`` is not.
     """
     column = values.unsqueeze(1)
-    sums: Tensor = torch.ops.aten.embedding_dense_backward(column, number, len(values), -1, False)
+    sums = torch.ops.aten.embedding_dense_backward(column, number, len(values), -1, False)
     return sums.squeeze(1)
 
 

@@ -3,8 +3,8 @@
 from torch import Tensor
 
 from psl.activations import log1p_exp
-from psl.losses.base import Reduction, check_scores, reduce
-from psl.losses.stateful import StatefulLoss, TrainingSetup
+from psl.losses.base import Reduction, check_scores, check_share, reduce
+from psl.losses.stateful import StatefulLoss
 
 __all__ = ["GBCELoss", "gbce_loss"]
 
@@ -36,7 +36,7 @@ def gbce_loss(
         catalogue.
     """
     positive, negative = check_scores(positive, negative)
-    _check(calibration)
+    check_share(zero=True, calibration=calibration)
     count = negative.shape[1]
     rate = 1.0 if num_items is None else min(1.0, count / max(num_items - 1, 1))
     beta = 1 - calibration * (1 - rate)
@@ -44,25 +44,15 @@ def gbce_loss(
     return reduce(value / (count + 1), reduction)
 
 
-def _check(calibration: float) -> None:
-    if not 0 <= calibration <= 1:
-        raise ValueError(f"calibration must lie in [0, 1], got {calibration}")
-
-
 class GBCELoss(StatefulLoss):
     """Module form of :func:`psl.losses.gbce_loss`; ``setup`` tells it the catalogue's size."""
 
     settings = ("calibration",)
-    num_items: int | None = None
 
     def __init__(self, calibration: float = 0.75, *, reduction: Reduction = "mean") -> None:
         super().__init__(reduction)
-        _check(calibration)
+        check_share(zero=True, calibration=calibration)
         self.calibration = calibration
-
-    def setup(self, training: TrainingSetup) -> None:
-        """Note the size of the catalogue."""
-        self.num_items = training.num_items
 
     def forward(self, positive: Tensor, negative: Tensor) -> Tensor:
         """Return the loss of ``positive (B,)`` against ``negative (B, N)``."""

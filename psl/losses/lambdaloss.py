@@ -7,7 +7,7 @@ from torch import Tensor
 
 from psl.activations import log1p_exp
 from psl.losses.base import Reduction, check_at_least, check_scores, reduce
-from psl.losses.stateful import StatefulLoss, TrainingSetup
+from psl.losses.stateful import StatefulLoss
 
 __all__ = ["LambdaLoss", "pair_weights", "sampled_ranks"]
 
@@ -80,7 +80,6 @@ class LambdaLoss(StatefulLoss):
     """
 
     settings = ("rule", "k")
-    num_items: int | None = None
 
     def __init__(
         self, rule: Rule = "gap", k: int | None = None, *, reduction: Reduction = "mean"
@@ -92,18 +91,13 @@ class LambdaLoss(StatefulLoss):
         self.rule: Rule = rule
         self.k = k
 
-    def setup(self, training: TrainingSetup) -> None:
-        """Note the size of the catalogue."""
-        self.num_items = training.num_items
-
     def forward(self, positive: Tensor, negative: Tensor) -> Tensor:
         """Return the loss of ``positive (B,)`` against ``negative (B, N)``."""
         positive, negative = check_scores(positive, negative)
         count = negative.shape[1]
         stands_for = max(1.0, ((self.num_items or 0) - 1) / count)
         ranks = sampled_ranks(positive, negative, stands_for)
-        pairs = pair_weights(*ranks, self.rule, self.k) * log1p_exp(
-            negative - positive.unsqueeze(-1)
-        )
+        d = negative - positive.unsqueeze(-1)
+        pairs = pair_weights(*ranks, self.rule, self.k) * log1p_exp(d)
         value = stands_for * pairs.sum(dim=-1) if self.rule == "gap" else pairs.mean(dim=-1)
         return reduce(value, self.reduction)

@@ -68,8 +68,9 @@ class LLPAUCLoss(StatefulLoss):
         ]
 
     @torch.no_grad()
-    def project(self) -> None:
-        """Put every scalar back into its range."""
+    def optimizer_step(self) -> None:
+        """Update the scalars, and put each back into its range."""
+        super().optimizer_step()
         self.a.clamp_(0, 1)
         self.b.clamp_(0, 1)
         self.s_pos.clamp_(-1, 4)

@@ -8,11 +8,9 @@ from torch import Tensor
 
 from psl.losses.base import Reduction, check_at_least, check_positive, check_scores, reduce
 from psl.losses.stateful import Batch, EmbedFn, StatefulLoss, TrainingSetup
-from psl.ops.precision import full_precision
+from psl.ops import sampled_scores
 
 __all__ = ["SLatKLoss", "slatk_loss"]
-
-matmul = full_precision(torch.matmul)  # a list of the best is not to depend on TF32
 
 
 def slatk_loss(
@@ -56,8 +54,6 @@ def slatk_loss(
 class SLatKLoss(StatefulLoss):
     """SL@K with each user's quantile taken from the full ranking every ``refresh`` epochs.
 
-    It takes none before :meth:`psl.losses.StatefulLoss.setup`: RuntimeError.
-
     Parameters
     ----------
     tau, tau_weight : float
@@ -99,7 +95,7 @@ class SLatKLoss(StatefulLoss):
         embed, quantile = encode(), self.created("quantile")
         for users in torch.arange(len(quantile), device=quantile.device).split(512):
             u, items = embed(users)
-            scores = self.candidates(users, matmul(u, items.T), epoch)
+            scores = self.candidates(users, sampled_scores(u, items, None), epoch)
             k = min(self.k, scores.shape[1])
             quantile[users] = scores.topk(k, dim=1).values[:, -1].to(quantile)
 

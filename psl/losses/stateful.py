@@ -72,12 +72,15 @@ class StatefulLoss(Loss):
     does a call with a batch where something was to be created: else it raises RuntimeError.
     """
 
+    num_items: int | None = None
+
     def __init__(self, reduction: Reduction = "mean") -> None:
         super().__init__(reduction)
         self.optimizers: list[torch.optim.Optimizer] = []
 
     def setup(self, training: TrainingSetup) -> None:
-        """Create parameters and optimisers."""
+        """Note the size of the catalogue; a subclass creates its parameters and optimisers."""
+        self.num_items = training.num_items
 
     def created(self, name: str) -> Tensor:
         """Return what :meth:`setup` creates under a name; RuntimeError if it was not called."""
@@ -94,11 +97,7 @@ class StatefulLoss(Loss):
         return ("both" if self.optimizers else "model",)
 
     def optimizer_step(self) -> None:
-        """Update the loss's parameters, zero their gradients, then :meth:`project`."""
+        """Update the loss's parameters, and zero their gradients."""
         for optimizer in self.optimizers:
             optimizer.step()
         self.zero_grad(set_to_none=True)
-        self.project()
-
-    def project(self) -> None:
-        """Return to the feasible set."""

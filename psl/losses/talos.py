@@ -65,6 +65,7 @@ class TalosLoss(StatefulLoss):
 
     needs_ids = True
     settings = ("tau", "k", "quantile_lr")
+    num_items: int
 
     def __init__(
         self,

@@ -7,20 +7,9 @@ from typing import Any
 from psl.errors import look_up
 from psl.interactions import Interactions
 from psl.models.graph_models import LightGCN, LightGCNPlusPlus, SimGCL, SimpleX, XSimGCL
-from psl.models.matrix_factorization import SCORES, MatrixFactorization
+from psl.models.matrix_factorization import MatrixFactorization
 
-__all__ = [
-    "BACKBONES",
-    "SCORES",
-    "BackboneSpec",
-    "LightGCN",
-    "LightGCNPlusPlus",
-    "MatrixFactorization",
-    "SimGCL",
-    "SimpleX",
-    "XSimGCL",
-    "get_backbone",
-]
+__all__ = ["BACKBONES", "BackboneSpec", "get_backbone"]
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,7 @@ def orthant_noise(x: Tensor, key: int | Tensor, eps: float) -> Tensor:
     between the replays of a CUDA graph.
     """
     if kernel := choose("orthant_noise", x):
-        out: Tensor = kernel(x.contiguous(), key, eps)
-        return out
+        return kernel(x.contiguous(), key, eps)
     drawn = uniforms(key, tuple(x.shape), x.device).to(x.dtype)
     return x.sign() * normalize(drawn, dim=1) * eps
 
@@ -46,8 +45,7 @@ def info_nce(one: Tensor, two: Tensor, tau: float, ids: Tensor | None = None) ->
     repeated[order[1:]] = ids[order[1:]] == ids[order[:-1]]
     if ids.device.type == "cpu":
         return _against_all(u[~repeated], v[~repeated], tau)
-    value: Tensor = _masked(u, v, tau, repeated)[0]
-    return value
+    return _masked(u, v, tau, repeated)[0]
 
 
 def _against_all(u: Tensor, v: Tensor, tau: float) -> Tensor:

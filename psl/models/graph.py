@@ -1,10 +1,8 @@
 """The bipartite graph of users and items, and one step of propagation along it."""
 
-from __future__ import annotations
-
 import warnings
 from copy import copy
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -33,8 +31,7 @@ class _Multiply(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, matrix: Tensor, transposed: Tensor, x: Tensor) -> Tensor:
         ctx.save_for_backward(matrix, transposed)
-        out: Tensor = _product(x, matrix)
-        return out
+        return _product(x, matrix)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -63,28 +60,24 @@ class Graph:
             weight = 1 / np.sqrt(train.degrees[train.users] * train.popularity[train.items])
         shape = (train.num_users, train.num_items)
         forth = csr_matrix((weight, train.items, train.indptr), shape)
-        exact = _csr(forth), _csr(forth.T.tocsr())
         # In float64, on the host: a model made double must not have weights rounded before.
-        self._weights = tuple(block.values() for block in exact)
-        self.to_users, self.to_items = (block.float() for block in exact)
+        self._exact = _csr(forth), _csr(forth.T.tocsr())
+        self.to_users, self.to_items = (block.float() for block in self._exact)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Graph:
-        """Copy the blocks, which torch's own deep copy cannot; the host's weights never change."""
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Copy the blocks, which torch's own deep copy cannot; the host's never change."""
         twin = copy(self)
         twin.to_users, twin.to_items = self.to_users.clone(), self.to_items.clone()
         return twin
 
-    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Graph:
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Self:
         """Move both blocks, to another dtype too if one is given; returns itself.
 
         For a half-precision dtype they stay float32: no sparse product takes less.
         """
         kind = torch.promote_types(dtype or self.to_users.dtype, torch.float32)
-        blocks = [block.to(device) for block in (self.to_users, self.to_items)]
-        if kind != self.to_users.dtype:
-            pairs = zip(blocks, self._weights, strict=True)
-            blocks = [_with_values(block, weight.to(device, kind)) for block, weight in pairs]
-        self.to_users, self.to_items = blocks
+        blocks = (self.to_users, self.to_items) if kind == self.to_users.dtype else self._exact
+        self.to_users, self.to_items = (block.to(device, kind) for block in blocks)
         return self
 
     def propagate(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
@@ -97,13 +90,11 @@ class Graph:
 
     def sum_items(self, items: Tensor) -> Tensor:
         """Return each user's weighted sum of her items, shape (U, d), as :meth:`propagate`."""
-        out: Tensor = _Multiply.apply(self.to_users, self.to_items, items.to(self.to_users.dtype))
-        return out
+        return _Multiply.apply(self.to_users, self.to_items, items.to(self.to_users.dtype))
 
     def sum_users(self, users: Tensor) -> Tensor:
         """Return each item's weighted sum of its users, shape (I, d), as :meth:`propagate`."""
-        out: Tensor = _Multiply.apply(self.to_items, self.to_users, users.to(self.to_users.dtype))
-        return out
+        return _Multiply.apply(self.to_items, self.to_users, users.to(self.to_users.dtype))
 
 
 def _csr(matrix: csr_matrix) -> Tensor:
@@ -118,14 +109,3 @@ def _csr(matrix: csr_matrix) -> Tensor:
             device="cpu",  # not the process's default, which may be another
             check_invariants=True,
         )
-
-
-def _with_values(block: Tensor, values: Tensor) -> Tensor:
-    return torch.sparse_csr_tensor(
-        block.crow_indices(),
-        block.col_indices(),
-        values,
-        block.shape,
-        device=values.device,
-        check_invariants=False,
-    )

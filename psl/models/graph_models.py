@@ -1,9 +1,8 @@
 """Models of the graph of users and items: LightGCN and what came of it, and SimpleX."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import reduce
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -24,13 +23,19 @@ class GraphModel(MatrixFactorization):
     def __init__(self, train: Interactions, dim: int, **options: Any) -> None:
         super().__init__(train.num_users, train.num_items, dim, **options)
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> GraphModel:
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Let the graphs follow the parameters to their device and dtype."""
         super()._apply(fn, recurse)
         for graph in vars(self).values():
             if isinstance(graph, Graph):
                 graph.to(self.user.device, self.user.dtype)
         return self
+
+
+def mean_of_layers(layers: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Return the means of the users' tables and of the items'."""
+    users, items = zip(*layers, strict=True)
+    return reduce(torch.add, users) / len(layers), reduce(torch.add, items) / len(layers)
 
 
 class LightGCN(GraphModel):
@@ -53,18 +58,10 @@ class LightGCN(GraphModel):
 
     def tables(self) -> tuple[Tensor, Tensor]:
         """Return the mean over the layers, the free embeddings included."""
-        users, items = super().tables()
-        all_users, all_items = users, items
+        layers = [super().tables()]
         for _ in range(self.layers):
-            users, items = self.graph.propagate(users, items)
-            all_users, all_items = all_users + users, all_items + items
-        return all_users / (self.layers + 1), all_items / (self.layers + 1)
-
-
-def mean_of_layers(layers: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-    """Return the means of the users' tables and of the items'."""
-    users, items = zip(*layers, strict=True)
-    return sum(users) / len(layers), sum(items) / len(layers)
+            layers.append(self.graph.propagate(*layers[-1]))
+        return mean_of_layers(layers)
 
 
 class XSimGCL(LightGCN):

@@ -30,6 +30,8 @@ class MatrixFactorization(nn.Module):
     Raises UnknownNameError for another ``score``.
     """
 
+    replayable = True  # given its noise keys in one, a step depends on tensors alone
+
     def __init__(
         self,
         num_users: int,
@@ -68,11 +70,6 @@ class MatrixFactorization(nn.Module):
     def noise_keys(self, key: int) -> list[int]:
         """Return the keys of all noise that a training step draws; here there is none."""
         return []
-
-    @property
-    def replayable(self) -> bool:
-        """Whether a step depends on tensors alone, given its noise keys in one."""
-        return True
 
     def forward(
         self, users: Tensor, positive: Tensor, key: int | Tensor

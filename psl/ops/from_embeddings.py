@@ -211,7 +211,7 @@ def catalogue_loss(
     if reduction != "none":
         return fused_softmax(users, items, positive, None, spec, reduction, rows, impl)
     every = torch.arange(len(items), device=positive.device).expand(len(users), -1)
-    check_ids(items, positive)
+    check_ids("an item", len(items), positive)
     scores = sampled_scores(users, items, every, rows=rows, impl=impl)
     return _rows_of(scores.gather(1, positive[:, None]).squeeze(1), scores, spec)
 
@@ -230,8 +230,5 @@ def declared_reduction(loss: Any) -> str | None:
     default = (getattr(loss, "__kwdefaults__", None) or {}).get("reduction")
     declared: str | None = given.get("reduction", getattr(loss, "reduction", default))
     if declared not in (None, "mean", "none"):
-        raise ValueError(
-            "one value a row is reduced here: reduction must be 'mean' or 'none' here, "
-            f"got {declared!r}"
-        )
+        raise ValueError(f"one value a row: reduction is 'mean' or 'none' here, got {declared!r}")
     return declared

@@ -102,7 +102,8 @@ def _fused_softmax(
     if kernel := choose(name, users, impl if sigma.kernels else "torch"):
         value, u, v = kernel(users, items, positive, negative, tau, activation, wanted)
         return value.mean(), u, v
-    check_ids(items, positive, *(() if negative is None else (negative,)))
+    given = (positive,) if negative is None else (positive, negative)
+    check_ids("an item", len(items), *given)
     for start in range(0, batch, rows):
         part = slice(start, start + rows)
         u, pos_id = users[part], positive[part].unsqueeze(1)

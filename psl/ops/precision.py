@@ -185,10 +185,13 @@ def check_range(*scores: Tensor) -> None:
             return
 
 
-def check_ids(items: Tensor, *ids: Tensor) -> None:
-    """Refuse ids outside the table on a CPU; on a GPU the answer would have to be waited for."""
-    if items.device.type != "cpu":
-        return
+def check_ids(what: str, size: int, *ids: Tensor) -> None:
+    """Refuse ids outside 0 .. size - 1 with an IndexError that says ``what`` they are of.
+
+    On a CPU: a GPU would have to be waited for, and ``torch.compile`` cannot follow.
+    """
     for part in ids:
-        if part.numel() and not 0 <= int(part.min()) <= int(part.max()) < len(items):
-            raise IndexError(f"an item id is not in 0 .. {len(items) - 1}")
+        if part.device.type != "cpu" or torch.compiler.is_compiling() or not part.numel():
+            continue
+        if not 0 <= int(part.min()) <= int(part.max()) < size:
+            raise IndexError(f"{what} id is not in 0 .. {size - 1}")

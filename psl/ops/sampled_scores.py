@@ -61,7 +61,7 @@ def _scores(users: Tensor, items: Tensor, columns: Tensor | None, rows: int, imp
         return score_rows(users, items, None)
     if kernel := choose("sampled_scores", users, impl):
         return kernel(users, items, columns)
-    check_ids(items, columns)
+    check_ids("an item", len(items), columns)
     parts = zip(users.split(rows), columns.split(rows), strict=True)
     return torch.cat([score_rows(u, items, c) for u, c in parts])
 
@@ -72,14 +72,11 @@ def _scores_backward(
 ) -> tuple[Tensor, Tensor]:
     if columns is not None and (kernel := choose("sampled_scores_backward", users, impl)):
         return kernel(users, items, columns, weight)
-    grad_users, grad_items = torch.empty_like(users), torch.zeros_like(items)
+    grad_items = torch.zeros_like(items)
     if columns is None:
         return add_gradients(users, items, None, weight, grad_items), grad_items
-    for start in range(0, len(users), rows):
-        part = slice(start, start + rows)
-        grad_users[part] = add_gradients(
-            users[part], items, columns[part], weight[part], grad_items
-        )
+    parts = zip(users.split(rows), columns.split(rows), weight.split(rows), strict=True)
+    grad_users = torch.cat([add_gradients(u, items, c, w, grad_items) for u, c, w in parts])
     return grad_users, grad_items
 
 

@@ -11,7 +11,7 @@ from psl.errors import TrainingError
 from psl.kernels.dispatch import choose, cpu_kernels
 from psl.losses import Batch, BPRLoss
 from psl.losses.base import has_builtin_forward
-from psl.models.backbones import MatrixFactorization
+from psl.models.matrix_factorization import MatrixFactorization
 
 __all__ = ["SparseAdam", "table_adam"]
 

@@ -168,9 +168,7 @@ class RunConfig:
             if value not in known and (name != "optimizer" or value is not None):
                 raise TrainingError(f"{name} must be one of {known}, got {value!r}")
         if (self.setting == "noise") != (self.noise_ratio is not None):
-            raise TrainingError(
-                "the setting noise needs a noise ratio, and no other setting has one"
-            )
+            raise TrainingError("the setting noise needs a noise ratio, and no other has one")
         for name in ("drop_marked", "mark_per_user"):
             if getattr(self, name) and self.setting != "noise":
                 raise TrainingError(f"{name} is for the setting noise: no other marks a pair")

@@ -10,7 +10,7 @@ from psl.errors import TrainingError
 from psl.interactions import Interactions
 from psl.kernels.dispatch import gpu_kernels
 from psl.losses import StatefulLoss, TrainingSetup, UpdateTarget
-from psl.models.backbones import MatrixFactorization
+from psl.models.matrix_factorization import MatrixFactorization
 from psl.ops import fused_spec
 from psl.streams import torch_stream
 from psl.training.adam import SparseAdam, table_adam

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from psl.losses import Batch, UpdateTarget
-from psl.models.backbones import MatrixFactorization
+from psl.models.matrix_factorization import MatrixFactorization
 from psl.negatives import Sampler
 from psl.ops import catalogue_loss, sampled_loss
 from psl.streams import stream_key

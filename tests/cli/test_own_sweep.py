@@ -158,7 +158,7 @@ def test_the_papers_table_is_such_a_file(tmp_path: Path) -> None:
 
 def test_it_starts_from_the_best_trials_of_a_search(psl: Psl, tmp_path: Path) -> None:
     pytest.importorskip("optuna", reason="optuna is missing (extra `tune`)")
-    tiny = ("--epochs", "2", "--negatives", "5", "--dim", "4", "--validate-every", "1")
+    tiny = ("--epochs", "2", "--negatives", "5", "--dim", "8", "--validate-every", "1")
     words = ("tune", "synthetic", *tiny, "--own-options", "--save", "kept/trials.jsonl")
     done = psl(*words, "--trials", "3", "--loss", "ccl", "--loss", "sl")
     assert done.returncode == 0, done.stderr

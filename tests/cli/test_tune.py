@@ -22,7 +22,7 @@ from psl.streams import numpy_stream
 
 pytest.importorskip("optuna", reason="optuna is missing (extra `tune`)")
 
-TINY = ("--epochs", "2", "--negatives", "5", "--dim", "4", "--validate-every", "1")
+TINY = ("--epochs", "2", "--negatives", "5", "--dim", "8", "--validate-every", "1")
 
 
 def test_each_loss_has_the_same_budget_and_the_winner_a_command(psl: Psl, tmp_path: Path) -> None:

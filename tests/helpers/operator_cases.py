@@ -42,7 +42,7 @@ class Shape(NamedTuple):
     dim: int
 
 
-SMALL = Shape(7, 37, 53, 24)
+SMALL = Shape(7, 37, 53, 64)
 
 
 def problem(shape: Shape, length: float = 1.0) -> list[Tensor]:

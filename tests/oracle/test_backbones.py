@@ -15,18 +15,11 @@ from companion.released import ReleasedXSimGCL
 from process_defaults import other_defaults
 from psl.errors import UnknownNameError
 from psl.interactions import Interactions
-from psl.models.backbones import (
-    BACKBONES,
-    LightGCN,
-    LightGCNPlusPlus,
-    MatrixFactorization,
-    SimGCL,
-    SimpleX,
-    XSimGCL,
-    get_backbone,
-)
+from psl.models.backbones import BACKBONES, get_backbone
 from psl.models.contrast import _masked, info_nce, orthant_noise
 from psl.models.graph import Graph
+from psl.models.graph_models import LightGCN, LightGCNPlusPlus, SimGCL, SimpleX, XSimGCL
+from psl.models.matrix_factorization import MatrixFactorization
 from psl.streams import stream_key, uniforms
 
 USERS, ITEMS, DIM = 30, 40, 8

@@ -15,14 +15,15 @@ from torch.nn.functional import embedding
 from companion.threads import torch_threads
 from psl.errors import TrainingError
 from psl.losses import LOSSES, Batch, BPRLoss, SimCELoss, get_loss
-from psl.models.backbones import BACKBONES, MatrixFactorization
+from psl.models.backbones import BACKBONES
+from psl.models.matrix_factorization import MatrixFactorization
 from psl.training.adam import SparseAdam
 from psl.training.step import training_step
 from small_runs import SMALL, Stop, run, same, stop_in
 
 pytest.importorskip("numba", reason="numba is missing")
 
-USERS, ITEMS, DIM = 12, 17, 20
+USERS, ITEMS, DIM = 12, 17, 8
 EPS = 1e-3  # with the usual one a gradient that cancels moves as far as any, by its last digits
 
 

@@ -12,7 +12,7 @@ from torch.nn.functional import cosine_similarity, softplus
 from companion import theory
 from psl import bpr_loss, dro, losses, pairwise_softmax_loss, softmax_loss
 from psl.activations import ACTIVATIONS
-from psl.models.backbones import MatrixFactorization
+from psl.models.matrix_factorization import MatrixFactorization
 
 PAGE = (Path(__file__).parents[2] / "book" / "symbols.md").read_text(encoding="utf-8")
 

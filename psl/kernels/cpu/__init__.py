@@ -14,18 +14,3 @@ from psl.kernels.cpu.graph import csr_product
 from psl.kernels.cpu.negatives import mix_in, uniform_negatives
 from psl.kernels.cpu.rows import orthant_noise, unit_rows, unit_rows_backward
 from psl.kernels.cpu.sampled import sampled_scores, sampled_scores_backward, sampled_softmax
-
-__all__ = [
-    "best_items",
-    "catalogue_softmax",
-    "csr_product",
-    "mix_in",
-    "orthant_noise",
-    "sampled_scores",
-    "sampled_scores_backward",
-    "sampled_softmax",
-    "sparse_adam_step",
-    "uniform_negatives",
-    "unit_rows",
-    "unit_rows_backward",
-]

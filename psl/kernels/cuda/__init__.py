@@ -15,17 +15,3 @@ from psl.kernels.cuda.graph import csr_product
 from psl.kernels.cuda.negatives import uniform_negatives
 from psl.kernels.cuda.rows import lookup_backward, orthant_noise, unit_rows, unit_rows_backward
 from psl.kernels.cuda.sampled import sampled_scores, sampled_scores_backward, sampled_softmax
-
-__all__ = [
-    "adam_step",
-    "catalogue_softmax",
-    "csr_product",
-    "lookup_backward",
-    "orthant_noise",
-    "sampled_scores",
-    "sampled_scores_backward",
-    "sampled_softmax",
-    "uniform_negatives",
-    "unit_rows",
-    "unit_rows_backward",
-]

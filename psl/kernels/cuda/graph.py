@@ -8,7 +8,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from psl.kernels.cuda.maths import layout, on
+from psl.kernels.cuda.maths import layout, load_rows, on
 
 ENTRIES = 16  # of a row, added up at once
 
@@ -27,10 +27,8 @@ def _csr_rows(
         there = j < end
         column = tl.load(columns + j, mask=there, other=0).to(tl.int64)
         value = tl.load(values + j, mask=there, other=0.0)
-        row = tl.load(
-            x + column[:, None] * dim + k[None, :], mask=there[:, None] & real[None, :], other=0.0
-        )
-        acc += tl.sum(value[:, None] * row, axis=0)
+        rows = load_rows(x, column, there, dim, WIDTH)
+        acc += tl.sum(value[:, None] * rows, axis=0)
     tl.store(out + i * dim + k, acc, mask=real)
 
 

@@ -62,6 +62,14 @@ def row_tile(rows, dim, BLOCK: tl.constexpr, WIDTH: tl.constexpr):
 
 
 @triton.jit
+def load_rows(table, ids, there, dim, WIDTH: tl.constexpr):
+    """Return the rows ``ids`` of a table, as a block; zeros for a row that is not ``there``."""
+    k = tl.arange(0, WIDTH)
+    mask = there[:, None] & (k < dim)[None, :]
+    return tl.load(table + ids[:, None] * dim + k[None, :], mask=mask, other=0.0)
+
+
+@triton.jit
 def nan_if_any(condition):
     """Return NaN if anything in ``condition`` is true, else 0: what is added to a row's loss."""
     return tl.sum(tl.where(condition, float("nan"), 0.0), axis=0)

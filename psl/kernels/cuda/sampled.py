@@ -15,6 +15,7 @@ from psl.kernels.cuda.maths import (
     HUGE,
     grid_of,
     layout,
+    load_rows,
     log_sigma_and_slope,
     nan_if_any,
     on,
@@ -56,11 +57,7 @@ def _loss(
         ids = tl.load(negative + b * count + j, mask=drawn, other=0)
         inside = (ids >= 0) & (ids < num_items)
         tl.store(others + j, tl.where(inside, ids, num_items) + lowest, mask=drawn)
-        rows = tl.load(
-            items + ids[:, None] * dim + k[None, :],
-            mask=(drawn & inside)[:, None] & real[None, :],
-            other=0.0,
-        )
+        rows = load_rows(items, ids, drawn & inside, dim, WIDTH)
         score = tl.sum(rows * u[None, :], axis=1)
         # A score that is not a number must not hide behind a maximum that ignores it.
         has_nan += nan_if_any(drawn & ~(inside & (tl.abs(score) <= HUGE)))
@@ -113,12 +110,8 @@ def _item_gradient(
         drawn = j < end
         pair = tl.load(order + j, mask=drawn, other=0)
         w = tl.load(weight + pair, mask=drawn, other=0.0)
-        row = tl.load(
-            users + (pair // count)[:, None] * dim + k[None, :],
-            mask=drawn[:, None] & real[None, :],
-            other=0.0,
-        )
-        acc += tl.sum(w[:, None] * row, axis=0)
+        rows = load_rows(users, pair // count, drawn, dim, WIDTH)
+        acc += tl.sum(w[:, None] * rows, axis=0)
     tl.store(grad_items + i * dim + k, acc, mask=real)
 
 
@@ -134,8 +127,7 @@ def _scores(
     u = tl.load(users + b * dim + k, mask=real, other=0.0)
     ids = tl.load(columns + b * count + j, mask=drawn, other=0)
     inside = (ids >= 0) & (ids < num_items)
-    mask = (drawn & inside)[:, None] & real[None, :]
-    rows = tl.load(items + ids[:, None] * dim + k[None, :], mask=mask, other=0.0)
+    rows = load_rows(items, ids, drawn & inside, dim, WIDTH)
     score = tl.where(inside, tl.sum(rows * u[None, :], axis=1), float("nan"))
     tl.store(out + b * count + j, score, mask=drawn)
 
@@ -156,8 +148,7 @@ def _gather(
         ids = tl.load(columns + b * count + j, mask=drawn, other=0)
         w = tl.load(weight + b * count + j, mask=drawn, other=0.0)
         inside = (ids >= 0) & (ids < num_items)
-        mask = (drawn & inside)[:, None] & real[None, :]
-        rows = tl.load(items + ids[:, None] * dim + k[None, :], mask=mask, other=0.0)
+        rows = load_rows(items, ids, drawn & inside, dim, WIDTH)
         acc += tl.sum(tl.where(inside, w, float("nan"))[:, None] * rows, axis=0)
     tl.store(grad_users + b * dim + k, acc, mask=real)
 

@@ -27,7 +27,7 @@ chance, left, folder, longest = random.Random(seed), moments, 0, 1.0
 
 def sweep(results):
     there = {r["run_id"] for r in records.read(results)}
-    configs = [RunConfig(seed=s, epochs=3, negatives=5, dim=4, batch_size=4096) for s in range(4)]
+    configs = [RunConfig(seed=s, epochs=3, negatives=5, dim=8, batch_size=4096) for s in range(4)]
     jobs = [Job(c, "tiny") for c in configs if c.run_id not in there]
     board = SweepProgress(jobs, Console(file=io.StringIO()))
     settings = Settings(results / "states", "cpu", threads=1)

@@ -38,7 +38,7 @@ def test_a_device_that_is_not_here_is_told_late(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.gpu
 def test_a_gpu_trains_as_well() -> None:
-    config = dataclasses.replace(SMALL, epochs=15, negatives=64, dim=16, lr=0.02)
+    config = dataclasses.replace(SMALL, epochs=15, negatives=64, dim=8, lr=0.02)
     cpu = run(config).record["metrics"]["ndcg@20"]
     gpu = train(config, data(), device="cuda").record["metrics"]["ndcg@20"]
     assert gpu == pytest.approx(cpu, rel=0.15)

@@ -93,7 +93,7 @@ def test_tied_scores_are_no_result(side: str, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_it_learns_and_the_test_split_matters() -> None:
-    config = dataclasses.replace(SMALL, epochs=15, negatives=64, dim=16, lr=0.02)
+    config = dataclasses.replace(SMALL, epochs=15, negatives=64, dim=8, lr=0.02)
     trained = run(config)
     untrained = run(dataclasses.replace(config, lr=1e-12))
     ndcg = trained.record["metrics"]["ndcg@20"]

@@ -23,7 +23,7 @@ from psl.training import Progress, train
 pytest.importorskip("optuna", reason="optuna is missing (extra `tune`)")
 
 CPU = torch.device("cpu")
-TINY = PaperConfig(protocol="clean", epochs=3, negatives=5, dim=4, validate_every=1)
+TINY = PaperConfig(protocol="clean", epochs=3, negatives=5, dim=8, validate_every=1)
 DATA = datasets.load()
 
 
