@@ -59,8 +59,8 @@ def simplex(
         axes.annotate(name, at, beside, color=colour, va="center", arrowprops=line)
     axes.plot(*middle, "o", color=_INK, markersize=5)
     name = "P" if narrow else "uniform P"  # below its dot, inside the smallest ball
-    below = {"textcoords": "offset points", "ha": "center", "va": "top"}
-    axes.annotate(name, middle, (0, -5), color=_INK, **below)
+    under, points = (0, -5), "offset points"
+    axes.annotate(name, middle, under, textcoords=points, ha="center", va="top", color=_INK)
     if narrow:
         axes.set(xlim=(-0.12, 1.12), ylim=(-0.26 - 0.09 * len(balls), 0.98))
     else:
