@@ -122,7 +122,7 @@ def paths(curves: Mapping[str, np.ndarray]) -> Figure:
     along = along - (along @ start) * start
     along /= np.linalg.norm(along)
     plane = np.stack([along, np.cross(start, along)])
-    offsets = cycle(((2, -22), (8, 8)) if is_narrow() else ((8, -8), (-8, 8)))
+    offsets = cycle(((2, -22), (14, 25)) if is_narrow() else ((8, -8), (-8, 8)))
     for (name, curve), (colour, style) in zip(curves.items(), looks(), strict=False):
         x, y = np.degrees(np.arcsin((curve @ plane.T).clip(-1, 1))).T
         axes.plot(x, y, color=colour, linestyle=style)
