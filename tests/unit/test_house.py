@@ -217,4 +217,4 @@ def test_a_wrong_arrow_is_seen(tmp_path: Path, line: str, seen: bool) -> None:
 def test_the_module_stays_small() -> None:
     """A newcomer reads it: one idea a file, and all of it in an afternoon."""
     lines = {f: (ROOT / f).read_text(encoding="utf-8").count("\n") for f in files(ROOT, "psl")}
-    assert max(lines.values()) <= 300 and sum(lines.values()) <= 8_500
+    assert max(lines.values()) <= 300 and sum(lines.values()) <= 8_499

@@ -164,9 +164,8 @@ def compiled(function: Callable[..., None], is_share: bool = False) -> Any:
 def over_threads(share: Callable[..., None]) -> Any:
     """Compile ``share(start, end, ...)``, one thread's part of the work from 0 to ``count``.
 
-    Returns a function of ``count`` and the other arguments, that takes torch's number of threads.
-    numba needs long for a parallel loop in which much stands, and here it is one call.  For a short
-    loop take :func:`compiled`: in it, numba lets the machine code rely on arrays not overlapping.
+    Returns a function of ``count`` and the rest.  numba is slow at a parallel loop of many lines,
+    so here it has one.  In a short one, by :func:`compiled`, it knows that no arrays overlap.
     """
     kernel = compiled(share, is_share=True)
 
