@@ -19,6 +19,7 @@ from companion import claims, dynamics, records, reference, users
 from companion.benchmark import budgets, searches, winners_tested
 from companion.experiments import cell, cell_runs, own_cells, read_sweep, without_fresh
 from companion.records import METRICS
+from companion.speed import goals
 from companion.statistics import PairedDifference
 from companion.tables import gain, gains, gains_everywhere, overview
 from companion.temperatures import best_temperature, match, over_temperatures
@@ -182,6 +183,7 @@ def test_how_fast_the_implementations_are() -> None:
     assert "sparse-adam" in sparse["work"] and 1 / sparse["ratio"] == pytest.approx(6, rel=0.1)
     missed = [g["goal"] for g in older["goals"] if not g["met"]]
     assert len(missed) == 2 and "gradient" in missed[0] and "sparse-adam" in missed[1]
+    assert [g["met"] for g in goals(gpu)] == [False]
     (gowalla,) = (e["seconds"] for e in gpu["epochs"] if e["dataset"] == "gowalla")
     assert gowalla == pytest.approx(0.25, rel=0.1)
     runs = [r for r in recorded() if r["device"] == gpu["machine"]["device"]]
