@@ -6,6 +6,7 @@
 * Source maps, which only who debugs the theme would load, stay out of the site.
 * A figure below the first is loaded when the reader comes near it.
 * The theme's search scripts and its index are for the search page: nothing is suggested before.
+  The script of tabs is for a page that has tabs.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ ICONS = "_static/vendor/fontawesome/webfonts/fa-solid-900"
 SEARCH = re.compile(
     r'\s*<script src="[^"]*(?:_static/searchtools|_static/language_data|searchindex)\.js"></script>'
 )
+TABS = re.compile(r"\s*<script[^>]*_static/design-tabs\.js[^>]*></script>")
 FIGURE = re.compile(r'<img (?=[^>]*src="[^"]*_images/)(?![^>]*loading=)')
 # Sphinx writes a size as a style, which no style sheet can make smaller.
 SIZE = re.compile(r'(<img [^>]*_images/[^>]*?) style="width: (\d+)px; height: (\d+)px;"')
@@ -142,6 +144,8 @@ def slim(app: Sphinx, exception: Exception | None) -> None:
         text = re.sub(r'(href="[^"?]*/)([\w.-]+\.css)(?:\?[^"]*)?"', versioned, before)
         if path.name != "search.html":
             text = SEARCH.sub("", text)
+        if "sd-tab-set" not in text:
+            text = TABS.sub("", text)
         text = SIZE.sub(r'\1 width="\2" height="\3"', text)
         first, *others = FIGURE.split(text)
         lazy = [('<img loading="lazy" ' if k else "<img ") + part for k, part in enumerate(others)]

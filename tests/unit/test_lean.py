@@ -80,6 +80,16 @@ def test_a_page_loads_later_what_is_further_down(tmp_path: Path) -> None:
     assert {p: p.read_bytes() for p in tmp_path.rglob("*.*")} == before
 
 
+@pytest.mark.parametrize("tabs", [False, True])
+def test_the_script_of_tabs_is_loaded_where_there_are_some(tmp_path: Path, tabs: bool) -> None:
+    app = site(tmp_path)
+    page = tmp_path / "notebooks" / "one.html"
+    script = '<script data-sd-tabs="x" src="../_static/design-tabs.js?v=1"></script>'
+    page.write_text(f'{script}<div class="{"sd-tab-set" if tabs else "sd-card"}"></div>', "utf-8")
+    lean.slim(app, None)
+    assert ("design-tabs.js" in page.read_text("utf-8")) == tabs
+
+
 def test_source_maps_stay_out(tmp_path: Path) -> None:
     app = site(tmp_path)
     script = tmp_path / "_static" / "theme.js"
