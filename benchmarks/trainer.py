@@ -44,7 +44,8 @@ def likeness(name: str = "amazon-electronic") -> Dataset:
             users, rng.choice(num_items, count, p=weight / weight.sum()), num_users, num_items
         )
 
-    return Dataset(f"of {name}'s size", "iid", *(pairs(count) for count in counts))
+    train, test = map(pairs, counts)
+    return Dataset(f"of {name}'s size", "iid", train, test)
 
 
 def epochs(

@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
+from benchmarks import library, trainer
 from companion.speed import goals
+from psl.kernels import dispatch
+from psl.models import graph
 
 SPEED = Path(__file__).parents[2] / "results" / "speed"
 
@@ -60,3 +63,31 @@ def test_a_graph_that_is_no_faster_misses_its_goal() -> None:
     for ratio in (1.9, 2.1):
         result = {"machine": {}, "libraries": [{**of, "ratio": ratio}]}
         assert [g["met"] for g in goals(result)] == [ratio > 2]
+
+
+def test_a_batch_of_a_graph_is_taken_by_torch_and_by_the_kernel(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The two that are compared do the same work, and only one of them meets a kernel."""
+    served: list[bool] = []
+
+    def choose(*given: Any) -> Any:
+        kernel = dispatch.choose(*given)
+        served.append(kernel is not None)
+        return kernel
+
+    def turns(plain: Any, ours: Any, *_: Any) -> dict[str, Any]:
+        products = []
+        for one in (plain, ours):
+            served.clear()
+            one()
+            products.append(list(served))
+        assert len(products[0]) == len(products[1]) > 0
+        assert not any(products[0]) and all(products[1])
+        return {"ratio": 2.5}
+
+    monkeypatch.setattr(graph, "choose", choose)
+    monkeypatch.setattr(library, "in_turns", turns)
+    monkeypatch.setitem(trainer.SIZES, "gowalla", (50, 40_988, 400, 60))
+    rows = library.graph_steps(1)
+    assert len(goals({"machine": {}, "libraries": rows})) == 2, "both have a goal"
