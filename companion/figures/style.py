@@ -22,6 +22,7 @@ __all__ = [
     "looks",
     "metric_name",
     "use_style",
+    "written",
 ]
 
 # A colour means its loss and nothing else. Each, below too, has a contrast of at least 4.5 with
@@ -114,5 +115,10 @@ def looks() -> Iterator[tuple[str, str]]:
 
 def metric_name(name: str) -> str:
     """Write ``ndcg@20`` as the field does: NDCG@20."""
-    head, _, cut = name.partition("@")
-    return METRICS.get(head, head) + (f"@{cut}" if cut else "")
+    head, at, cut = name.partition("@")
+    return METRICS.get(head, head) + at + cut
+
+
+def written(name: str) -> str:
+    """Write the name of a loss or a metric as the field does, and any other text as it is."""
+    return LABELS.get(name, metric_name(name))

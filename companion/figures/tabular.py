@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
+from companion.figures.style import written
 from companion.pages import render
 
 __all__ = ["Tabular", "checked", "gain_table", "overview_table", "tabular", "value_table"]
@@ -59,6 +60,8 @@ def tabular(
 ) -> Tabular:
     """Return a table that a notebook shows as HTML and a terminal as text.
 
+    A cell or head that is the name of a loss or a metric is written as the figures write it.
+
     Parameters
     ----------
     frame : DataFrame
@@ -83,7 +86,8 @@ def tabular(
         if name in formats or pd.api.types.is_numeric_dtype(frame[name])
     )
     rows = tuple(zip(*columns, strict=True)) if len(frame) else ()
-    return Tabular(caption, tuple(map(str, frame)), rows, keys, numbers - {*range(keys)})
+    heads = tuple(map(written, map(str, frame)))
+    return Tabular(caption, heads, rows, keys, numbers - {*range(keys)})
 
 
 def _plain(cell: str) -> str:
@@ -92,7 +96,7 @@ def _plain(cell: str) -> str:
 
 def _text(value: Any, form: str, missing: str) -> str:
     if isinstance(value, str):
-        return value
+        return written(value)
     return missing if pd.isna(value) else format(value, form)
 
 

@@ -52,8 +52,8 @@ class TalosLoss(StatefulLoss):
 
     A positive stands for all of its user's, a sampled item for the rest of the catalogue:
 
-    .. math:: \frac{n_u}{I} \rho(\cos_i - \beta_u) + \frac{I - n_u}{I} \mathrm{mean}_j\,
-              \rho(\cos_j - \beta_u), \quad \rho(x) = \max\big((1 - K/I)\,x, -(K/I)\,x\big)
+    .. math:: & \frac{n_u}{I} \rho(\cos_i - \beta_u) + \frac{I - n_u}{I} \mathrm{mean}_j\,
+              \rho(\cos_j - \beta_u), \\ & \rho(x) = \max\big((1 - K/I)\,x, -(K/I)\,x\big)
 
     is added to :func:`psl.losses.talos_loss`; it has a gradient in the quantiles alone, and is
     least at the K-th largest cosine.  The authors' code takes all of a user's positives in each

@@ -52,6 +52,13 @@ def test_a_frame_becomes_a_table() -> None:
     frame = pd.DataFrame({"what": ["<a>", "b"], "n": [1.0, -20.0], "text": ["x", "y"]})
     table = figures.tabular(frame, "caption", {"n": "+.1f"})
     assert table.rows == (("<a>", "+1.0", "x"), ("b", "-20.0", "y")) and table.numbers == {1}
+    named = figures.tabular(pd.DataFrame({"sl": ["sl@k", "recall@20", "an@b", "sl-like"]}))
+    assert named.heads == ("SL",) and repr(named).split()[1:] == [
+        "SL@K",
+        "Recall@20",
+        "an@b",
+        "sl-like",
+    ]
     empty = figures.tabular(frame[:0])
     assert repr(empty) == "what  n  text" and "caption" not in empty._repr_html_()
 
@@ -79,8 +86,8 @@ def test_a_gain_has_its_sign_and_what_is_missing_a_dash() -> None:
     table = figures.gain_table(GAINS, "gain over SL", p="p")
     assert repr(table).splitlines()[1:] == [
         "loss      p of noise  metric     gain            95 %  seeds      r      p  printed",
-        "psl-relu  0.05        ndcg@20   +1.2%  +0.1% to +2.3%      5  +0.50  0.040        –",
-        "bpr       0.5         ndcg@20  -20.0%               –      1      –      –   -10.0%",
+        "PSL-relu  0.05        NDCG@20   +1.2%  +0.1% to +2.3%      5  +0.50  0.040        –",
+        "BPR       0.5         NDCG@20  -20.0%               –      1      –      –   -10.0%",
     ]
     assert "\N{MINUS SIGN}20.0%" in table._repr_html_(), "as wide as a plus"
     one = figures.gain_table(GAINS[1:], "one seed")
@@ -91,6 +98,6 @@ def test_a_value_stands_beside_what_is_printed() -> None:
     values = GAINS.assign(ours=[0.11, 0.2], high=[0.12, nan], paper=[0.1, nan])
     assert repr(figures.value_table(values, "values")).splitlines()[1:] == [
         "loss      p of noise  metric     ours       ±  seeds  printed     off",
-        "psl-relu  0.05        ndcg@20  0.1100  0.0100      5   0.1000  +10.0%",
-        "bpr       0.5         ndcg@20  0.2000       –      1        –       –",
+        "PSL-relu  0.05        NDCG@20  0.1100  0.0100      5   0.1000  +10.0%",
+        "BPR       0.5         NDCG@20  0.2000       –      1        –       –",
     ]
