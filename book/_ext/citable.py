@@ -4,7 +4,7 @@
   and the digest of the run records.
 * Every page ends with how it is cited, as BibTeX and CSL-JSON.
 * ``data/`` in the site has the ledger, the run records and the receipts with their JSON schemas,
-  and CITATION.cff.
+  CITATION.cff, and the sources of the commit.
 * A page's "In short", or else its first paragraph, is its description.
 """
 
@@ -24,6 +24,7 @@ from sphinx.config import Config
 
 from companion import publish
 
+SOURCES = "psl-companion"  # name of their archive, and of the folder in it
 LONGEST = 300  # characters of a description that search engines show, and some more
 CITE = Environment(
     loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
@@ -79,7 +80,7 @@ def cite(
 
 
 def write_data(app: Sphinx, exception: Exception | None) -> None:
-    """Write ledger, records and receipts into the site."""
+    """Write ledger, records, receipts, and of a checkout the sources, into the site."""
     if exception is not None or app.builder.format != "html":
         return
     from companion import claims
@@ -95,10 +96,15 @@ def write_data(app: Sphinx, exception: Exception | None) -> None:
     publish.write_exports(folder, json.loads(ledger.read_bytes()), root / "results")
     for path in (root / "CITATION.cff", *sorted((root / "receipts").glob("*.json"))):
         shutil.copyfile(path, folder / path.name)
+    if (build := build_of(root)).commit:
+        packed = publish.pack_sources(root, SOURCES, build.seconds)
+        replace_file(folder / f"{SOURCES}.tar.gz", packed)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register with Sphinx."""
+    if build_of(Path(app.srcdir)).commit:  # what a page says of the sources is for a checkout's
+        app.tags.add("checkout")
     app.connect("config-inited", add_footer, priority=900)
     app.connect("html-page-context", describe)
     app.connect("html-page-context", cite)

@@ -25,7 +25,8 @@ from sphinx.application import Sphinx
 
 ICONS = "_static/vendor/fontawesome/webfonts/fa-solid-900"
 SEARCH = re.compile(
-    r'\s*<script src="[^"]*(?:_static/searchtools|_static/language_data|searchindex)\.js"></script>'
+    r'\s*<script src="[^"]*(?:_static/(?:search|searchtools|language_data)|searchindex)\.js'
+    r'(?:\?v=\w+)?"></script>'
 )
 TABS = re.compile(r"\s*<script[^>]*_static/design-tabs\.js[^>]*></script>")
 FIGURE = re.compile(r'<img (?=[^>]*src="[^"]*_images/)(?![^>]*loading=)')

@@ -160,14 +160,14 @@ def gain_table(table: pd.DataFrame, caption: str, *, p: str | None = None) -> Ta
         del frame["95 %"]
     frame["seeds"] = table["seeds"]
     if p is not None:
-        frame = frame.assign(r=table["r"], p=table[p])
+        frame = frame.assign(r=table["r"], **{"p-value": table[p]})
     frame["printed"] = table["paper"]
-    formats = {"gain": "+.1%", "95 %": "", "r": "+.2f", "p": ".3f", "printed": "+.1%"}
+    formats = {"gain": "+.1%", "95 %": "", "r": "+.2f", "p-value": ".3f", "printed": "+.1%"}
     return tabular(frame, caption, formats, keys=keys.shape[1])
 
 
 def _keys(table: pd.DataFrame) -> pd.DataFrame:
     """Return the columns that tell the rows apart."""
-    told = {"loss": "loss", "setting": "setting", "form": "form", "noise_ratio": "p of noise"}
+    told = {"loss": "loss", "setting": "setting", "form": "form", "noise_ratio": "noise ratio"}
     differ = [axis for axis in told if axis in table and table[axis].nunique(dropna=False) > 1]
     return table[list(dict.fromkeys(["loss", *differ, "metric"]))].rename(columns=told)

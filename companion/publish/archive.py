@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from gzip import GzipFile
 from io import BytesIO
 
 __all__ = ["pack"]
 
 
-def pack(files: Mapping[str, bytes], seconds: int) -> bytes:
+def pack(
+    files: Mapping[str, bytes], seconds: int, executable: Container[str] = frozenset()
+) -> bytes:
     """Return an archive of files, in the order of their names and nobody's.
 
     Parameters
@@ -19,6 +21,8 @@ def pack(files: Mapping[str, bytes], seconds: int) -> bytes:
         Content by place in the archive.
     seconds : int
         Time of every entry, since 1970.
+    executable : container of str
+        Places of what may be run.
     """
     packed = BytesIO()
     with (
@@ -27,6 +31,7 @@ def pack(files: Mapping[str, bytes], seconds: int) -> bytes:
     ):
         for name in sorted(files):
             entry = tarfile.TarInfo(name)
-            entry.size, entry.mtime, entry.mode = len(files[name]), seconds, 0o644
+            entry.size, entry.mtime = len(files[name]), seconds
+            entry.mode = 0o755 if name in executable else 0o644
             archive.addfile(entry, BytesIO(files[name]))
     return packed.getvalue()

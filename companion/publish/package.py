@@ -14,7 +14,7 @@ from companion.publish.archive import pack
 from psl.errors import PSLError
 from psl.files import replace_file
 
-__all__ = ["build_package"]
+__all__ = ["build_package", "pack_sources"]
 
 BUILD = """
 import sys
@@ -61,13 +61,24 @@ def build_package(root: Path, dist: Path, seconds: int) -> list[Path]:
     return paths
 
 
+def pack_sources(root: Path, name: str, seconds: int) -> bytes:
+    """Return what git has of a checkout as a ``.tar.gz``, in a folder ``name``.
+
+    Time and PSLError as in :func:`build_package`.
+    """
+    prefix = f"--prefix={name}/"
+    return _with_time(_run(["git", "-C", str(root), "archive", prefix, "HEAD"]), seconds)
+
+
 def _with_time(packed: bytes, seconds: int) -> bytes:
-    files = {}
+    files, executable = {}, set()
     with tarfile.open(fileobj=BytesIO(packed)) as archive:
         for entry in archive:
             if content := archive.extractfile(entry):
                 files[entry.name] = content.read()
-    return pack(files, seconds)
+                if entry.mode & 0o100:
+                    executable.add(entry.name)
+    return pack(files, seconds, executable)
 
 
 def _run(words: list[str], **options: object) -> bytes:

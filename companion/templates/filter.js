@@ -1,15 +1,20 @@
-// Show the rows that contain every word and have a chosen status; a list with such a row opens.
+// Show the rows with what is searched for, as a phrase or else word by word, and a chosen status;
+// a list with such a row opens.  A hyphen is a space: figure-2 and psl relu find what they mean.
 (() => {
   const box = document.currentScript.parentElement;
   const words = box.querySelector("input");
   const said = box.querySelector("output");
   const buttons = [...box.querySelectorAll("button")];
 
+  const plain = (text) => text.toLowerCase().replace(/[\s-]+/g, " ").trim();
+
   function refresh(rows) {
-    const wanted = words.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const phrase = plain(words.value);
+    const whole = rows.some(({ text }) => text.includes(phrase));
+    const wanted = whole ? [phrase] : phrase.split(" ");
     const chosen = buttons.filter((b) => b.getAttribute("aria-pressed") === "true");
     const statuses = chosen.map((b) => b.textContent);
-    const asked = wanted.length + statuses.length > 0;
+    const asked = phrase !== "" || statuses.length > 0;
     const lists = new Map();
     let shown = 0;
     for (const { row, text, status, list } of rows) {
@@ -46,7 +51,7 @@
       const badge = row.querySelector("[class^='status-']");
       return {
         row,
-        text: row.textContent.toLowerCase(),
+        text: plain(row.textContent),
         status: badge ? badge.textContent : "",
         list: row.closest("details") || row.closest("table"),
       };

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from companion.publish import Build, read_source
-from companion.publish.package import build_package
+from companion.publish.package import build_package, pack_sources
 from companion.publish.release import MANIFEST, release_files, verify, write_archive
 from psl.errors import PSLError
 
@@ -132,6 +132,8 @@ def test_the_package_is_built_from_the_commit_and_the_same_twice(tmp_path: Path)
         '[project]\nname = "one"\nversion = "1.0"\n[tool.setuptools]\npackages = ["one"]\n'
     )
     (root / "one" / "__init__.py").write_text("A = 1\n")
+    (root / "run").write_text("#!/bin/sh\n")
+    (root / "run").chmod(0o755)
     who = ("-c", "user.name=n", "-c", "user.email=e")
     for words in (("init",), ("add", "."), ("commit", "-m", "a")):
         subprocess.run(("git", *who, *words), cwd=root, check=True, capture_output=True)
@@ -143,5 +145,13 @@ def test_the_package_is_built_from_the_commit_and_the_same_twice(tmp_path: Path)
     with tarfile.open(first[1]) as archive:
         text = archive.extractfile("one-1.0/one/__init__.py").read()
     assert text == b"A = 1\n", "what is not in the commit is not released"
+    sources = pack_sources(root, "all", 1796000000)
+    assert sources == pack_sources(root, "all", 1796000000)
+    with tarfile.open(fileobj=io.BytesIO(sources)) as archive:
+        modes = {entry.name: entry.mode for entry in archive}
+        assert archive.extractfile("all/one/__init__.py").read() == b"A = 1\n"
+    assert modes == dict.fromkeys(("all/one/__init__.py", "all/pyproject.toml"), 0o644) | {
+        "all/run": 0o755
+    }
     with pytest.raises(PSLError, match="git -C failed"):
         build_package(tmp_path, tmp_path / "none", 0)
