@@ -136,7 +136,7 @@ def test_every_loss_is_asked_and_their_p_values_are_corrected_together() -> None
 def test_what_waits_stands_in_the_caption_with_its_command() -> None:
     where = {"dataset": ["amazon-electronic"], "backbone": ["mf"]}
     shown = overview_table(overview("table1", [record("sl", 0, 0.05)], **where), "table1")
-    assert [row[0] for row in shown.rows] == ["sl", "sl"]
+    assert [row[0] for row in shown.rows] == ["SL", "SL"]
     command = "<code>psl run table1 --dataset amazon-electronic</code>"
     assert shown.caption == f"amazon-electronic; 7 cells not yet run: {command}"
     two = overview("table1", [record("sl", 0, 0.05)], **where, loss=["sl", "bpr"])

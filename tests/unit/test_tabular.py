@@ -85,9 +85,9 @@ def test_a_status_is_named_and_counted() -> None:
 def test_a_gain_has_its_sign_and_what_is_missing_a_dash() -> None:
     table = figures.gain_table(GAINS, "gain over SL", p="p")
     assert repr(table).splitlines()[1:] == [
-        "loss      p of noise  metric     gain            95 %  seeds      r      p  printed",
-        "PSL-relu  0.05        NDCG@20   +1.2%  +0.1% to +2.3%      5  +0.50  0.040        –",
-        "BPR       0.5         NDCG@20  -20.0%               –      1      –      –   -10.0%",
+        "loss      noise ratio  metric     gain            95 %  seeds      r  p-value  printed",
+        "PSL-relu  0.05         NDCG@20   +1.2%  +0.1% to +2.3%      5  +0.50    0.040        –",
+        "BPR       0.5          NDCG@20  -20.0%               –      1      –        –   -10.0%",
     ]
     assert "\N{MINUS SIGN}20.0%" in table._repr_html_(), "as wide as a plus"
     one = figures.gain_table(GAINS[1:], "one seed")
@@ -97,7 +97,7 @@ def test_a_gain_has_its_sign_and_what_is_missing_a_dash() -> None:
 def test_a_value_stands_beside_what_is_printed() -> None:
     values = GAINS.assign(ours=[0.11, 0.2], high=[0.12, nan], paper=[0.1, nan])
     assert repr(figures.value_table(values, "values")).splitlines()[1:] == [
-        "loss      p of noise  metric     ours       ±  seeds  printed     off",
-        "PSL-relu  0.05        NDCG@20  0.1100  0.0100      5   0.1000  +10.0%",
-        "BPR       0.5         NDCG@20  0.2000       –      1        –       –",
+        "loss      noise ratio  metric     ours       ±  seeds  printed     off",
+        "PSL-relu  0.05         NDCG@20  0.1100  0.0100      5   0.1000  +10.0%",
+        "BPR       0.5          NDCG@20  0.2000       –      1        –       –",
     ]
