@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import tarfile
 
 import pytest
 from jsonschema import validate
@@ -179,6 +180,40 @@ def test_search_finds_a_word(browser, bases: dict[str, str], way: str) -> None:
         page.close()
 
 
+@pytest.mark.parametrize("way", ["http", "file"])
+def test_search_leads_to_what_it_names(browser, bases: dict[str, str], way: str) -> None:
+    """With excerpts where pages can be fetched, and no error where they cannot."""
+    leads = {
+        "Figure 2": "notebooks/07-noise.html",
+        "table 1": "notebooks/06-iid.html",
+        "how to cite": "book/index.html",
+        "licence": "book/about.html",
+    }
+    page, faults = offline_page(browser, f"{bases[way]}search.html")
+    for words, leads_to in leads.items():
+        page.goto(f"{bases[way]}search.html?q={words.replace(' ', '+')}", wait_until="load")
+        first = page.locator("#search-results li").first
+        first.wait_for(timeout=10_000)
+        assert leads_to in first.locator("a").get_attribute("href"), words
+        if way == "http":
+            first.locator("p.context").wait_for(timeout=10_000)
+    page.wait_for_load_state("networkidle")
+    assert not faults and (way == "http") == bool(page.locator("p.context").count())
+    page.context.close()
+
+
+def test_on_a_phone_a_link_of_the_contents_closes_them(browser, bases: dict[str, str]) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
+    page = context.new_page()
+    page.goto(f"{bases['file']}notebooks/14-decision.html", wait_until="load")
+    page.locator("button.secondary-toggle").filter(visible=True).click()
+    box = page.locator("dialog[open]")
+    box.locator("a[href='#what-to-do']").click()
+    box.wait_for(state="detached")
+    assert page.url.endswith("#what-to-do")
+    context.close()
+
+
 def test_nothing_of_the_site_names_a_content_network() -> None:
     hosts = ("unpkg.com", "cdn.jsdelivr.net", "cdnjs.cloudflare.com", "fonts.googleapis.com")
     found = {
@@ -242,6 +277,11 @@ def test_the_ledger_is_searched_and_a_row_has_an_address(browser, bases) -> None
     some = shown.count()
     assert 0 < some < every and box.locator("output").inner_text() == f"{some} of {every} rows"
     assert all("gowalla" in text.lower() for text in shown.all_inner_texts())
+    box.locator("input").fill("figure-2")
+    assert shown.count() and all(
+        "figure 2" in text.lower().replace("-", " ") for text in shown.all_text_contents()
+    ), "a phrase is searched as a phrase"
+    box.locator("input").fill("ndcg@20 GOWALLA mf")
     box.get_by_role("button", name="reproduced").click()
     badges = shown.locator("[class^='status-']").all_inner_texts()
     assert 0 < len(badges) < some and set(badges) == {"reproduced"}
@@ -269,6 +309,10 @@ def test_the_site_brings_its_data_and_each_page_how_it_is_cited() -> None:
         table = list(csv.DictReader(file))
     for key in ("id", "status", "evidence"):
         assert [row[key] for row in table] == [row[key] for row in ledger]
+    with tarfile.open(data / "psl-companion.tar.gz") as archive:
+        names = set(archive.getnames())
+    asked = ("Makefile", "README.md", "psl/__init__.py", "book/index.md", "results/table1.jsonl")
+    assert {f"psl-companion/{name}" for name in asked} <= names
     text = (data / "runs.jsonl").read_bytes()
     measured = (data / "dynamics.jsonl").read_bytes()
     assert (data / "trials.jsonl").read_bytes() and (data / "trial.schema.json").exists()
