@@ -17,6 +17,7 @@ import pytest
 
 from companion import claims, dynamics, records, reference, users
 from companion.benchmark import budgets, searches, winners_tested
+from companion.datasets import DATASETS
 from companion.experiments import cell, cell_runs, own_cells, read_sweep, without_fresh
 from companion.records import METRICS
 from companion.speed import goals
@@ -330,11 +331,14 @@ def test_what_the_chapter_of_decisions_says() -> None:
         falls = change("psl-softplus", **noisy)
         assert falls.high / falls.other < -0.04 and change("psl-relu", "psl-atan", **noisy).mean > 0
     everywhere = pd.concat([gains_everywhere(recorded(), loss) for loss in PSLS])
-    searched = [budgeted(f"amazon-{name}")[2]["gain"] for name in ("beauty", "health")]
+    names = ("amazon-beauty", "amazon-health", "movielens-100k")
+    searched = [budgeted(name)[2]["gain"] for name in names]
     assert everywhere[everywhere["setting"] == "iid"]["ours"].max() < 0.02
     assert all(gain[["psl-relu", "psl-tanh"]].max() < 0.02 for gain in searched)
-    assert [0 < gain["sl@k"] < 0.01 for gain in searched] == [True, False]
+    assert [0 < gain["sl@k"] < 0.01 for gain in searched] == [True, False, True]
     assert 0.035 < searched[1]["sl@k"] < 0.045
+    assert [abs(gain["psl-relu"]) < 0.005 for gain in searched] == [True, False, True]
+    assert [gain.idxmax() == "ease" for gain in searched] == [True, True, False]
     shifted = gains("table2", recorded(), loss=["psl-relu"], metrics=["ndcg@20"])
     shifted = shifted[shifted["seeds"] > 0]
     assert len(shifted) >= 2 and (shifted["ours"] > 0).all() and shifted["seeds"].max() <= 3
@@ -521,11 +525,49 @@ def test_losses_under_one_budget_on_a_second_dataset() -> None:
     assert list(places.loc["sl", [1, 5]]) == [4, 9]
 
 
+def test_losses_under_one_budget_on_a_third_dataset() -> None:
+    tried, found, table = budgeted("movielens-100k")
+    at_seven = found[(found["found"] == 7) & found.index.isin(SOFTMAX)]
+    points = {tuple(v[x] for x in ("tau", "lr", "weight_decay")) for v in at_seven["values"]}
+    assert len(at_seven) == 5 and len(points) == 1 and "sl" in at_seven.index
+    best = found["best"]
+    six = best[sorted(SOFTMAX - {"bsl"})]
+    assert six.max() / six.min() < 1.005 and 0.985 < best["bsl"] / best["sl"] < 0.995
+    assert 0.97 < best["llpauc"] / best["sl"] < 0.98
+    assert best[["ccl", "drrl", "bpr", "gbce"]].max() / best["sl"] < 0.93
+
+    near = table.loc[sorted(SOFTMAX - {"sl", "bsl"})]
+    assert near["gain"].abs().max() < 1 / 300 and near["corrected"].min() > 0.05
+    assert ((near["gain_low"] < 0) & (near["gain_high"] > 0)).all()
+    behind = table.loc[["bsl", "llpauc"]]
+    assert behind["gain"].between(-0.0125, -0.0095).all() and behind["corrected"].min() > 0.05
+    assert behind["gain_high"].max() < 0
+    far = table.loc[["ccl", "drrl", "bpr", "gbce"], "gain"]
+    assert far.min() > -0.165 and far.max() < -0.065
+    ease = table.loc["ease"]
+    assert -0.04 < ease["gain"] < -0.035 and ease["corrected"] < 0.05
+    assert (table["ours"] > table.loc["ials", "ours"]).sum() == 11
+    names = ("amazon-beauty", "amazon-health", "movielens-100k")
+    assert all((budgeted(n)[2].loc[["bpr", "gbce"], "gain"] < -0.1).all() for n in names)
+    sources = [DATASETS[name, "iid"] for name in names]
+    pairs = [source.interactions / source.users for source in sources]
+    assert all(3.4 < pairs[2] / x < 4.3 for x in pairs[:2])
+
+    means = budgets(tried, "movielens-100k").pivot_table("mean", "loss", "trials")
+    for count in (5, 10, 20):
+        soft, rest = means.loc[sorted(SOFTMAX), count], means.loc[sorted(WITHOUT), count]
+        assert soft.min() > rest.max() and rest.idxmax() == "llpauc"
+        assert rest.drop("llpauc").max() < 0.96 * rest.max()
+    places = means.rank(ascending=False)
+    assert list(places.loc["psl-tanh", [1, 20]]) == [6, 1]
+    assert 1 < best["psl-tanh"] / best["talos"] < 1.006 and places.loc["talos", 20] == 6
+
+
 def test_the_benchmark_is_what_its_file_says() -> None:
     file = ROOT / "examples" / "benchmark.yaml"
     wanted = own_cells(read_sweep(file), file.parent)
     made = {r["run_id"] for r in records.read(RESULTS / "benchmark.jsonl")}
-    assert made == {c.config.run_id for c in wanted if c.config} and len(made) == 120
+    assert made == {c.config.run_id for c in wanted if c.config} and len(made) == 180
     chapter = (ROOT / "notebooks" / "13-benchmark.ipynb").read_text(encoding="utf-8")
     (command,) = re.findall(r"psl tune amazon-beauty .*?benchmark\.jsonl", chapter, re.DOTALL)
     losses = re.findall(r"--loss ([\w@-]+)", command)
