@@ -173,17 +173,18 @@ def test_how_fast_the_implementations_are() -> None:
     assert ratios[0] == pytest.approx(150, rel=0.05) and ratios[1] == pytest.approx(26, rel=0.05)
     older = speed("cpu-avx2-2-threads")
     compared = [s["case"]["roads"]["product, then gather"]["gradient"] for s in (cpu, older, gpu)]
-    assert 5.8 < compared[0]["ratio"] < 6.5 and 4.5 < compared[1]["ratio"] < 5.2
+    assert 5.8 < compared[0]["ratio"] < 6.5 and 4 < compared[1]["ratio"] < 4.5
     assert 1.4 < compared[2]["ratio"] < 1.7
     assert older["case"]["roads"]["gather"]["gradient"]["ratio"] == pytest.approx(130, rel=0.05)
     others = {r["work"]: r for r in older["libraries"] if r["library"] == "implicit"}
     small, large, dense, sparse = others.values()
-    assert "8,360" in small["work"] and small["ratio"] == pytest.approx(5, rel=0.1)
+    assert "8,360" in small["work"] and small["ratio"] == pytest.approx(6, rel=0.1)
     assert "40,988" in large["work"] and large["ratio"] == pytest.approx(2, rel=0.1)
-    assert sparse["ours_seconds"] / dense["ours_seconds"] == pytest.approx(1 / 3, rel=0.1)
-    assert "sparse-adam" in sparse["work"] and 1 / sparse["ratio"] == pytest.approx(6, rel=0.1)
+    assert 0.25 < sparse["ours_seconds"] / dense["ours_seconds"] < 1 / 3
+    assert "sparse-adam" in sparse["work"] and 1 / sparse["ratio"] == pytest.approx(8, rel=0.1)
     missed = [g["goal"] for g in older["goals"] if not g["met"]]
-    assert len(missed) == 2 and "gradient" in missed[0] and "sparse-adam" in missed[1]
+    assert missed == ["loss and gradient: share", "LightGCN, 40,988 items", "BPR epoch, sparse-adam"]
+    assert len(older["goals"]) == 6
     assert [g["met"] for g in goals(gpu)] == [False]
     (gowalla,) = (e["seconds"] for e in gpu["epochs"] if e["dataset"] == "gowalla")
     assert gowalla == pytest.approx(0.25, rel=0.1)

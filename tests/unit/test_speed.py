@@ -25,7 +25,7 @@ def record(name: str) -> dict[str, Any]:
 def test_a_record_has_the_goals_that_its_numbers_give() -> None:
     kept = record("cpu-avx2-2-threads")
     found = goals(kept)
-    assert found == kept["goals"] and len(found) == 4
+    assert found == kept["goals"] and len(found) == 6
     assert all(row["met"] == (row["found"] >= row["least"]) for row in found)
     share = found[0]
     seconds = kept["case"]["roads"]["product, then gather"]["gradient"]["ours_seconds"]
