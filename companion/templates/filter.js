@@ -49,11 +49,14 @@
     const rows = [...document.querySelectorAll("table.ledger [id^='row-']")].map((mark) => {
       const row = mark.closest("tr");
       const badge = row.querySelector("[class^='status-']");
+      const list = row.closest("details") || row.closest("table");
+      // The place in the paper, without the counts behind it.
+      const place = list.querySelector("summary")?.textContent.split(/, \d/)[0] ?? "";
       return {
         row,
-        text: plain(row.textContent),
+        list,
+        text: plain(`${place} ${row.textContent}`),
         status: badge ? badge.textContent : "",
-        list: row.closest("details") || row.closest("table"),
       };
     });
     words.addEventListener("input", () => refresh(rows));
