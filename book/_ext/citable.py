@@ -84,6 +84,7 @@ def write_data(app: Sphinx, exception: Exception | None) -> None:
     if exception is not None or app.builder.format != "html":
         return
     from companion import claims
+    from companion.publish.package import pack_sources
     from psl.files import replace_file
 
     root, folder = Path(app.srcdir), Path(app.outdir) / "data"
@@ -97,7 +98,7 @@ def write_data(app: Sphinx, exception: Exception | None) -> None:
     for path in (root / "CITATION.cff", *sorted((root / "receipts").glob("*.json"))):
         shutil.copyfile(path, folder / path.name)
     if (build := build_of(root)).commit:
-        packed = publish.pack_sources(root, SOURCES, build.seconds)
+        packed = pack_sources(root, SOURCES, build.seconds)
         replace_file(folder / f"{SOURCES}.tar.gz", packed)
 
 

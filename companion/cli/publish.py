@@ -65,10 +65,11 @@ def publish_release(
 
     `make release` makes book and PDF first. The same commit, book and PDF give the same bytes.
     """
+    from companion.publish.package import build_package
     from companion.publish.release import release_files, write_archive
 
     source, build, name = publish.read_source(Path()), publish.build_of(Path()), _name()
-    publish.build_package(Path(), dist, build.seconds)
+    build_package(Path(), dist, build.seconds)
     output = output or DIST / f"{name}.tar.gz"
     files = release_files(source, build, site, dist)
     write_archive(output, name, files, build.seconds)

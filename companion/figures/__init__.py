@@ -21,7 +21,7 @@ from companion.figures.statuses import (
     status_bar,
     verdict_cards,
 )
-from companion.figures.style import COLOURS, LABELS, use_style
+from companion.figures.style import COLOURS, LABELS, metric_name, use_style
 from companion.figures.tabular import (
     Tabular,
     checked,
@@ -61,6 +61,7 @@ __all__ = [
     "ledger_filter",
     "ledger_row",
     "lines",
+    "metric_name",
     "over",
     "overview_table",
     "pair_weights",

@@ -5,7 +5,6 @@
 - ``metadata``: the files of metadata at its root, and whether they are up to date.
 - ``exports``: ledger and run records for programs, with JSON schemas.
 - ``cite``: the commit of a checkout, and how a page of the book is cited.
-- ``package``: wheel and sources of the commit.
 - ``costs``: the cheapest command that checks a claim, as it was measured.
 - ``receipts``: the kept receipts as a table.
 """
@@ -14,7 +13,6 @@ from companion.publish.cite import Build, bibtex, build_of, csl_json
 from companion.publish.costs import Cost, costs
 from companion.publish.exports import Claim, records_digest, schemas, write_exports
 from companion.publish.metadata import METADATA, outdated, write_metadata
-from companion.publish.package import build_package, pack_sources
 from companion.publish.receipts import kept_receipts, receipt_table
 from companion.publish.source import Source, read_source
 
@@ -26,12 +24,10 @@ __all__ = [
     "Source",
     "bibtex",
     "build_of",
-    "build_package",
     "costs",
     "csl_json",
     "kept_receipts",
     "outdated",
-    "pack_sources",
     "read_source",
     "receipt_table",
     "records_digest",

@@ -1,12 +1,14 @@
 // Show the rows with what is searched for, as a phrase or else word by word, and a chosen status;
-// a list with such a row opens.  A hyphen is a space: figure-2 and psl relu find what they mean.
+// a list with such a row opens.  A hyphen is a space, and Fig. 2, figure2 and Figures 2 are one:
+// each finds what it means.
 (() => {
   const box = document.currentScript.parentElement;
   const words = box.querySelector("input");
   const said = box.querySelector("output");
   const buttons = [...box.querySelectorAll("button")];
 
-  const plain = (text) => text.toLowerCase().replace(/[\s-]+/g, " ").trim();
+  const plain = (text) => text.toLowerCase().replace(/[\s-]+/g, " ")
+    .replace(/\bfig(?:ures?|\.)? ?(?=\d)/g, "figure ").replace(/\btables? ?(?=\d)/g, "table ").trim();
 
   function refresh(rows) {
     const phrase = plain(words.value);
