@@ -186,6 +186,7 @@ def test_search_leads_to_what_it_names(browser, bases: dict[str, str], way: str)
     """With excerpts where pages can be fetched, and no error where they cannot."""
     leads = {
         "Figure 2": "notebooks/07-noise.html",
+        "Fig. 2": "notebooks/07-noise.html",
         "table 1": "notebooks/06-iid.html",
         "how to cite": "book/index.html",
         "licence": "book/about.html",
@@ -203,6 +204,19 @@ def test_search_leads_to_what_it_names(browser, bases: dict[str, str], way: str)
     page.wait_for_load_state("networkidle")
     assert not faults and (way == "http") == bool(page.locator("p.context").count())
     page.context.close()
+
+
+def test_an_excerpt_is_prose(browser, bases: dict[str, str]) -> None:
+    page = browser.new_page()
+    for word in ("temperature", "gradient", "seed"):
+        page.goto(f"{bases['http']}search.html?q={word}", wait_until="load")
+        page.locator("p.context").first.wait_for(timeout=10_000)
+        page.wait_for_load_state("networkidle")
+        for text in page.locator("p.context").all_inner_texts():
+            assert not re.search(
+                r"\\[()\[\]]|^\s*(import|from) \w+|figures\.use_style", text, re.M
+            ), text
+    page.close()
 
 
 def test_on_a_phone_a_link_of_the_contents_closes_them(browser, bases: dict[str, str]) -> None:

@@ -49,6 +49,6 @@ def test_the_readme_trains_and_draws_anew_in_every_step_of_every_epoch() -> None
         exec(code, names)
         drawn.append(names["negatives"])
     assert all(t.grad is not None and t.grad.any() for t in tables.values())
-    assert drawn[0].shape == (8, 1000)
+    assert drawn[0].shape == (8, 100)
     # A few places agree by chance.
     assert all((a == b).double().mean() < 0.1 for a in drawn for b in drawn if a is not b)
