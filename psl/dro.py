@@ -36,8 +36,7 @@ MOST_STEPS = 64  # of the solver, which settles long before
 def worst_case(losses: Tensor, tau: Tensor | float) -> Tensor:
     """Return the worst-case distribution ``q`` proportional to ``exp(l / tau)``, shape (..., I).
 
-    At ``tau = 0`` it is uniform over the maximisers of ``l``.  Raises ValueError if a temperature
-    is negative.
+    At ``tau = 0`` it is uniform over the maximisers of ``l``.  Raises ValueError below 0.
     """
     losses = upcast_half(losses, "losses")
     return torch.softmax(_tilt(losses, _temperature(tau, losses)), dim=-1)
@@ -62,8 +61,7 @@ def dual_value(
 def radius_for_temperature(losses: Tensor, tau: Tensor | float) -> Tensor:
     """Return ``KL(q_tau || uniform)``, the radius whose optimal multiplier is ``tau``, (...).
 
-    At ``tau = 0`` it is the :func:`saturation_radius`.  Raises ValueError if a temperature is
-    negative.
+    At ``tau = 0`` it is the :func:`saturation_radius`.  Raises ValueError below 0.
     """
     losses = upcast_half(losses, "losses")
     t = _temperature(tau, losses)

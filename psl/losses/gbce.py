@@ -32,8 +32,7 @@ def gbce_loss(
     num_items : int, optional
         Size ``I`` of the catalogue; without it all of it counts as sampled, ``alpha = 1``.
     calibration : float
-        ``t``, in [0, 1] or a ValueError: 0 is binary cross-entropy, 1 estimates that over the whole
-        catalogue.
+        ``t``, in [0, 1] or a ValueError: 0 is binary cross-entropy, 1 estimates it of all items.
     """
     positive, negative = check_scores(positive, negative)
     check_share(zero=True, calibration=calibration)

@@ -14,8 +14,7 @@ DEVICES = ("auto", "cpu", "cuda")
 def check_device(name: str) -> None:
     """Refuse what names no device, and a device that torch may know (mps, xpu) and psl does not.
 
-    Raises UnknownNameError.  Whether it is there is asked by :func:`find_device`, where the run
-    happens.
+    Raises UnknownNameError.  Whether it is there, :func:`find_device` asks where a run begins.
     """
     try:
         kind = name if name == "auto" else torch.device(name).type

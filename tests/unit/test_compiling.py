@@ -178,6 +178,41 @@ print(*(f"{f.__module__}.{f.__qualname__}:{f.__code__.co_firstlineno}" for f in 
     assert list(tmp_path.rglob("*.nbc"))
 
 
+FACTORS = """
+import sys
+import numpy as np
+from psl.kernels.cpu.compiling import over_threads
+
+def share_of(factor):
+    @over_threads
+    def share(start, end, x):
+        for i in range(start, end):
+            x[i] *= factor
+    return share
+
+for factor in map(float, sys.argv[1:]):
+    x = np.ones(3)
+    share_of(factor)(3, x)
+    print(x[0])
+"""
+
+
+def test_kernels_of_two_processes_are_told_apart_by_a_third(tmp_path: Path) -> None:
+    """Loaded from the cache, one of two loops of the same name ran in place of the other."""
+    (tmp_path / "factors.py").write_text(FACTORS)
+    # Their symbols also hold a set of options in its order, which would differ by chance.
+    env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache"), "PYTHONHASHSEED": "0"}
+
+    def products(*factors: str) -> list[str]:
+        command = [sys.executable, str(tmp_path / "factors.py"), *factors]
+        run = subprocess.run(command, env=env, capture_output=True, text=True)
+        assert run.returncode == 0, run.stderr
+        return run.stdout.split()
+
+    assert products("2") == ["2.0"] and products("3") == ["3.0"]
+    assert products("2", "3") == ["2.0", "3.0"]
+
+
 def test_without_a_child_process_a_kernel_compiles_here(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(parent: int) -> None:
         raise OSError("no more processes")

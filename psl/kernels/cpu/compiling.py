@@ -8,8 +8,10 @@ For a parallel loop numba stores other machine code than the process that compil
 sums are grouped otherwise, and last digits would tell a first run from a second.
 
 By itself numba looks only at the file of a kernel for whether what it kept is stale.  A kernel here
-calls into other files, and is compiled with the options of this one: it is kept under a digest of
-all of them, and compiled anew when one has changed.
+calls into other files and has the options of this one: it is kept under a digest of all of them.
+
+numba tells functions of one name apart by a number, which each process counts from 1.  Another that
+loads what two compiled would run one loop for the other: here each counts from a number of its own.
 
 No public way of numba 0.68 does this.  A second ``njit(cache=True)``, in the process that compiled,
 loads the file and yet runs the first code, and nothing public asks whether a signature is cached.
@@ -18,6 +20,7 @@ loads the file and yet runs the first code, and nothing public asks whether a si
 
 import atexit
 import hashlib
+import itertools
 import logging
 import os
 import pickle
@@ -35,6 +38,7 @@ import numpy as np
 import torch
 from filelock import FileLock
 from numba import cloudpickle, get_num_threads, njit, prange, set_num_threads
+from numba.core.bytecode import FunctionIdentity
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from torch import Tensor
 
@@ -59,6 +63,7 @@ SOURCE = hashlib.sha256(b"".join(path.read_bytes() for path in _FILES)).hexdiges
 _one_at_a_time = threading.Lock()
 _log = logging.getLogger(__name__)
 
+FunctionIdentity._unique_ids = itertools.count(int.from_bytes(os.urandom(6)))
 _before = torch.get_num_threads()
 AVAILABLE = get_num_threads()  # starts numba's threads, and with OpenMP sets torch's number as well
 torch.set_num_threads(_before)
