@@ -83,7 +83,7 @@ def check_scores(positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
 
     Half types become float32 *before* anything is subtracted, so that a loss of half-precision
     scores is a float32 number, off by no more than the scores themselves; float32 and float64 stay.
-    Raises ValueError for other shapes than (B,) and (B, N), N > 0, or a dtype not of floating point.
+    Raises ValueError for other shapes than (B,) and (B, N), N > 0, or a dtype that is no float.
     """
     if positive.ndim != 1 or negative.ndim != 2 or negative.shape[0] != positive.shape[0]:
         raise ValueError(
