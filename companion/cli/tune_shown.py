@@ -78,33 +78,36 @@ class Board:
 def show_trials(
     studies: list[Study], floors: dict[str, list[FloorTrial]], dataset: str, *, as_json: bool
 ) -> None:
-    """Print trials and floors, and the command of the best; PSLError where each diverged."""
-    winners = [(study, best) for study in studies if (best := study.best) is not None]
-    winner = max(winners, key=lambda w: w[1].score or 0.0, default=None)
-    command = None
-    if winner is not None:
-        command = plain_command(replace(winner[1].config, dataset=dataset))
+    """Print trials, floors and a command for each loss's best; PSLError where each diverged."""
+    found = [(study, best) for study in studies if (best := study.best) is not None]
+    found.sort(key=lambda w: w[1].score or 0.0)  # the winner is the last
+    commands = [str(plain_command(replace(best.config, dataset=dataset))) for _, best in found]
     if as_json:
         trials = [asdict(t) | {"config": t.config.as_dict()} for s in studies for t in s.tried]
         fitted = [{"floor": name} | asdict(t) for name, tries in floors.items() for t in tries]
+        command = commands[-1] if commands else None
         print_json({"command": command, "trials": trials, "floors": fitted})
     else:
         if floors:
             out.print(_floor_table(floors))
         for study in studies:
             out.print(_table(study))
-    if winner is None:
+    if not found:
         raise PSLError("no trial is complete: each diverged; more --trials, or give a lower --lr")
     if as_json:
         return
+    winner = found[-1]
     if floors:
         say(_beside_floors(winner[1], floors))
     for name in winner[0].search.edges(winner[1].config):
         say(f"{name} is at the edge of what is searched: a better one may lie beyond")
     if winner[1].epoch == winner[1].config.epochs:
         say("the best epoch is the last: more --epochs may give more")
-    say("NDCG@20 is that of the validation part; the test part was not looked at. The best:")
-    say(str(command))
+    of_each = " of each loss, the best last" if len(commands) > 1 else ""
+    say("NDCG@20 is that of the validation part; the test part was not looked at.")
+    say(f"The best{of_each}:")
+    for command in commands:
+        say(command)
 
 
 def settings_of(tried: FloorTrial) -> str:

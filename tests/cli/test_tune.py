@@ -46,7 +46,11 @@ def test_each_loss_has_the_same_budget_and_the_winner_a_command(psl: Psl, tmp_pa
     fixed = {(t["config"]["protocol"], t["config"]["patience"]) for t in told["trials"]}
     assert fixed == {("clean", 4)} and "--patience 4" in told["command"]
     command = told["command"]
-    assert command == done.stdout.splitlines()[-1]
+    *_, other, best = done.stdout.splitlines()
+    assert command == best != other and other.startswith("psl train ")
+    assert {"--loss sl", "--loss bpr"} == {
+        x for x in ("--loss sl", "--loss bpr") if x in other + best
+    }
     trained = psl(*shlex.split(command)[1:], "--json")
     assert trained.returncode == 0, trained.stderr
     (record,) = records.read(tmp_path / "results")
