@@ -1,11 +1,12 @@
 // Show the rows with what is searched for, as a phrase or else word by word, and a chosen status;
-// a list with such a row opens.  A hyphen is a space, and Fig. 2, figure2 and Figures 2 are one:
-// each finds what it means.
+// a list with such a row opens, and the grids of values give way.  A hyphen is a space, and Fig. 2,
+// figure2 and Figures 2 are one: each finds what it means.
 (() => {
   const box = document.currentScript.parentElement;
   const words = box.querySelector("input");
   const said = box.querySelector("output");
   const buttons = [...box.querySelectorAll("button")];
+  let grids = [];
 
   const plain = (text) => text.toLowerCase().replace(/[\s-]+/g, " ")
     .replace(/\bfig(?:ures?|\.)? ?(?=\d)/g, "figure ").replace(/\btables? ?(?=\d)/g, "table ").trim();
@@ -23,13 +24,15 @@
       const fits = wanted.every((word) => text.includes(word))
         && (!statuses.length || statuses.includes(status));
       row.hidden = asked && !fits;
-      lists.set(list, lists.get(list) || !row.hidden);
+      lists.set(list, (lists.get(list) || 0) + !row.hidden);
       shown += !row.hidden;
     }
-    for (const [list, some] of lists) {
-      list.hidden = !some;
-      list.open = asked && some;
+    for (const [list, count] of lists) {
+      list.hidden = !count;
+      list.open = asked && count > 0;
+      list.querySelector("summary")?.setAttribute("data-found", asked ? `: ${count} found` : "");
     }
+    for (const grid of grids) grid.hidden = asked;
     said.textContent = asked ? `${shown} of ${rows.length} rows` : "";
   }
 
@@ -48,6 +51,7 @@
   }
 
   document.addEventListener("DOMContentLoaded", () => {
+    grids = [...document.querySelectorAll(".paper-tables:not(.matrix)")];
     const rows = [...document.querySelectorAll("table.ledger [id^='row-']")].map((mark) => {
       const row = mark.closest("tr");
       const badge = row.querySelector("[class^='status-']");

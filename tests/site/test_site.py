@@ -296,6 +296,11 @@ def test_the_ledger_is_searched_and_a_row_has_an_address(browser, bases) -> None
     some = shown.count()
     assert 0 < some < every and box.locator("output").inner_text() == f"{some} of {every} rows"
     assert all("gowalla" in text.lower() for text in shown.all_inner_texts())
+    grids = page.locator(".paper-tables:not(.matrix)")
+    found = page.locator("summary[data-found]").filter(visible=True)
+    told = found.evaluate_all("all => all.map(one => one.dataset.found)")
+    assert grids.count() and not grids.filter(visible=True).count()
+    assert sum(int(re.search(r"\d+", text)[0]) for text in told) == some
     places = rows.evaluate_all("""rows => rows.map(row =>
       (row.closest("details")?.querySelector("summary").textContent ?? "") + row.textContent)""")
     of_figure = sum(bool(re.search(r"\bfigures?[ -]2\b", text, re.I)) for text in places)
@@ -308,6 +313,7 @@ def test_the_ledger_is_searched_and_a_row_has_an_address(browser, bases) -> None
     assert 0 < len(badges) < some and set(badges) == {"reproduced"}
     box.locator("input").fill("")
     box.get_by_role("button", name="reproduced").click()
+    assert grids.filter(visible=True).count() == grids.count()
     assert not rows.evaluate_all("rows => rows.some(row => row.hidden)") and not faults
     lost = "all => all.filter(a => !document.getElementById(a.hash.slice(1))).map(a => a.hash)"
     links = page.locator(".paper-tables a.cell, .verdict-cards a[href^='#']")
