@@ -11,7 +11,7 @@ STAMP  := .venv/.installed
 
 NOTEBOOKS := $(sort $(wildcard notebooks/[0-9]*.ipynb))
 # Chapters that train at length are compared at tiny parameters: tests/notebooks/test_training_notebook.py.
-LIVE      := 04 05 06 09 11 15
+LIVE      := 04 05 06 10 12 16
 COMPARED  := $(filter-out $(foreach n,$(LIVE),notebooks/$(n)-%),$(NOTEBOOKS))
 
 # Two clean builds of one commit give the same site, byte for byte.

@@ -198,8 +198,15 @@ def gains_everywhere(records: list[dict[str, Any]], *losses: str) -> pd.DataFram
     return found.assign(label=names, corrected=holm(list(found["p"])))
 
 
-def forest(records: list[dict[str, Any]], loss: str = "psl-relu") -> pd.DataFrame:
+def forest(
+    records: list[dict[str, Any]],
+    loss: str = "psl-relu",
+    *,
+    fresh: Sequence[dict[str, Any]] = (),
+) -> pd.DataFrame:
     """Return what a loss gains on SL in NDCG@20, in percent, wherever both were run.
+
+    Where there are ``fresh`` records, on seeds that a question keeps for itself, the row is theirs.
 
     Returns
     -------
@@ -207,9 +214,16 @@ def forest(records: list[dict[str, Any]], loss: str = "psl-relu") -> pd.DataFram
         As :func:`gains`, for :func:`companion.figures.differences`; a row's ``label`` is its place,
         with the number of seeds in brackets.
     """
-    found = gains_everywhere(records, loss)
+    found = gains_everywhere(records, loss).set_index("label", drop=False)
+    found["brackets"] = [f" ({seeds})" for seeds in found["seeds"]]
+    if fresh:
+        asked = gains_everywhere(list(fresh), loss).set_index("label", drop=False)
+        asked["brackets"] = [f" ({seeds} fresh)" for seeds in asked["seeds"]]
+        asked = asked[(asked["seeds"] > 1) & asked.index.isin(found.index)]
+        found.loc[asked.index] = asked
+    found = found.reset_index(drop=True)
     found[["ours", "low", "high", "paper"]] *= 100
-    found["label"] += [f" ({seeds})" for seeds in found["seeds"]]
+    found["label"] += found.pop("brackets")
     return found
 
 

@@ -14,10 +14,10 @@ _WHERE = {
     "table1_iid": ("5.2", "table-1", "06-iid"),
     "table2_ood": ("5.2", "table-2", "07-noise"),
     "figure2_and_c1_c4_noise": ("C.1", "figure-c1-c4", "07-noise"),
-    "table_c4_softplus_iid": ("C.2", "table-c4", "09-variants"),
-    "table_c5_softplus_ood": ("C.2", "table-c5", "09-variants"),
-    "figures_c5_c8_softplus_noise": ("C.2", "figure-c5-c8", "09-variants"),
-    "table_c6_extension_forms": ("C.3", "table-c6", "09-variants"),
+    "table_c4_softplus_iid": ("C.2", "table-c4", "10-variants"),
+    "table_c5_softplus_ood": ("C.2", "table-c5", "10-variants"),
+    "figures_c5_c8_softplus_noise": ("C.2", "figure-c5-c8", "10-variants"),
+    "table_c6_extension_forms": ("C.3", "table-c6", "10-variants"),
 }
 _SETTINGS = {"iid": "IID", "ood": "out of distribution", "noise": "noise"}
 # Two mistakes that any value must notice, in turn; the second where the right data is known.

@@ -249,7 +249,7 @@ def test_sl_on_gowalla_out_of_distribution() -> None:
 def test_more_than_half_of_the_gain_under_noise_is_not_the_temperature(
     metric: str, tuned: float, own: float
 ) -> None:
-    """Chapter 8: on the seeds that were seen, each loss at the best temperature recorded."""
+    """Chapter 9: on the seeds that were seen, each loss at the best temperature recorded."""
     where = {"setting": "noise", "noise_ratio": 0.5}
 
     def gained(relu: float, sl: float) -> float:
@@ -273,7 +273,7 @@ def test_more_than_half_of_the_gain_under_noise_is_not_the_temperature(
 def test_how_much_of_the_gain_a_temperature_takes(
     ratio: float, counts: list[int], least: float, most: float
 ) -> None:
-    """Chapter 8 and the first page: both losses choose among so many, and so much goes."""
+    """Chapter 9 and the first page: both losses choose among so many, and so much goes."""
     where = {"dataset": "amazon-health", "setting": "noise", "noise_ratio": ratio}
     losses = ("psl-relu", "sl")
     runs = over_temperatures(recorded(), losses, **where)
@@ -586,7 +586,7 @@ def test_the_benchmark_is_what_its_file_says() -> None:
     wanted = own_cells(read_sweep(file), file.parent)
     made = {r["run_id"] for r in records.read(RESULTS / "benchmark.jsonl")}
     assert made == {c.config.run_id for c in wanted if c.config} and len(made) == 180
-    chapter = (ROOT / "notebooks" / "13-benchmark.ipynb").read_text(encoding="utf-8")
+    chapter = (ROOT / "notebooks" / "14-benchmark.ipynb").read_text(encoding="utf-8")
     (command,) = re.findall(r"psl tune amazon-beauty .*?benchmark\.jsonl", chapter, re.DOTALL)
     losses = re.findall(r"--loss ([\w@-]+)", command)
     assert losses == list(dict.fromkeys(c.where["loss"] for c in wanted))

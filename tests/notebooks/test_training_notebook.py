@@ -17,9 +17,9 @@ CHAPTERS = {
     "04-training": TINY,
     "05-fidelity": TINY,
     "06-iid": {"seeds": 2, "epochs": 2},
-    "09-variants": {"epochs": 2},
-    "11-slatk": TINY,
-    "15-own-data": {"epochs": 2},
+    "10-variants": {"epochs": 2},
+    "12-slatk": TINY,
+    "16-own-data": {"epochs": 2},
 }
 
 

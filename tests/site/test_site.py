@@ -222,7 +222,7 @@ def test_an_excerpt_is_prose(browser, bases: dict[str, str]) -> None:
 def test_on_a_phone_a_link_of_the_contents_closes_them(browser, bases: dict[str, str]) -> None:
     context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
     page = context.new_page()
-    page.goto(f"{bases['file']}notebooks/14-decision.html", wait_until="load")
+    page.goto(f"{bases['file']}notebooks/15-decision.html", wait_until="load")
     page.locator("button.secondary-toggle").filter(visible=True).click()
     box = page.locator("dialog[open]")
     box.locator("a[href='#what-to-do']").click()
@@ -268,7 +268,7 @@ def test_a_page_is_light(browser, bases: dict[str, str]) -> None:
 
 
 def test_the_verdict_is_short_on_a_phone_and_each_row_is_reached(browser, bases) -> None:
-    address = bases["file"] + "notebooks/16-status.html"
+    address = bases["file"] + "notebooks/17-status.html"
     for script in (True, False):
         context = browser.new_context(
             viewport={"width": 390, "height": 844}, java_script_enabled=script
@@ -287,7 +287,7 @@ def test_the_verdict_is_short_on_a_phone_and_each_row_is_reached(browser, bases)
 
 def test_the_ledger_is_searched_and_a_row_has_an_address(browser, bases) -> None:
     """Offline; rows of the same statement in other lists of the page stay as they are."""
-    page, faults = offline_page(browser, bases["file"] + "notebooks/16-status.html#row-eq-2.1")
+    page, faults = offline_page(browser, bases["file"] + "notebooks/17-status.html#row-eq-2.1")
     rows = page.locator("table.ledger tr:has([id^='row-'])")
     box, every = page.locator(".ledger-filter"), rows.count()
     assert every > 900 and page.locator("[id='row-eq-2.1']").is_visible()
@@ -320,7 +320,7 @@ def test_the_ledger_is_searched_and_a_row_has_an_address(browser, bases) -> None
     assert links.count() > 400 and links.evaluate_all(lost) == []
     page.context.close()
     plain = browser.new_context(java_script_enabled=False).new_page()
-    plain.goto(bases["file"] + "notebooks/16-status.html")
+    plain.goto(bases["file"] + "notebooks/17-status.html")
     assert not plain.locator(".ledger-filter").is_visible()
     plain.context.close()
 
