@@ -5,6 +5,7 @@
   change there executes every notebook again, also under a plain `jupyter-book build .`.
 * A glued value that does not exist, or an image without a text alternative, ends the build with an
   error.
+* A page whose source is gone is gone too.
 """
 
 from __future__ import annotations
@@ -102,11 +103,25 @@ def refuse(app: Sphinx, exception: Exception | None) -> None:
         raise ExtensionError("The book would show blanks:\n  " + "\n  ".join(faults))
 
 
+def drop_pages(app: Sphinx, exception: Exception | None) -> None:
+    """Remove pages of an earlier build that have no source any more."""
+    if exception is not None or app.builder.format != "html":
+        return
+    folder, end = Path(app.outdir) / "_sources", app.config.html_sourcelink_suffix
+    for copy in folder.rglob("*.*"):
+        source = copy.relative_to(folder).as_posix().removesuffix(end)
+        name = str(Path(source).with_suffix(""))
+        if name not in app.env.found_docs:
+            copy.unlink()
+            (Path(app.outdir) / f"{name}.html").unlink(missing_ok=True)
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register with Sphinx."""
     app.connect("config-inited", choose_cache, priority=900)
     app.connect("builder-inited", start, priority=900)
     app.connect("doctree-resolved", collect_images, priority=100)
     app.connect("build-finished", refuse, priority=100)
+    app.connect("build-finished", drop_pages, priority=100)
     # Faults are collected in this process, so pages are not read or written by several at once.
     return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": False}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -99,6 +100,16 @@ def test_a_change_of_the_module_is_computed_again(tmp_path: Path) -> None:
     assert build(root).returncode == 0
     assert "value 22" in page.read_text("utf-8")
     assert len(list((root / build_checks.CACHE).iterdir())) == 2
+
+
+def test_a_page_without_a_source_is_removed(tmp_path: Path) -> None:
+    root = project(tmp_path, new_markdown_cell("# First", id="first"))
+    shutil.copyfile(root / "index.ipynb", root / "older.ipynb")
+    pages = [root / "build" / "html" / f"{name}.html" for name in ("index", "older")]
+    assert build(root).returncode == 0 and all(page.exists() for page in pages)
+    (root / "older.ipynb").rename(root / "newer.ipynb")
+    assert build(root).returncode == 0
+    assert [page.exists() for page in (*pages, pages[1].with_name("newer.html"))] == [1, 0, 1]
 
 
 def test_a_missing_glue_key_ends_the_build_each_time(tmp_path: Path) -> None:
