@@ -212,18 +212,16 @@ def forest(
     -------
     DataFrame
         As :func:`gains`, for :func:`companion.figures.differences`; a row's ``label`` is its place,
-        with the number of seeds in brackets.
+        with the number of seeds in brackets; ``fresh`` tells whether they are.
     """
-    found = gains_everywhere(records, loss).set_index("label", drop=False)
-    found["brackets"] = [f" ({seeds})" for seeds in found["seeds"]]
-    if fresh:
-        asked = gains_everywhere(list(fresh), loss).set_index("label", drop=False)
-        asked["brackets"] = [f" ({seeds} fresh)" for seeds in asked["seeds"]]
-        asked = asked[(asked["seeds"] > 1) & asked.index.isin(found.index)]
-        found.loc[asked.index] = asked
+    found = gains_everywhere(records, loss).assign(fresh=False).set_index("label", drop=False)
+    asked = gains_everywhere(list(fresh), loss).assign(fresh=True).set_index("label", drop=False)
+    asked = asked[(asked["seeds"] > 1) & asked.index.isin(found.index)]
+    found.loc[asked.index] = asked
     found = found.reset_index(drop=True)
     found[["ours", "low", "high", "paper"]] *= 100
-    found["label"] += found.pop("brackets")
+    words = found["fresh"].map({True: " fresh", False: ""})
+    found["label"] += " (" + found["seeds"].astype(str) + words + ")"
     return found
 
 

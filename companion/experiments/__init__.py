@@ -8,7 +8,7 @@ name, as ``psl run`` takes it.  Nothing here trains.  A sweep of one's own, a YA
 from companion.experiments.config import cell, cell_command, cell_runs, like, plain_command
 from companion.experiments.grid import AXES, EXPERIMENTS, Cell, cells, count_values
 from companion.experiments.own_cells import own_cells
-from companion.experiments.questions import Question, questions, without_fresh
+from companion.experiments.questions import Question, only_fresh, questions, without_fresh
 from companion.experiments.seeds import read_seeds
 from companion.experiments.sweep_file import SweepFile, read_sweep
 
@@ -24,6 +24,7 @@ __all__ = [
     "cells",
     "count_values",
     "like",
+    "only_fresh",
     "own_cells",
     "plain_command",
     "questions",

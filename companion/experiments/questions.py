@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-__all__ = ["Question", "questions", "without_fresh"]
+__all__ = ["Question", "only_fresh", "questions", "without_fresh"]
 
 WORSE = "sl"
 
@@ -86,15 +86,26 @@ def without_fresh(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     The first seeds of a cell were looked at while the book was written; the fresh ones answer the
     questions that were written before them, and mixing the two would make neither.
     """
+    return [r for r in records if not _is_fresh(r["config"])]
+
+
+def only_fresh(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the records that :func:`without_fresh` leaves out."""
+    return [r for r in records if _is_fresh(r["config"])]
+
+
+@cache
+def _kept_seeds() -> dict[tuple[str, str], set[int]]:
+    """Return the seeds that questions keep, by dataset and setting."""
     kept: dict[tuple[str, str], set[int]] = {}
     for question in questions():
         for place in question.places:
             kept.setdefault((question.dataset, place["setting"]), set()).update(question.seeds)
-    return [r for r in records if r["config"]["seed"] not in kept.get(_where(r["config"]), ())]
+    return kept
 
 
-def _where(config: dict[str, Any]) -> tuple[str, str]:
-    return config["dataset"], config["setting"]
+def _is_fresh(config: dict[str, Any]) -> bool:
+    return config["seed"] in _kept_seeds().get((config["dataset"], config["setting"]), ())
 
 
 def _range(text: str) -> tuple[int, ...]:
