@@ -29,8 +29,12 @@ def test_a_cell_leads_to_its_row_and_opens_the_list(browser, address: str) -> No
     page.locator("summary", has_text="amazon-cd").click()
     cell = page.locator(".paper-tables a[href='#row-table-2-cd-mf-sl-ndcg-20']")
     assert cell.inner_text().split("\n")[1] == "not run"
+    # The browser opens the list by itself, and says later that the address has changed.
+    told = "new Promise(done => addEventListener('hashchange', () => done()))"
+    page.evaluate(f"() => {{ window.moved = {told} }}")
     cell.click()
     row.wait_for()
+    page.evaluate("window.moved")
     # A search that leaves the row out gives way to a link to it.
     page.locator("input[type=search]").fill("gowalla")
     assert not row.is_visible()
