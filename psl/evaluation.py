@@ -15,6 +15,7 @@ __all__ = ["CUTOFFS", "evaluate", "metrics_from_hits"]
 
 CUTOFFS = (5, 10, 20, 50)
 MOST_PLACES = 128  # of a list that the kernel keeps in order, place by place
+SUMMED = 512  # users at once: the same bits for any multiple of it in ``rows``
 
 
 def metrics_from_hits(
@@ -110,7 +111,7 @@ def evaluate(
     masked: Interactions | None,
     *,
     cutoffs: Sequence[int] = CUTOFFS,
-    rows: int = 512,
+    rows: int = 1024,
     device: str | torch.device = "cpu",
 ) -> dict[str, float]:
     """Rank the whole catalogue for every user and average the metrics over *all* users.
@@ -134,8 +135,7 @@ def evaluate(
     cutoffs : sequence of int
         Beyond the end of the catalogue a list has misses.
     rows : int
-        Users ranked at once.  Memory is ``4 * rows * I`` bytes; on a CPU, with the kernel and lists
-        of up to 128 places, 2 MiB, or 2 KiB a row.
+        Users ranked at once, ``4 * rows * I`` bytes; on a CPU, up to 128 places, 2 KiB of each.
     device : str or torch.device
         Where it is ranked: that of the embeddings, which are asked for users there.
 
@@ -185,7 +185,8 @@ def evaluate(
         expected, alone = (pad(x, (0, max(cutoffs) - depth)) for x in (at, none_before))
         values = metrics_from_hits(expected, relevant[users], cutoffs, first=alone)
         for name, value in values.items():
-            total[name] = total.get(name, 0) + value.sum()
+            for part in value.split(SUMMED):
+                total[name] = total.get(name, 0) + part.sum()
     if bool(broken):
         raise ValueError("a score is not a number (NaN): there is no ranking")
     return {name: min(1.0, float(value) / target.num_users) for name, value in total.items()}

@@ -137,6 +137,21 @@ def world(seed: int = 0) -> tuple[Tensor, Tensor, Interactions, Interactions]:
     )
 
 
+@pytest.mark.parametrize("kernels", ["on", "off"])
+def test_the_same_bits_for_any_number_of_users_at_once(
+    kernels: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The metrics are added in one order: records made with other blocks come out again."""
+    monkeypatch.setenv("PSL_KERNELS", kernels)
+    rng = np.random.default_rng(0)
+    u, v = tables(rng, 2500, 700, 64, exact=False)
+    masked, target = pairs(rng, 2500, 700, 30), pairs(rng, 2500, 700, 60)
+    found = [
+        evaluate(lambda ids: (u[ids], v), target, masked, rows=rows) for rows in (512, 1024, 4096)
+    ]
+    assert all(x == found[0] for x in found)
+
+
 @pytest.mark.parametrize("k", [20, MOST_PLACES, MOST_PLACES + 1])
 def test_any_number_of_threads_and_no_kernel(k: int, monkeypatch: pytest.MonkeyPatch) -> None:
     u, v, target, masked = world()

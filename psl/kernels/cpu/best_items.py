@@ -14,7 +14,7 @@ from psl.kernels.cpu.maths import f4
 from psl.kernels.products import matmul
 
 # Scores at once, but enough columns to keep a product busy; and items that one question is about.
-BLOCK_BYTES, COLUMNS, TOGETHER = 1 << 21, 512, 32
+BLOCK_BYTES, COLUMNS, TOGETHER = 1 << 21, 512, 16
 
 
 @compiled
