@@ -201,22 +201,24 @@ def speed(name: str) -> dict[str, Any]:
 def test_how_fast_the_implementations_are() -> None:
     cpu, gpu = speed("cpu-2-threads"), speed("nvidia-h200")
     ratios = [s["case"]["roads"]["gather"]["gradient"]["ratio"] for s in (cpu, gpu)]
-    assert ratios[0] == pytest.approx(150, rel=0.05) and ratios[1] == pytest.approx(26, rel=0.05)
+    assert ratios[0] == pytest.approx(190, rel=0.05) and ratios[1] == pytest.approx(26, rel=0.05)
     older = speed("cpu-avx2-2-threads")
     compared = [s["case"]["roads"]["product, then gather"]["gradient"] for s in (cpu, older, gpu)]
-    assert 5.8 < compared[0]["ratio"] < 6.5 and 4 < compared[1]["ratio"] < 4.5
+    assert 6.5 < compared[0]["ratio"] < 7.5 and 4 < compared[1]["ratio"] < 4.5
     assert 1.4 < compared[2]["ratio"] < 1.7
     assert older["case"]["roads"]["gather"]["gradient"]["ratio"] == pytest.approx(130, rel=0.05)
-    others = {r["work"]: r for r in older["libraries"] if r["library"] == "implicit"}
-    small, large, dense, sparse = others.values()
-    assert "8,360" in small["work"] and small["ratio"] == pytest.approx(6, rel=0.1)
-    assert "40,988" in large["work"] and large["ratio"] == pytest.approx(2, rel=0.1)
-    assert 0.25 < sparse["ours_seconds"] / dense["ours_seconds"] < 1 / 3
-    assert "sparse-adam" in sparse["work"] and 1 / sparse["ratio"] == pytest.approx(8, rel=0.1)
-    missed = [g["goal"] for g in older["goals"] if not g["met"]]
-    share, graph, bpr = missed
-    assert "gradient: share" in share and "LightGCN" in graph and "sparse-adam" in bpr
-    assert len(older["goals"]) == 6
+    for s, words in ((cpu, ((2, 2.5), 3 / 2, 6)), (older, ((5.5, 6.5), 2, 8))):
+        (low, high), at_large, times = words
+        others = {r["work"]: r for r in s["libraries"] if r["library"] == "implicit"}
+        small, large, dense, sparse = others.values()
+        assert "8,360" in small["work"] and low < small["ratio"] < high
+        assert "40,988" in large["work"] and large["ratio"] == pytest.approx(at_large, rel=0.1)
+        assert 0.2 < sparse["ours_seconds"] / dense["ours_seconds"] < 1 / 3
+        assert "sparse-adam" in sparse["work"]
+        assert 1 / sparse["ratio"] == pytest.approx(times, rel=0.1)
+        share, graph, bpr = (g["goal"] for g in s["goals"] if not g["met"])
+        assert "gradient: share" in share and "LightGCN" in graph and "sparse-adam" in bpr
+        assert len(s["goals"]) == 6
     assert [g["met"] for g in goals(gpu)] == [False]
     (gowalla,) = (e["seconds"] for e in gpu["epochs"] if e["dataset"] == "gowalla")
     assert gowalla == pytest.approx(0.25, rel=0.1)
