@@ -163,7 +163,6 @@ def evaluate(
     _check_cutoffs(cutoffs)
     size, depth = target.num_items, min(max(cutoffs), target.num_items)
     view = target.to(device)
-    relevant = view.indptr.diff()
     total: dict[str, Tensor] = {}
     broken = torch.zeros((), dtype=torch.bool, device=device)
     for first in range(0, target.num_users, rows):
@@ -183,7 +182,7 @@ def evaluate(
         found = torch.zeros_like(users).index_add_(0, row, (scores == best[row, -1]).long())
         at, none_before, _ = expected_hits(best, hits, (level, found))
         expected, alone = (pad(x, (0, max(cutoffs) - depth)) for x in (at, none_before))
-        values = metrics_from_hits(expected, relevant[users], cutoffs, first=alone)
+        values = metrics_from_hits(expected, view.indptr.diff()[users], cutoffs, first=alone)
         for name, value in values.items():
             for part in value.split(SUMMED):
                 total[name] = total.get(name, 0) + part.sum()

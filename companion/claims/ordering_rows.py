@@ -13,12 +13,12 @@ from itertools import product
 from typing import Any
 
 from companion.experiments import EXPERIMENTS, Question, questions
+from companion.names import BACKBONES, written
 from companion.records import METRICS, has_fingerprint
 from companion.reference import table
 
 __all__ = ["baseline_rows", "ordering_rows"]
 
-_BACKBONES = {"mf": "MF", "lightgcn": "LightGCN", "xsimgcl": "XSimGCL"}
 _SETTINGS = {"iid": "IID", "ood": "out of distribution", "noise": "noise"}
 # Setting -> the experiment that asks it of the paper's data.
 _EXPERIMENTS = {"iid": "table1", "ood": "table2", "noise": "noise"}
@@ -118,7 +118,7 @@ def _row(place: _Place, ratio: float | None, metric: str, loss: str) -> dict[str
         "id": "-".join(words),
         "section": "5.2",
         "kind": "ordering",
-        "statement": f"{loss} has a higher {metric} than SL, {_BACKBONES[place.backbone]} on "
+        "statement": f"{_higher(loss, metric)} than SL, {BACKBONES[place.backbone]} on "
         f"{place.dataset} ({where}).{_STAND_IN if stand_in else ''}{_star(place, metric, loss)}",
         "chapter": place.chapter,
         "check": "better-than",
@@ -138,6 +138,10 @@ def _row(place: _Place, ratio: float | None, metric: str, loss: str) -> dict[str
         "tolerance_source": _TOLERANCE.format(place.family),
         "mutant": _mutant(place.dataset, place.setting, metric),
     }
+
+
+def _higher(loss: str, metric: str) -> str:
+    return f"{written(loss)} has a higher {written(metric)}"
 
 
 def _seen(place: _Place, metric: str) -> str:
@@ -180,11 +184,11 @@ def _above_every(place: _Place, metric: str) -> dict[str, Any]:
     row = _row(place, None, metric, "psl-relu")
     given = {k: v for k, v in row["arguments"].items() if k not in ("worse", "family", "seen")}
     command = given["command"].replace("--loss sl", " ".join(f"--loss {b}" for b in _BASELINES))
-    where = f"{_BACKBONES[place.backbone]} on {place.dataset} ({_SETTINGS[place.setting]})"
+    where = f"{BACKBONES[place.backbone]} on {place.dataset} ({_SETTINGS[place.setting]})"
     stand_in = _STAND_IN if place.dataset == _OURS else ""
     return row | {
         "id": row["id"].replace("above-sl", "above-every"),
-        "statement": f"psl-relu has a higher {metric} than every baseline, {where}.{stand_in}",
+        "statement": f"{_higher('psl-relu', metric)} than every baseline, {where}.{stand_in}",
         "check": "above-every",
         "arguments": {**given, "baselines": list(_BASELINES), "command": command},
         "tolerance_source": "paired t-tests at 5 %: all must pass, or one baseline be ahead after "
@@ -203,9 +207,9 @@ def _asked_before(
     words = [question.family, where["backbone"]] if where["backbone"] != "mf" else [question.family]
     words += [where["setting"]] if len({p["setting"] for p in question.places}) > 1 else []
     words += [f"{ratio:g}"] if ratio is not None and not question.trend else []
-    what = f"{loss} has a higher {metric} than SL"
+    what = f"{_higher(loss, metric)} than SL"
     if question.trend:
-        what = f"What {loss} gains on SL in {metric} grows with the noise ratio"
+        what = f"What {written(loss)} gains on SL in {written(metric)} grows with the noise ratio"
     own = ", each at its own best temperature" if question.taus else ""
     stand_in = _STAND_IN if question.dataset == _OURS else ""
     seeds = f"{question.seeds[0]}-{question.seeds[-1]}"
@@ -215,7 +219,7 @@ def _asked_before(
         "id": "-".join([*words, loss, metric.partition("@")[0]]),
         "section": question.section,
         "kind": "ordering",
-        "statement": f"{what}{own}, {_BACKBONES[where['backbone']]} on {question.dataset} "
+        "statement": f"{what}{own}, {BACKBONES[where['backbone']]} on {question.dataset} "
         f"({setting}).{stand_in}",
         "chapter": question.chapter,
         "check": "gain-grows" if question.trend else "better-than",

@@ -12,6 +12,7 @@ import pandas as pd
 
 from companion.claims.subject import OTHER_DATA, Subject
 from companion.experiments import cell, cell_command
+from companion.names import written
 from companion.records import of_registered_data
 from companion.temperatures import best_temperature, best_validation
 from psl.training import RunConfig
@@ -62,15 +63,15 @@ def compare(
             tau, trials = _own_temperature(subject, config, taus, choose_on)
             if tau is None:
                 wanted = len(taus) * len(choose_on)
-                note = f"{loss} has {len(trials)} of the {wanted} runs that choose its temperature"
-                note += f"; psl run temperatures --dataset {config.dataset} --loss {loss}"
-                note += f" --setting {config.setting} --protocol {config.protocol}"
+                note = f"{written(loss)} has {len(trials)} of the {wanted} runs that choose its "
+                note += f"temperature; psl run temperatures --dataset {config.dataset}"
+                note += f" --loss {loss} --setting {config.setting} --protocol {config.protocol}"
                 note += f" --seeds {choose_on[0]}-{choose_on[-1]}"
                 return _unanswered(Comparison(runs=trials, note=note))
             config = cell(loss=loss, **where, tau=tau)
             used += trials
             edge = " (edge of the grid)" if tau in (min(taus), max(taus)) else ""
-            notes.append(f"{loss} at tau {tau:g}{edge}")
+            notes.append(f"{written(loss)} at tau {tau:g}{edge}")
         configs.append(config)
     by_loss = [subject.runs(config) for config in configs]
     shared = [s for s in seeds if all(s in runs for runs in by_loss)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from companion.experiments import Cell, cells
+from companion.names import BACKBONES, written
 from companion.records import has_fingerprint
 
 __all__ = ["value_rows"]
@@ -39,7 +40,8 @@ def _row(cell: Cell, metric: str, number: int) -> dict[str, Any]:
     words = [name, place["dataset"].removeprefix("amazon-"), place["backbone"], place["loss"]]
     words += [f"{place['noise_ratio']:g}"] if "noise_ratio" in place else []
     words += [place["form"]] if "form" in place else []
-    statement = f"{metric} of {place['loss']}, {place['backbone']} on {place['dataset']} ("
+    model = f"{written(place['loss'])}, {BACKBONES[place['backbone']]}"
+    statement = f"{written(metric)} of {model} on {place['dataset']} ("
     statement += _SETTINGS[place["setting"]]
     statement += f", ratio {place['noise_ratio']:g}" if "noise_ratio" in place else ""
     statement += ", inside form" if "form" in place else ""

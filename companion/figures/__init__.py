@@ -21,7 +21,7 @@ from companion.figures.statuses import (
     status_bar,
     verdict_cards,
 )
-from companion.figures.style import COLOURS, LABELS, metric_name, use_style
+from companion.figures.style import COLOURS, use_style
 from companion.figures.tabular import (
     Tabular,
     checked,
@@ -39,6 +39,7 @@ from companion.figures.theory import (
     weights,
 )
 from companion.figures.training import learning_curves, popularity, scalars
+from companion.names import LABELS, metric_name
 
 __all__ = [
     "COLOURS",

@@ -10,8 +10,9 @@ from markupsafe import Markup
 
 from companion.figures.explorer import STOPS
 from companion.figures.statuses import Html
-from companion.figures.style import COLOURS, LABELS
+from companion.figures.style import COLOURS
 from companion.figures.tabular import tabular
+from companion.names import LABELS
 from companion.pages import render
 from psl import dro
 from psl.activations import get_activation

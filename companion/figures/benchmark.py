@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 
 from companion.figures.panels import panels
 from companion.figures.source import keeps_data
-from companion.figures.style import LABELS, colour_of, line_of
+from companion.figures.style import colour_of, line_of
+from companion.names import LABELS
 
 __all__ = ["searched"]
 

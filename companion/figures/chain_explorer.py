@@ -12,8 +12,9 @@ from scipy import stats
 
 from companion.figures.explorer import STOPS
 from companion.figures.statuses import Html
-from companion.figures.style import COLOURS, LABELS, NEUTRALS
+from companion.figures.style import COLOURS, NEUTRALS
 from companion.figures.tabular import tabular
+from companion.names import LABELS
 from companion.pages import render
 from companion.theory import surrogate_chain
 

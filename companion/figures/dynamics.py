@@ -9,7 +9,8 @@ from matplotlib.ticker import PercentFormatter
 from companion.figures.labels import label_ends
 from companion.figures.panels import is_leftmost, is_narrow, one_panel, panels
 from companion.figures.source import keeps_data
-from companion.figures.style import LABELS, colour_of, line_of
+from companion.figures.style import colour_of, line_of
+from companion.names import LABELS
 
 __all__ = ["tightness", "weight_over_epochs"]
 

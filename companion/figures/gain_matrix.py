@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from companion.figures.statuses import Html
-from companion.figures.style import LABELS
+from companion.names import LABELS
 from companion.pages import render
 
 __all__ = ["gain_matrix"]

@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from scipy.optimize import isotonic_regression
 
 from companion.figures.panels import is_narrow
-from companion.figures.style import LABELS, colour_of
+from companion.figures.style import colour_of
+from companion.names import LABELS
 
 __all__ = ["label_ends", "name_ends", "spread"]
 

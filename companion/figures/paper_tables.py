@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from companion.figures.statuses import MARKS, Html
-from companion.figures.style import LABELS, metric_name
+from companion.names import LABELS, metric_name
 from companion.pages import render
 
 __all__ = ["paper_tables"]

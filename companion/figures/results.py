@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from companion.figures.labels import label_ends
 from companion.figures.panels import is_leftmost, is_narrow, panels
 from companion.figures.source import keeps_data
-from companion.figures.style import LABELS, colour_of, line_of, metric_name
+from companion.figures.style import colour_of, line_of
+from companion.names import LABELS, metric_name
 
 __all__ = ["by_seed", "compare", "differences", "over"]
 

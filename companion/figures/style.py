@@ -1,4 +1,4 @@
-"""One style for the whole book: colours, names, lines."""
+"""One style for the whole book: colours and lines."""
 
 from __future__ import annotations
 
@@ -13,17 +13,7 @@ from matplotlib.figure import Figure
 
 from companion.figures.source import svg
 
-__all__ = [
-    "COLOURS",
-    "LABELS",
-    "NEUTRALS",
-    "colour_of",
-    "line_of",
-    "looks",
-    "metric_name",
-    "use_style",
-    "written",
-]
+__all__ = ["COLOURS", "NEUTRALS", "colour_of", "line_of", "looks", "use_style"]
 
 # A colour means its loss and nothing else. Each, below too, has a contrast of at least 4.5 with
 # white, so that a label can wear the colour of its line.
@@ -56,34 +46,6 @@ COLOURS: dict[str, str] = {
 NEUTRALS = ("#41566b", "#86695a", "#4f4766", "#5f7569", "#5f4c3d")
 _LINES = ("-", "--", "-.", ":")
 
-LABELS: dict[str, str] = {
-    "bpr": "BPR",
-    "sl": "SL",
-    "psl-tanh": "PSL-tanh",
-    "psl-atan": "PSL-atan",
-    "psl-relu": "PSL-relu",
-    "psl-softplus": "PSL-softplus",
-    "llpauc": "LLPAUC",
-    "advinfonce": "AdvInfoNCE",
-    "bsl": "BSL",
-    "sl@20": "SL@20",
-    "sl@k": "SL@K",
-    "sogclr": "SogCLR",
-    "sogsl@k": "SogSL@K",
-    "talos": "Talos",
-    "drrl": "DrRL",
-    "ccl": "CCL",
-    "gbce": "gBCE",
-    "simce": "SimCE",
-    "lambdarank": "LambdaRank",
-    "lambdaloss": "LambdaLoss",
-    "lambdaloss@k": "LambdaLoss@K",
-    "guidedrec": "GuidedRec",
-    "step": "step",
-}
-
-METRICS = {"ndcg": "NDCG", "recall": "Recall", "mrr": "MRR"}
-
 
 def use_style() -> None:
     """Apply the style of the book; inside a notebook, show figures as SVG with their data."""
@@ -111,14 +73,3 @@ def line_of(name: str) -> dict[str, Any]:
 def looks() -> Iterator[tuple[str, str]]:
     """Yield a colour and a line style for each curve of a family that is no family of losses."""
     return zip(cycle(NEUTRALS), cycle(_LINES), strict=False)
-
-
-def metric_name(name: str) -> str:
-    """Write ``ndcg@20`` as the field does: NDCG@20."""
-    head, at, cut = name.partition("@")
-    return METRICS.get(head, head) + at + cut
-
-
-def written(name: str) -> str:
-    """Write the name of a loss or a metric as the field does, and any other text as it is."""
-    return LABELS.get(name, metric_name(name))

@@ -11,8 +11,9 @@ from markupsafe import Markup
 
 from companion.figures.paper_tables import BACKBONES
 from companion.figures.statuses import Html
-from companion.figures.style import COLOURS, LABELS, metric_name
+from companion.figures.style import COLOURS
 from companion.figures.tabular import value_table
+from companion.names import LABELS, metric_name
 from companion.pages import render
 
 __all__ = ["table_explorer"]

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from companion.figures.style import written
+from companion.names import written
 from companion.pages import render
 
 __all__ = ["Tabular", "checked", "gain_table", "overview_table", "tabular", "value_table"]

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from companion.figures.labels import label_ends, name_ends
 from companion.figures.panels import is_narrow, one_panel
 from companion.figures.source import keeps_data
-from companion.figures.style import COLOURS, LABELS, NEUTRALS, line_of, looks
+from companion.figures.style import COLOURS, NEUTRALS, line_of, looks
+from companion.names import LABELS
 
 __all__ = [
     "activations",

@@ -14,8 +14,9 @@ from companion.figures.ball_explorer import ball_explorer, worst_case_numbers
 from companion.figures.chain_explorer import SCORES, chain_explorer, chain_links
 from companion.figures.explorer import STOPS, effective_share, weight_explorer
 from companion.figures.seeds_explorer import gain_spread, seeds_explorer
-from companion.figures.style import COLOURS, LABELS
+from companion.figures.style import COLOURS
 from companion.figures.table_explorer import table_explorer
+from companion.names import LABELS
 from companion.statistics import power, seeds_needed
 
 NAMES = {"sl": "exp", "psl-atan": "atan", "psl-relu": "relu", "psl-softplus": "softplus"}

@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 
 from companion import figures
 from companion.figures.panels import for_a_phone, is_narrow, panels
-from companion.figures.style import COLOURS, LABELS, NEUTRALS
+from companion.figures.style import COLOURS, NEUTRALS
+from companion.names import LABELS
 from psl.losses import LOSSES
 
 ROWS = [

@@ -166,7 +166,7 @@ def test_each_loss_has_the_temperature_that_its_own_validation_chose() -> None:
     verdict = check(subject(*trials, *decides), **asked)
     assert verdict.status == "reproduced"
     assert verdict.evidence.startswith(
-        "psl-relu at tau 0.12 (edge of the grid), sl at tau 0.07; paired gap +0.0015"
+        "PSL-relu at tau 0.12 (edge of the grid), SL at tau 0.07; paired gap +0.0015"
     )
     assert set(verdict.runs) == {r["run_id"] for r in (*trials, *decides)}
     assert check(subject(*trials[1:], *decides), **asked).status == "not yet run"
