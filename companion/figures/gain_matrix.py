@@ -14,14 +14,14 @@ from companion.pages import render
 __all__ = ["gain_matrix"]
 
 LEVEL = 0.05
-# By what the seeds say: how it is called, its sign, and the colour of a status.
+# By what the seeds say: how it is called, its sign, and the colour of a status; paler alone.
 KINDS = {
-    "ahead, corrected": ("ahead, corrected too", "▲▲", "verified"),
-    "ahead": ("ahead", "▲", "verified"),
+    "ahead, corrected": ("above zero, corrected too", "▲▲", "verified"),
+    "ahead": ("interval above zero", "▲", "verified alone"),
     "open": ("cannot tell", "○", "cannot-tell"),
     "one": ("one seed", "1", "not-yet-run"),
-    "behind": ("behind", "▼", "differs"),
-    "behind, corrected": ("behind, corrected too", "▼▼", "differs"),
+    "behind": ("interval below zero", "▼", "differs alone"),
+    "behind, corrected": ("below zero, corrected too", "▼▼", "differs"),
 }
 
 
