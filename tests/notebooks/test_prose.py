@@ -46,6 +46,9 @@ def recorded() -> list[dict[str, Any]]:
     return without_fresh(records.read(RESULTS))
 
 
+OWN_CLEAN = ("iid-psl-relu-ndcg", "iid-psl-relu-recall")
+
+
 def test_the_verdict_in_short() -> None:
     rows = assessed(RESULTS)
     apart = {r["id"] for r in rows if r["status"] == "differs" and r["check"] != "printed-value"}
@@ -70,6 +73,7 @@ def test_the_verdict_in_short() -> None:
     spans = {(0.1, "ndcg"): (1, 2), (0.2, "ndcg"): (2, 3), (0.2, "recall"): (1, 2)}
     spans |= {(0.5, "ndcg"): (7.5, 9), (0.5, "recall"): (7, 9)}
     matched = {f"temperature-health-noise-0.5-psl-relu-{m}" for m in ("ndcg", "recall")}
+    matched |= {"temperature-health-noise-0.1-psl-relu-ndcg"}
     assert blind.keys() == {noisy.format(*place) for place in spans} | on_electronic | matched
     for name, (least, most) in zip(sorted(on_electronic), ((14.5, 15.5), (13, 14)), strict=True):
         found = re.search(r"\(\+([\d.]+)%\)", blind[name]["evidence"])
@@ -78,7 +82,8 @@ def test_the_verdict_in_short() -> None:
     answered = {r["id"]: r for r in orderings if r["blind"]}
     clean = {k: r for k, r in answered.items() if k.startswith("fresh-health-iid-psl-")}
     few = {noisy.format(*p) for p in ((0.1, "recall"), (0.05, "ndcg"), (0.05, "recall"))}
-    assert len(answered) == 18 and answered.keys() == {*blind, *clean, *few}
+    few |= {f"temperature-health-{w}" for w in ("noise-0.1-psl-relu-recall", *OWN_CLEAN)}
+    assert len(answered) == 22 and answered.keys() == {*blind, *clean, *few}
     assert {answered[k]["status"] for k in {*clean, *few}} == {"cannot tell"}
     rarest = {m: answered[noisy.format(0.05, m)]["evidence"] for m in ("ndcg", "recall")}
     assert "power 100% for the mean printed gain" in rarest["ndcg"]
@@ -315,6 +320,31 @@ def test_how_much_of_the_gain_a_temperature_takes(
     found = match(recorded(), losses, 0.1, own, "ndcg@20", **where)
     assert found and least < found.lost[0] < most
     assert ratio != 0.5 or (found.lost[1] > 0 and found.own.low > 0)
+
+
+def test_where_the_hottest_temperature_is_the_best() -> None:
+    """Chapters 9 and 15: clean, and at 0.1, 0.12 for both, and what is left there."""
+    rows = {r["id"]: r for r in assessed(RESULTS)}
+    for setting, ratio, word in (("iid", None, "iid"), ("noise", 0.1, "noise-0.1")):
+        where = {"dataset": "amazon-health", "setting": setting, "noise_ratio": ratio}
+        runs = over_temperatures(recorded(), ("psl-relu", "sl"), **where)
+        seen = runs[runs["seed"] < 3].groupby(["loss", "tau"])["validation"].mean()
+        for loss in ("psl-relu", "sl"):
+            assert best_temperature(runs, loss) == (0.12, 7)
+            if setting == "iid":
+                assert seen[loss].is_monotonic_increasing
+        fresh = only_fresh(records.read(RESULTS))
+        found = match(fresh, ("psl-relu", "sl"), 0.1, (0.12, 0.12), "ndcg@20", **where)
+        assert found and found.own.count == 10
+        told = {m: rows[f"temperature-health-{word}-psl-relu-{m}"] for m in ("ndcg", "recall")}
+        assert told["ndcg"]["status"] == ("cannot tell" if setting == "iid" else "reproduced")
+        assert told["recall"]["status"] == "cannot tell"
+        if setting == "noise":
+            assert 0.0145 < found.own.relative < 0.0155
+            assert abs(found.own.relative - found.tuned.relative) < 0.001
+            assert "power 92%" in told["recall"]["evidence"]
+        else:
+            assert abs(found.own.relative) < 0.006 and found.own.low < 0 < found.own.high
 
 
 @pytest.mark.parametrize(
