@@ -123,7 +123,7 @@ def make(
         "training": _check(f"{SMALL.loss} on {SMALL.backbone}, synthetic", max(gaps), 0.0),
         "metrics": first["metrics"],
         "seconds": {
-            part: round(end - start, 1)
+            part: round(end - start, 2)
             for (part, start), end in zip(started.items(), ended, strict=True)
         },
         "peak_memory_bytes": peak_memory(torch.device("cpu")),

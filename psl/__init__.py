@@ -10,7 +10,7 @@ Recommendation*, NeurIPS 2024, arXiv 2411.00163.  In its order:
 - :mod:`psl.negatives`: the negative samplers.
 - :mod:`psl.ops`: a loss from embeddings and item ids, without a (B, N, d) tensor.
 - :mod:`psl.kernels`: compiled code below that.  ``kernels/cpu/sampled.py`` and
-  ``kernels/cuda/sampled.py`` are the sampled loss.
+  ``kernels/cuda/sampled.py`` are the sampled loss, ``catalogue.py`` that of a small catalogue.
 - :mod:`psl.models`: matrix factorisation, SimpleX, LightGCN, LightGCN++, XSimGCL, SimGCL.
 - :mod:`psl.training`: from a configuration to a model.  ``training/step.py`` is one step.
 - :mod:`psl.evaluation`: Recall, NDCG and MRR of the whole ranking.

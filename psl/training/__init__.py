@@ -1,7 +1,7 @@
 """Training: a frozen configuration in, a trained model, its learning curve and a record out.
 
 In reading order: ``config`` (what decides a run), ``loop`` (epochs, validation, test), ``epoch``,
-``step`` (one training step), ``state`` (what it changes), ``cuda_graph`` and ``adam`` (on a GPU),
+``step`` (one training step), ``state`` (what it changes), ``cuda_graph`` (on a GPU), ``adam``,
 ``divergence``, ``refit``, ``checkpoint``, ``export``, ``tensor_file``, ``device``, ``provenance``.
 """
 

@@ -1,4 +1,4 @@
-"""One training step: negatives, embeddings, loss, gradient, optimizer."""
+"""One training step, ``train_batch``: negatives, embeddings, loss, gradient, optimizer."""
 
 from functools import partial
 from typing import Any

@@ -1,4 +1,4 @@
-"""Where a claim is decided: each check looks at a subject and returns a verdict."""
+"""The checks that decide claims, a file for each kind: subject in, verdict out."""
 
 from companion.claims.checks import (  # noqa: F401  # register
     dynamics,

@@ -1,7 +1,7 @@
 """Checks on what the paper says about its own tables: each sentence from the printed numbers.
 
 They need no run.  Whether a sentence holds for *our* runs is another row, with a check of
-:mod:`companion.claims.printed`.
+:mod:`companion.claims.checks.printed` or ``orderings``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The samplers of :mod:`psl.negatives` in one pass over the ids they return."""
+"""Uniform negatives, and false ones mixed in, in one pass over the ids they return."""
 
 import numpy as np
 from numba import njit, prange

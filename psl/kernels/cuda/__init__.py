@@ -1,6 +1,6 @@
 """GPU kernels, written in Triton (extra ``cuda``): what a training step does.
 
-The same functions as :mod:`psl.kernels.cpu`, for float32 on a CUDA device.  Nothing of size
+By the names of :mod:`psl.kernels.cpu`, for float32 on a CUDA device.  Nothing of size
 ``B x N x d`` is ever in memory, nothing waits for the device, and no sum depends on who comes
 first: the same inputs give the same bits.
 
